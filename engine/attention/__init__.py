@@ -1,0 +1,1 @@
+"""Paged attention: how a step reads and writes the KV blocks."""

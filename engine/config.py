@@ -1,0 +1,133 @@
+"""What the engine is started with: three small configurations, composed and validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from engine.errors import ConfigError
+
+DType = Literal["auto", "bfloat16", "float32"]
+Device = Literal["auto", "cpu", "cuda"]
+
+BLOCK_SIZE = 16
+"""Tokens per KV block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelConfig:
+    """Which model, and how it is held."""
+
+    model: str
+    """Local folder or hub id of a safetensors checkpoint."""
+    dtype: DType = "auto"
+    """``auto`` takes the checkpoint's own, or float32 on a processor without bf16 arithmetic."""
+    device: Device = "auto"
+    """``auto`` takes CUDA where there is a GPU."""
+    max_model_len: int | None = None
+    """Longest sequence in tokens, prompt and reply together; ``None`` takes the model's own."""
+    quantization: str | None = None
+    """No scheme is built yet; anything but ``None`` is refused."""
+    self_check: bool = True
+    """Compare a short paged forward with the untouched model when loading."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        _one_of("dtype", self.dtype, get_args(DType))
+        _one_of("device", self.device, get_args(Device))
+        if not self.model:
+            raise ConfigError("model is empty; name a folder or a hub id", param="model")
+        if self.max_model_len is not None:
+            _at_least("max_model_len", self.max_model_len, 2)
+        if self.quantization is not None:
+            raise ConfigError(
+                f"quantization is {self.quantization!r}; this build has no quantised kernels, "
+                "leave it out",
+                param="quantization",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheConfig:
+    """How much KV memory there is; at most one of the two budgets may be given."""
+
+    kv_cache_tokens: int | None = None
+    """Budget in tokens; rounded down to whole blocks."""
+    kv_cache_memory: int | float | str | None = None
+    """Budget in bytes (``int``, or ``"512MiB"``), or as a fraction of free memory in (0, 1)."""
+    enable_prefix_caching: bool = True
+    """Keep the KV of finished requests for prompts that begin alike."""
+
+    def __post_init__(self) -> None:
+        """Refuse two budgets, or one that is not positive."""
+        if self.kv_cache_tokens is not None and self.kv_cache_memory is not None:
+            raise ConfigError(
+                "kv_cache_tokens and kv_cache_memory are both given; give one",
+                param="kv_cache_memory",
+            )
+        if self.kv_cache_tokens is not None:
+            _at_least("kv_cache_tokens", self.kv_cache_tokens, BLOCK_SIZE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerConfig:
+    """Limits on what one step holds and on what may wait."""
+
+    max_num_seqs: int = 64
+    """Sequences in the running batch."""
+    max_num_batched_tokens: int = 512
+    """New tokens, prompt chunks and decodes together, that one step computes."""
+    max_num_queued_reqs: int = 1024
+    """Requests that may wait; one more is refused."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits under which nothing could run."""
+        _at_least("max_num_seqs", self.max_num_seqs, 1)
+        _at_least("max_num_batched_tokens", self.max_num_batched_tokens, 1)
+        _at_least("max_num_queued_reqs", self.max_num_queued_reqs, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """The whole of it."""
+
+    model: ModelConfig
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+
+    @classmethod
+    def from_flat(cls, **settings: Any) -> EngineConfig:
+        """Build from the command line's flat names, such as ``max_num_seqs=8``.
+
+        Raises:
+            ConfigError: A name is unknown or a value cannot work.
+        """
+        rooms: dict[str, type[ModelConfig | CacheConfig | SchedulerConfig]] = {
+            "model": ModelConfig,
+            "cache": CacheConfig,
+            "scheduler": SchedulerConfig,
+        }
+        owner = {f.name: room for room, cls_ in rooms.items() for f in fields(cls_)}
+        parts: dict[str, dict[str, Any]] = {room: {} for room in rooms}
+        for name, value in settings.items():
+            if name not in owner:
+                known = ", ".join(sorted(owner))
+                raise ConfigError(f"unknown setting {name!r}; known are {known}", param=name)
+            parts[owner[name]][name] = value
+        return cls(
+            model=ModelConfig(**parts["model"]),
+            cache=CacheConfig(**parts["cache"]),
+            scheduler=SchedulerConfig(**parts["scheduler"]),
+        )
+
+
+def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(
+            f"{name} is {value!r}; it must be one of {', '.join(allowed)}", param=name
+        )
+
+
+def _at_least(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name} is {value!r}; it must be a whole number >= {least}", param=name)

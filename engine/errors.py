@@ -1,0 +1,145 @@
+"""What can go wrong in the engine, as a tree; each error says the value, the limit and the way out.
+
+::
+
+    EngineError                  code, message, param
+    ├── ConfigError              a setting that cannot work
+    ├── ModelError               a checkpoint that cannot be served
+    │   ├── ModelNotFound
+    │   ├── UnsupportedModel
+    │   └── SelfCheckFailed
+    ├── RequestError             one request's fault; the engine and everybody else go on
+    │   ├── InvalidParameter
+    │   ├── PromptTooLong
+    │   ├── NeverFits
+    │   ├── QueueFull
+    │   └── DuplicateRequest
+    └── EngineDead               the engine itself is gone
+"""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Root of the tree.
+
+    Attributes:
+        code: Stable machine-readable name of the failure.
+        message: One sentence for people: the value, the limit, the way out.
+        param: The request field at fault, if there is one.
+    """
+
+    code = "engine_error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+
+class ConfigError(EngineError):
+    """A setting, or a combination of settings, that cannot work."""
+
+    code = "invalid_config"
+
+
+class ModelError(EngineError):
+    """A checkpoint that cannot be served."""
+
+    code = "model_error"
+
+
+class ModelNotFound(ModelError):
+    """There is no checkpoint, or no part of one, where it was said to be."""
+
+    code = "model_not_found"
+
+
+class UnsupportedModel(ModelError):
+    """The checkpoint is of a kind that this engine does not run."""
+
+    code = "unsupported_model"
+
+
+class SelfCheckFailed(ModelError):
+    """The model with paged attention disagrees with the untouched model."""
+
+    code = "self_check_failed"
+
+
+class RequestError(EngineError):
+    """One request is at fault; nobody else notices."""
+
+    code = "invalid_request"
+
+
+class InvalidParameter(RequestError):
+    """A sampling or request parameter is out of range."""
+
+    code = "invalid_parameter"
+
+    def __init__(self, param: str, value: object, expected: str) -> None:
+        shown = repr(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{param} is {shown}; it must be {expected}", param=param)
+        self.value = value
+        self.expected = expected
+
+
+class PromptTooLong(RequestError):
+    """The prompt leaves no room for a single new token."""
+
+    code = "context_length_exceeded"
+
+    def __init__(self, num_prompt_tokens: int, limit: int) -> None:
+        super().__init__(
+            f"the prompt has {num_prompt_tokens} tokens but at most {limit} fit into the context "
+            "with room for a reply; shorten the conversation or the character's prompt",
+            param="prompt",
+        )
+        self.num_prompt_tokens = num_prompt_tokens
+        self.limit = limit
+
+
+class NeverFits(RequestError):
+    """The request needs more KV memory than the whole budget holds."""
+
+    code = "kv_budget_exceeded"
+
+    def __init__(self, num_tokens: int, capacity_tokens: int) -> None:
+        super().__init__(
+            f"the request needs KV memory for {num_tokens} tokens but the whole budget holds "
+            f"{capacity_tokens}; lower max_tokens, shorten the prompt or raise kv_cache_tokens",
+            param="max_tokens",
+        )
+        self.num_tokens = num_tokens
+        self.capacity_tokens = capacity_tokens
+
+
+class QueueFull(RequestError):
+    """The waiting queue is at its bound; try again later."""
+
+    code = "queue_full"
+
+    def __init__(self, queued: int, limit: int) -> None:
+        super().__init__(
+            f"{queued} requests are waiting and the limit is {limit}; try again in a few seconds"
+        )
+        self.queued = queued
+        self.limit = limit
+
+
+class DuplicateRequest(RequestError):
+    """A live request already has this id."""
+
+    code = "duplicate_request"
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"request id {request_id!r} is in use; choose another", param="request_id")
+
+
+class EngineDead(EngineError):
+    """The engine is gone; nothing more will come from it."""
+
+    code = "engine_dead"

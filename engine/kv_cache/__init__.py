@@ -1,0 +1,1 @@
+"""The KV memory as a ledger of blocks: counted here, never touched as tensors."""

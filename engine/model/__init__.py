@@ -1,0 +1,1 @@
+"""The model side of a step: loading, running and sampling."""

@@ -1,0 +1,182 @@
+"""What crosses between the rooms of a step, and from the engine to its caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from engine.request import FinishReason, Request
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledSequence:
+    """One sequence's share of a step: tokens ``[start, start + num_tokens)`` are computed.
+
+    Attributes:
+        request: Read by the runner, changed by nobody while the step runs.
+        start: ``num_computed_tokens`` when the step was planned.
+        num_tokens: New tokens in this step, at least one.
+        block_table: Block ids that cover ``start + num_tokens`` tokens, oldest first.
+        samples: Whether a token is sampled after the last one, that is, whether the step
+            catches up with the sequence.
+    """
+
+    request: Request
+    start: int
+    num_tokens: int
+    block_table: list[int]
+    samples: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerOutput:
+    """One step, planned.
+
+    Attributes:
+        sequences: Decodes first, then prompt chunks.
+        block_copies: ``(source, destination)`` block ids to copy before anything is computed
+            (copy-on-write of a partly shared block), all sources read before any is written.
+        preempted: Ids of requests that lost their blocks while planning.
+    """
+
+    sequences: list[ScheduledSequence]
+    block_copies: list[tuple[int, int]] = field(default_factory=list)
+    preempted: list[str] = field(default_factory=list)
+
+    @property
+    def num_tokens(self) -> int:
+        """New tokens of all sequences together."""
+        return sum(sequence.num_tokens for sequence in self.sequences)
+
+
+class Logprob(msgspec.Struct, frozen=True, array_like=True):
+    """One token's log probability under the raw distribution (before temperature and filters)."""
+
+    token_id: int
+    logprob: float
+
+
+class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
+    """The chosen token's log probability and the likeliest alternatives, best first."""
+
+    chosen: Logprob
+    top: list[Logprob]
+
+
+@dataclass(frozen=True, slots=True)
+class SampledToken:
+    """What the runner drew for one sequence that samples."""
+
+    token_id: int
+    logprobs: TokenLogprobs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRunnerOutput:
+    """One step, executed.
+
+    Attributes:
+        sampled: By request id, for exactly the sequences with ``samples``.
+        failed: Request id to a sentence, for sequences whose rows could not be sampled (their
+            logits were not finite, say); such a request ends with ``error``, the others go on.
+    """
+
+    sampled: dict[str, SampledToken]
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class TokenOutput(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """What one step brought for one request; ``finish_reason`` marks the terminal one.
+
+    Attributes:
+        request_id: Whose.
+        token_ids: New tokens, without the end token that stopped it.
+        finish_reason: Set exactly once in a request's life, on its last output.
+        logprobs: One entry per new token, when asked for.
+        num_prompt_tokens: Length of the prompt.
+        num_cached_tokens: Prompt tokens that came from the prefix cache.
+        num_output_tokens: Sampled tokens so far, the end token included.
+        queue_s: Seconds between arrival and first being scheduled.
+        stop_token_id: The end token, when one ended it.
+        error_code: Stable code, when ``finish_reason`` is ``error``.
+        error_message: One sentence, likewise.
+        error_param: The parameter at fault, likewise, if there is one.
+    """
+
+    request_id: str
+    token_ids: list[int]
+    finish_reason: FinishReason | None = None
+    logprobs: list[TokenLogprobs] | None = None
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int = 0
+    num_output_tokens: int = 0
+    queue_s: float = 0.0
+    stop_token_id: int | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    error_param: str | None = None
+
+
+class StepStats(msgspec.Struct, frozen=True, array_like=True):
+    """One step as the live view and the trace show it.
+
+    Attributes:
+        step: Rises by one per step.
+        time_s: When the step ended, seconds on the engine's clock.
+        duration_s: How long it took.
+        num_running: Sequences in the batch after the step.
+        num_waiting: Requests in the queue after the step.
+        prefill_tokens: Prompt tokens computed.
+        decode_tokens: Sequences that decoded one token.
+        joined: Request ids that entered the batch in this step.
+        left: Request ids that left it in this step, by ending or by preemption.
+        kv_blocks_used: Blocks held by live requests.
+        kv_blocks_cached: Free blocks that still hold a reusable prefix.
+        kv_blocks_total: The budget.
+        batch: ``(request id, "prefill" | "decode", new tokens)`` for each sequence of the step.
+        num_preempted: Requests preempted while planning.
+    """
+
+    step: int
+    time_s: float
+    duration_s: float
+    num_running: int
+    num_waiting: int
+    prefill_tokens: int
+    decode_tokens: int
+    joined: list[str]
+    left: list[str]
+    kv_blocks_used: int
+    kv_blocks_cached: int
+    kv_blocks_total: int
+    batch: list[tuple[str, str, int]]
+    num_preempted: int = 0
+
+
+class StepFrame(msgspec.Struct, frozen=True, array_like=True):
+    """Everything one step brought, in one piece.
+
+    ``stats`` is ``None`` when nothing was computed: a refusal, or an abort between steps.
+    """
+
+    outputs: list[TokenOutput]
+    stats: StepStats | None = None
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a started engine says of itself."""
+
+    model: str
+    architecture: str
+    dtype: str
+    device: str
+    vocab_size: int
+    max_model_len: int
+    eos_token_ids: list[int]
+    num_blocks: int
+    block_size: int
+    kv_bytes_per_token: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    num_parameters: int = 0

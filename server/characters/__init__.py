@@ -1,0 +1,1 @@
+"""Who can be talked to: personas and how they are read."""

@@ -1,0 +1,1 @@
+"""Tests of real (tiny, random-weight) models against transformers."""
