@@ -180,3 +180,56 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_num_seqs: int
     max_num_batched_tokens: int
     num_parameters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDelta:
+    """What one step brought for one request, as text; what a front end hands to its callers.
+
+    Attributes:
+        request_id: Whose.
+        text: Newly visible text; whole code points and grapheme clusters, stop strings left out.
+        token_ids: Tokens behind this step (their text may still be held back).
+        finish_reason: Set exactly once in a request's life, on its last delta.
+        stop_reason: The stop string or the end token that ended it, if one did.
+        logprobs: One entry per token of ``token_ids``, when asked for.
+        num_prompt_tokens: Length of the prompt.
+        num_cached_tokens: Prompt tokens that came from the prefix cache.
+        num_output_tokens: Sampled tokens so far, the end token included.
+        queue_s: Seconds between arrival and first being scheduled.
+        error_code: Stable code, when ``finish_reason`` is ``error``.
+        error_message: One sentence, likewise.
+        error_param: The parameter at fault, likewise, if there is one.
+    """
+
+    request_id: str
+    text: str
+    token_ids: list[int]
+    finish_reason: FinishReason | None = None
+    stop_reason: str | int | None = None
+    logprobs: list[TokenLogprobs] | None = None
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int = 0
+    num_output_tokens: int = 0
+    queue_s: float = 0.0
+    error_code: str | None = None
+    error_message: str | None = None
+    error_param: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    """Whether the engine lives and makes progress.
+
+    Attributes:
+        alive: The engine can still take requests.
+        reason: Why not, or why it should be watched; empty when all is well.
+        num_live_requests: Accepted and not yet ended.
+        seconds_since_progress: Since the last frame from the engine while requests were live;
+            0 when idle.
+    """
+
+    alive: bool
+    reason: str
+    num_live_requests: int
+    seconds_since_progress: float

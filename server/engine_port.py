@@ -1,0 +1,81 @@
+"""The door through which the server knows an engine: submit, cancel, one stream of steps, health.
+
+``engine.async_engine.AsyncEngine`` is one implementation; tests and, one day, a set of replicas
+are others. Nothing above this room may assume a local engine, or a single one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from engine.chat_template import ChatMessage
+from engine.outputs import EngineHealth, EngineInfo, RequestDelta, StepStats
+from engine.sampling_params import SamplingParams
+
+DeltaListener = Callable[[RequestDelta], None]
+StepListener = Callable[[StepStats], None]
+
+
+class Tokenizer(Protocol):
+    """The part of a tokenizer that the server uses; pure computation, safe in any thread."""
+
+    def encode_chat(
+        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    ) -> list[int]:
+        """Render messages with the model's chat template and return token ids."""
+        ...
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Tokenise text; special tokens written in it stay plain text."""
+        ...
+
+
+class EnginePort(Protocol):
+    """What the server asks of an engine."""
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine said of itself when it started."""
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer."""
+        ...
+
+    def submit(
+        self,
+        request_id: str,
+        prompt_token_ids: Sequence[int],
+        params: SamplingParams,
+        *,
+        on_delta: DeltaListener,
+        priority: int = 0,
+        cache_salt: str = "",
+    ) -> None:
+        """Hand in a request.
+
+        ``on_delta`` is called on the event loop, synchronously with all others of the same step,
+        and never from within ``submit``. Its last call carries a ``finish_reason``: a refusal
+        comes as a delta with ``error`` too, so that there is one way to hear of the end.
+
+        Raises:
+            EngineDead: The engine is gone.
+        """
+        ...
+
+    def cancel(self, request_id: str) -> None:
+        """Call a request off; its terminal delta follows with ``abort`` and no more text.
+
+        An unknown or finished id is ignored.
+        """
+        ...
+
+    def add_step_listener(self, listener: StepListener) -> Callable[[], None]:
+        """Hear of every step; the returned function unsubscribes."""
+        ...
+
+    def health(self) -> EngineHealth:
+        """Whether the engine lives and makes progress."""
+        ...
