@@ -1,0 +1,177 @@
+"""Who is asking: API keys, short-lived client secrets and browser origins. Pure; time comes in.
+
+Keys are held as SHA-256 digests and compared in constant time, every one of them on every check, so
+that neither a memory dump nor a stopwatch tells much. ``X-Forwarded-For`` and ``Host`` are never
+asked who somebody is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import ConfigError
+from server.config import AuthConfig, ListenConfig
+
+REALTIME_SUBPROTOCOL = "realtime"
+"""The one subprotocol that is echoed when a browser offers it."""
+
+KEY_SUBPROTOCOL_PREFIX = "openai-insecure-api-key."
+"""Browsers cannot set headers on a WebSocket, so SDKs put the key here; it is never echoed."""
+
+CLIENT_SECRET_PREFIX = "ek_"
+MIN_SECRET_S = 10.0
+MAX_SECRET_S = 7200.0
+MAX_LIVE_SECRETS = 10_000
+
+ANONYMOUS = "anonymous"
+"""The principal when no keys are configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """A key for one browser, good for opening sessions until it expires.
+
+    Attributes:
+        value: What the browser sends; known to nobody else, not even to us after this.
+        expires_at: On the clock that ``now`` came from, in seconds.
+    """
+
+    value: str
+    expires_at: float
+
+
+class Authenticator:
+    """Knows the keys, and says whose a key is."""
+
+    def __init__(self, keys: Iterable[tuple[str, str]] = ()) -> None:
+        """Hold the digests of ``(name, key)`` pairs."""
+        self._keys = [(_digest(key), name) for name, key in keys]
+        self._secrets: dict[bytes, tuple[float, str]] = {}
+
+    @classmethod
+    def from_file(cls, file: Path) -> Authenticator:
+        """Read one key per line: ``key`` or ``name:key``; ``#`` starts a comment.
+
+        Raises:
+            ConfigError: The file cannot be read, or holds no key.
+        """
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"cannot read the API keys in {file}: {error}", param="auth.api_keys_file"
+            ) from None
+        keys = list(_parse_keys(text))
+        if not keys:
+            raise ConfigError(
+                f"{file} holds no API key; write one per line, or leave auth.api_keys_file out",
+                param="auth.api_keys_file",
+            )
+        return cls(keys)
+
+    @classmethod
+    def from_config(cls, config: AuthConfig) -> Authenticator:
+        """With the configured keys, or open to everybody when there are none."""
+        return cls() if config.api_keys_file is None else cls.from_file(config.api_keys_file)
+
+    @property
+    def requires_key(self) -> bool:
+        """Whether a key is needed at all."""
+        return bool(self._keys)
+
+    def check(self, key: str | None, now: float) -> str | None:
+        """Name the principal that a key belongs to; ``None`` refuses it.
+
+        With no keys configured anything is accepted, so that SDKs that insist on a key work.
+        """
+        if not self._keys:
+            return ANONYMOUS
+        if not key:
+            return None
+        digest = _digest(key)
+        found: str | None = None
+        for known, name in self._keys:
+            if hmac.compare_digest(known, digest):
+                found = name
+        if found is not None:
+            return found
+        expires_at, owner = self._secrets.get(digest, (now, None))
+        return owner if now < expires_at else None
+
+    def mint(self, principal: str, now: float, *, lifetime_s: float = 600.0) -> ClientSecret:
+        """Make a client secret for ``principal`` that lives 10 s to 2 h from ``now``."""
+        lifetime_s = min(max(lifetime_s, MIN_SECRET_S), MAX_SECRET_S)
+        self._secrets = {k: v for k, v in self._secrets.items() if now < v[0]}
+        while len(self._secrets) >= MAX_LIVE_SECRETS:
+            del self._secrets[next(iter(self._secrets))]
+        value = CLIENT_SECRET_PREFIX + secrets.token_urlsafe(24)
+        self._secrets[_digest(value)] = (now + lifetime_s, principal)
+        return ClientSecret(value, now + lifetime_s)
+
+
+def check_exposure(listen: ListenConfig, auth: AuthConfig, authenticator: Authenticator) -> None:
+    """Refuse an address that others can reach when nobody needs a key.
+
+    Raises:
+        ConfigError: Neither keys nor ``auth.insecure`` were given for such an address.
+    """
+    if listen.is_loopback or authenticator.requires_key or auth.insecure:
+        return
+    raise ConfigError(
+        f"refusing to listen on {listen.host} without API keys, because everybody who reaches it "
+        "could use the model; name a key file with --api-keys, bind 127.0.0.1, or say --insecure",
+        param="listen.host",
+    )
+
+
+def key_from_bearer(authorization: str | None) -> str | None:
+    """The key in an ``Authorization: Bearer`` header, if it is one."""
+    scheme, _, key = (authorization or "").strip().partition(" ")
+    return key.strip() or None if scheme.lower() == "bearer" else None
+
+
+def key_from_subprotocols(offered: Sequence[str]) -> str | None:
+    """The key that a browser put among the subprotocols it offers."""
+    for subprotocol in offered:
+        if subprotocol.startswith(KEY_SUBPROTOCOL_PREFIX):
+            return subprotocol.removeprefix(KEY_SUBPROTOCOL_PREFIX) or None
+    return None
+
+
+def is_origin_allowed(
+    origin: str | None, host: str | None, *, allowed: Sequence[str] = (), tls: bool = False
+) -> bool:
+    """Whether a page from ``origin`` may connect: same origin, or on the list, exactly.
+
+    Programs that are not browsers send no origin and pass. Without TLS of our own a proxy may
+    speak it for us, so ``https`` is the same origin too.
+    """
+    if origin is None:
+        return True
+    if origin in allowed:
+        return True
+    if not host:
+        return False
+    schemes = ("https",) if tls else ("http", "https")
+    return any(origin == f"{scheme}://{host}" for scheme in schemes)
+
+
+def _parse_keys(text: str) -> Iterable[tuple[str, str]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        entry = line.partition("#")[0].strip()
+        if not entry:
+            continue
+        name, separator, key = entry.partition(":")
+        if not separator:
+            yield f"key-{number}", name
+        elif key.strip():
+            yield name.strip() or f"key-{number}", key.strip()
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

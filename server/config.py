@@ -1,0 +1,209 @@
+"""What the server is started with: one small configuration per room, composed and validated."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from engine.config import EngineConfig
+from engine.errors import ConfigError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+"""Where the shipped model, characters and examples lie."""
+
+DEMO_MODEL = REPOSITORY / "configs" / "models" / "kaiwa-demo"
+"""Served when no model is named."""
+
+DEMO_CHARACTERS = REPOSITORY / "configs" / "characters"
+"""Its ``*.toml`` files are served when no character is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenConfig:
+    """Where the one port is."""
+
+    host: str = "127.0.0.1"
+    """Address to bind; anything but loopback needs API keys or ``auth.insecure``."""
+    port: int = 8000
+    """TCP port; 0 lets the system choose, and the ready line tells which."""
+    tls_cert: Path | None = None
+    """PEM file with the certificate chain; with it and ``tls_key`` the port speaks TLS only."""
+    tls_key: Path | None = None
+    """PEM file with the certificate's private key."""
+    backlog: int = 4096
+    """Connections that the kernel may hold unaccepted; 100 makes a reconnect storm take 20 s."""
+
+    def __post_init__(self) -> None:
+        """Refuse half a key pair and ports that do not exist."""
+        if not self.host:
+            raise ConfigError("listen.host is empty; name an address", param="listen.host")
+        _within("listen.port", self.port, 0, 65535)
+        _within("listen.backlog", self.backlog, 1, 65535)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigError(
+                "listen.tls_cert and listen.tls_key come together; give both, or neither",
+                param="listen.tls_key" if self.tls_key is None else "listen.tls_cert",
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the port."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthConfig:
+    """Who may connect."""
+
+    api_keys_file: Path | None = None
+    """One key per line, ``name:key`` or ``key``, ``#`` comments; without it any key is accepted."""
+    insecure: bool = False
+    """Allow an address that others can reach without any API key."""
+    allowed_origins: tuple[str, ...] = ()
+    """Browser origins (``https://example.org``) accepted beside the server's own, exactly."""
+
+    def __post_init__(self) -> None:
+        """Refuse origins that could never match."""
+        for origin in self.allowed_origins:
+            scheme, separator, rest = origin.partition("://")
+            if scheme not in ("http", "https") or not separator or not rest or "/" in rest:
+                raise ConfigError(
+                    f"auth.allowed_origins has {origin!r}; an origin is scheme://host[:port]",
+                    param="auth.allowed_origins",
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsConfig:
+    """What one client, and all of them together, may take."""
+
+    max_connections: int = 1000
+    """TCP connections in all; one more is answered with 503."""
+    max_connections_per_address: int = 256
+    """TCP connections from one address; loopback, where proxies and load tests live, is exempt."""
+    max_pending_heads: int = 256
+    """Connections whose request head has not come in yet."""
+    head_timeout_s: float = 10.0
+    """Seconds for the request head, TLS handshake apart."""
+    max_head_bytes: int = 32 * 1024
+    """Bytes of the request head."""
+    max_message_bytes: int = 64 * 1024
+    """Bytes of one WebSocket message."""
+    messages_per_s: float = 50.0
+    """Messages that one socket may send per second for long; above it reading slows down."""
+    message_burst: int = 200
+    """Messages that one socket may send at once before the rate applies."""
+    max_bad_messages: int = 10
+    """Messages in a row that are not understood before the socket is closed with 4400."""
+    max_prompt_tokens: int | None = None
+    """Tokens of a prompt; ``None`` leaves it to the model's context."""
+    inline_prompt_chars: int = 16 * 1024
+    """Prompts up to this many characters are tokenised on the event loop, longer in a thread."""
+    max_session_s: float = 3600.0
+    """Seconds a WebSocket session may last before it is closed with 1001."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits under which nobody could connect."""
+        _within("limits.max_connections", self.max_connections, 1, 1_000_000)
+        _within("limits.max_connections_per_address", self.max_connections_per_address, 1, 10**6)
+        _within("limits.max_pending_heads", self.max_pending_heads, 1, 1_000_000)
+        _within("limits.head_timeout_s", self.head_timeout_s, 0.01, 600)
+        _within("limits.max_head_bytes", self.max_head_bytes, 1024, 1024 * 1024)
+        _within("limits.max_message_bytes", self.max_message_bytes, 1024, 64 * 1024 * 1024)
+        _within("limits.messages_per_s", self.messages_per_s, 0.1, 1e6)
+        _within("limits.message_burst", self.message_burst, 1, 1_000_000)
+        _within("limits.max_bad_messages", self.max_bad_messages, 1, 1_000_000)
+        if self.max_prompt_tokens is not None:
+            _within("limits.max_prompt_tokens", self.max_prompt_tokens, 1, 2**31 - 1)
+        _within("limits.inline_prompt_chars", self.inline_prompt_chars, 0, 2**31 - 1)
+        _within("limits.max_session_s", self.max_session_s, 1, 30 * 24 * 3600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxConfig:
+    """How far a slow reader may fall behind."""
+
+    high_water_bytes: int = 16 * 1024
+    """Bytes in the transport's buffer above which text is kept and merged."""
+    low_water_bytes: int = 4 * 1024
+    """Bytes in the transport's buffer at which kept events flow again."""
+    stall_timeout_s: float = 10.0
+    """Seconds without a byte of progress before the socket is cut off."""
+    max_kept_bytes: int = 1024 * 1024
+    """Bytes of kept events, estimated, before the socket is cut off."""
+    send_buffer_bytes: int = 128 * 1024
+    """The kernel's send buffer per WebSocket; small, so that a stall shows in seconds."""
+    watch_interval_s: float = 0.5
+    """Seconds between two looks at the progress of all sockets."""
+
+    def __post_init__(self) -> None:
+        """Refuse water marks in the wrong order."""
+        _within("outbox.high_water_bytes", self.high_water_bytes, 1, 2**30)
+        _within("outbox.low_water_bytes", self.low_water_bytes, 0, self.high_water_bytes)
+        _within("outbox.stall_timeout_s", self.stall_timeout_s, 0.05, 3600)
+        _within("outbox.max_kept_bytes", self.max_kept_bytes, 1024, 2**30)
+        _within("outbox.send_buffer_bytes", self.send_buffer_bytes, 4096, 2**30)
+        _within("outbox.watch_interval_s", self.watch_interval_s, 0.01, 60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainConfig:
+    """How the server stops."""
+
+    timeout_s: float = 30.0
+    """Seconds that running responses get to finish after SIGTERM."""
+    close_timeout_s: float = 2.0
+    """Seconds for the closing handshakes; whoever is still there then is cut off."""
+
+    def __post_init__(self) -> None:
+        """Refuse negative times."""
+        _within("drain.timeout_s", self.timeout_s, 0, 24 * 3600)
+        _within("drain.close_timeout_s", self.close_timeout_s, 0.01, 600)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What is told while it runs; never what people say."""
+
+    format: Literal["text", "json"] = "text"
+    """``json`` writes one object per line."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severity that is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CharactersConfig:
+    """Who is served."""
+
+    files: tuple[Path, ...] = ()
+    """Character files; when empty, the shipped ones."""
+
+    def resolved(self) -> tuple[Path, ...]:
+        """The files to load, the shipped ones when none was named."""
+        return self.files or tuple(sorted(DEMO_CHARACTERS.glob("*.toml")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """The whole of it."""
+
+    engine: EngineConfig
+    listen: ListenConfig = field(default_factory=ListenConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    outbox: OutboxConfig = field(default_factory=OutboxConfig)
+    drain: DrainConfig = field(default_factory=DrainConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    characters: CharactersConfig = field(default_factory=CharactersConfig)
+
+
+def _within(name: str, value: float, least: float, most: float) -> None:
+    if not least <= value <= most:  # NaN is in no range
+        raise ConfigError(f"{name} is {value!r}; it must be from {least} to {most}", param=name)

@@ -1,0 +1,205 @@
+"""Reads the settings: TOML file < environment < command line, each value with its origin.
+
+A key is a dotted path, ``listen.port``. In a TOML file it is a table and a name, in the environment
+``KAIWA_LISTEN_PORT``, on the command line whatever the parser says. Unknown keys are refused by
+their path, values of the wrong type by path and type.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from engine.config import CacheConfig, EngineConfig, ModelConfig, SchedulerConfig
+from engine.errors import ConfigError
+from server.config import (
+    DEMO_MODEL,
+    AuthConfig,
+    CharactersConfig,
+    DrainConfig,
+    LimitsConfig,
+    ListenConfig,
+    LogConfig,
+    OutboxConfig,
+    ServerSettings,
+)
+
+ENVIRONMENT_PREFIX = "KAIWA_"
+
+_ROOMS: dict[str, tuple[type, ...]] = {
+    "engine": (ModelConfig, CacheConfig, SchedulerConfig),
+    "listen": (ListenConfig,),
+    "auth": (AuthConfig,),
+    "limits": (LimitsConfig,),
+    "outbox": (OutboxConfig,),
+    "drain": (DrainConfig,),
+    "log": (LogConfig,),
+    "characters": (CharactersConfig,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """Settings, and where each value came from.
+
+    Attributes:
+        settings: Checked and complete.
+        origins: By dotted path: ``default``, a file, ``environment`` or ``command line``.
+    """
+
+    settings: ServerSettings
+    origins: dict[str, str]
+
+    def lines(self) -> list[str]:
+        """The effective settings, one ``path = value  # origin`` per line; holds no secret."""
+        rows = [
+            (f"{path} = {_shown(self._value(path))}", self.origins[path]) for path in _known_types()
+        ]
+        width = max(len(text) for text, _ in rows)
+        return [f"{text:<{width}}  # {origin}" for text, origin in rows]
+
+    def _value(self, path: str) -> object:
+        room, _, name = path.partition(".")
+        if room != "engine":
+            return getattr(getattr(self.settings, room), name)
+        engine = self.settings.engine
+        owner = next(
+            part for part in (engine.model, engine.cache, engine.scheduler) if hasattr(part, name)
+        )
+        return getattr(owner, name)
+
+
+def load_settings(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    command_line: Mapping[str, object] | None = None,
+) -> LoadedSettings:
+    """Merge the three layers over the defaults.
+
+    Args:
+        file: TOML file, if there is one; relative paths inside it start at its folder.
+        environment: Usually ``os.environ``; names that belong to no room are left alone.
+        command_line: By dotted path.
+
+    Raises:
+        ConfigError: A key is unknown, a value is of the wrong type or cannot work.
+    """
+    known = _known_types()
+    values: dict[str, Any] = {"engine.model": str(DEMO_MODEL)}
+    origins = dict.fromkeys(known, "default")
+    layers: list[tuple[str, Mapping[str, object], bool, Path | None]] = []
+    if file is not None:
+        layers.append((str(file), _read_toml(file), True, file.parent))
+    layers.append(("environment", _from_environment(environment or {}), False, None))
+    layers.append(("command line", command_line or {}, True, None))
+    for origin, layer, strict, folder in layers:
+        for path, value in layer.items():
+            values[path] = _convert(path, value, strict=strict, folder=folder)
+            origins[path] = origin
+    return LoadedSettings(_compose(values), origins)
+
+
+def _compose(values: Mapping[str, Any]) -> ServerSettings:
+    rooms: dict[str, dict[str, Any]] = {room: {} for room in _ROOMS}
+    for path, value in values.items():
+        room, _, name = path.partition(".")
+        rooms[room][name] = value
+    return ServerSettings(
+        engine=EngineConfig.from_flat(**rooms["engine"]),
+        listen=ListenConfig(**rooms["listen"]),
+        auth=AuthConfig(**rooms["auth"]),
+        limits=LimitsConfig(**rooms["limits"]),
+        outbox=OutboxConfig(**rooms["outbox"]),
+        drain=DrainConfig(**rooms["drain"]),
+        log=LogConfig(**rooms["log"]),
+        characters=CharactersConfig(**rooms["characters"]),
+    )
+
+
+def _known_types() -> dict[str, Any]:
+    """Type of each setting by dotted path, in the order of the rooms."""
+    known: dict[str, Any] = {}
+    for room, parts in _ROOMS.items():
+        for part in parts:
+            hints = get_type_hints(part)
+            for item in fields(part):
+                known[f"{room}.{item.name}"] = hints[item.name]
+    return known
+
+
+def _read_toml(file: Path) -> dict[str, object]:
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the configuration {file}: {error.strerror}", param=str(file)
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}", param=str(file)) from None
+    flat: dict[str, object] = {}
+    for room, table in tables.items():
+        if not isinstance(table, dict):
+            raise _unknown(room)
+        for name, value in table.items():
+            flat[f"{room}.{name}"] = value
+        if not table and room not in _ROOMS:
+            raise _unknown(room)
+    return flat
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        room, separator, name = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("_")
+        if separator and room in _ROOMS:
+            flat[f"{room}.{name}"] = text
+    return flat
+
+
+def _convert(path: str, value: object, *, strict: bool, folder: Path | None) -> object:
+    known = _known_types()
+    if path not in known:
+        raise _unknown(path)
+    hint = known[path]
+    if not strict and hint in (tuple[str, ...], tuple[Path, ...]) and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+
+    def read(kind: type, raw: object) -> object:
+        if kind is not Path or not isinstance(raw, str | Path) or not str(raw):
+            raise TypeError
+        written = Path(raw).expanduser()
+        return written if folder is None else folder / written
+
+    try:
+        converted: object = msgspec.convert(value, hint, strict=strict, dec_hook=read)
+    except (msgspec.ValidationError, TypeError) as error:
+        detail = str(error) or "expected a path"
+        raise ConfigError(
+            f"wrong value for {path}: {detail}, it is {value!r}", param=path
+        ) from None
+    return converted
+
+
+def _unknown(path: str) -> ConfigError:
+    room = path.partition(".")[0]
+    near = [known for known in _known_types() if known.startswith(room + ".")]
+    hint = ", ".join(near) if near else "tables " + ", ".join(_ROOMS)
+    return ConfigError(f"unknown key: {path}; known are {hint}", param=path)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_shown(item) for item in value) + "]"
+    if isinstance(value, str | Path):
+        return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "(unset)" if value is None else str(value)

@@ -1,0 +1,75 @@
+"""What the rooms of a running server share, and what it says of its own health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.auth import Authenticator
+from server.config import ServerSettings
+from server.engine_port import EnginePort
+from server.metrics import Metrics
+
+PROGRESS_TIMEOUT_S = 30.0
+"""An engine with live requests and no step for so long is not ready, whatever it says."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ServerState:
+    """Made once by ``server.app``; handed to the HTTP rooms and to every connection.
+
+    Attributes:
+        settings: As started; never written back.
+        auth: Says whose a key is.
+        metrics: What ``/metrics`` prints.
+        catalog: The characters and model names that are served.
+        engine: ``None`` until it is loaded.
+        is_draining: New responses are refused, running ones finish, nobody new comes in.
+    """
+
+    settings: ServerSettings
+    auth: Authenticator = field(default_factory=Authenticator)
+    metrics: Metrics = field(default_factory=Metrics)
+    catalog: Any = None
+    engine: EnginePort | None = None
+    is_draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HealthAnswer:
+    """An answer for a probe.
+
+    Attributes:
+        ok: 200 when true, else 503.
+        reason: One word or sentence for people.
+    """
+
+    ok: bool
+    reason: str
+
+    @property
+    def status(self) -> int:
+        """The HTTP status to answer with."""
+        return 200 if self.ok else 503
+
+
+def livez(state: ServerState) -> HealthAnswer:
+    """Whether the process should be left running: it answers, so it should.
+
+    A lost engine ends the process with exit code 70; a probe need not do that.
+    """
+    return HealthAnswer(True, "draining" if state.is_draining else "alive")
+
+
+def readyz(state: ServerState) -> HealthAnswer:
+    """Whether new work should be sent here; watches the engine's progress, not its word alone."""
+    if state.engine is None:
+        return HealthAnswer(False, "the model is loading")
+    if state.is_draining:
+        return HealthAnswer(False, "draining")
+    health = state.engine.health()
+    if not health.alive:
+        return HealthAnswer(False, "the engine is gone")
+    if health.seconds_since_progress > PROGRESS_TIMEOUT_S:
+        return HealthAnswer(False, f"no engine step for {health.seconds_since_progress:.0f} s")
+    return HealthAnswer(True, "ready")
