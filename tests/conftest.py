@@ -1,0 +1,20 @@
+"""Which event loops the tests run on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+import uvloop
+
+from tests.support.virtual_clock import VirtualClockLoop
+
+LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> LoopFactories:
+    """Tests of timing run on the virtual clock; those with real sockets on both real loops."""
+    if "wire" in item.keywords:
+        return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
+    return {"virtual": VirtualClockLoop}
