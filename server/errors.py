@@ -1,0 +1,242 @@
+"""What a client can do wrong, as a tree; each error says the value, the limit and the way out.
+
+::
+
+    ServerError
+    ├── CharacterFileError       a character file that cannot be used; told to the operator
+    └── ProtocolError            code, message, type, param, event_id; told to the client
+        ├── InvalidEvent         the frame holds no event that can be read
+        ├── InvalidValue         a field is missing, of the wrong type or out of range
+        ├── Unsupported          understood, but this server does not do it
+        ├── LimitExceeded        a bound of this server would be passed
+        ├── ModelNotFound        no such character or engine
+        ├── ItemNotFound         no such item in the conversation
+        ├── DuplicateItem        the item's id is taken
+        ├── ResponseActive       the default conversation is being answered already
+        ├── NoActiveResponse     nothing to cancel
+        ├── PromptDoesNotFit     the conversation is longer than the context
+        └── ResponseFailed       the engine refused or gave up
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class ErrorCode(enum.StrEnum):
+    """Stable names; a client may switch on them. A name once given never changes its meaning."""
+
+    INVALID_JSON = "invalid_json"
+    """Not JSON, or JSON with something that RFC 8259 or I-JSON leaves out."""
+    INVALID_EVENT = "invalid_event"
+    """JSON, but not an object with a ``type``."""
+    UNKNOWN_EVENT_TYPE = "unknown_event_type"
+    """An object whose ``type`` is not in the protocol."""
+    INVALID_VALUE = "invalid_value"
+    """A field is of the wrong type or out of range."""
+    MISSING_REQUIRED_PARAMETER = "missing_required_parameter"
+    """A field that the event needs is not there."""
+    UNSUPPORTED_MODALITY = "unsupported_modality"
+    """Audio or images, which this server does not take."""
+    UNSUPPORTED = "unsupported"
+    """Part of the protocol that this server does not do."""
+    LIMIT_EXCEEDED = "limit_exceeded"
+    """Too many or too much; the message says of what."""
+    MODEL_NOT_FOUND = "model_not_found"
+    ITEM_NOT_FOUND = "item_not_found"
+    ITEM_IN_PROGRESS = "item_in_progress"
+    """The item is being written by a response."""
+    ITEM_CREATE_DUPLICATE_ITEM_ID = "item_create_duplicate_item_id"
+    CONVERSATION_ALREADY_HAS_ACTIVE_RESPONSE = "conversation_already_has_active_response"
+    RESPONSE_CANCEL_NOT_ACTIVE = "response_cancel_not_active"
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    SERVER_ERROR = "server_error"
+
+
+class ErrorType(enum.StrEnum):
+    """Whose fault it is, as OpenAI names it."""
+
+    INVALID_REQUEST = "invalid_request_error"
+    RATE_LIMIT = "rate_limit_error"
+    SERVER = "server_error"
+
+
+class ServerError(Exception):
+    """Root of the tree."""
+
+
+class CharacterFileError(ServerError):
+    """A character file that cannot be used.
+
+    Attributes:
+        file: The file's name.
+        key: Dotted path of the key at fault, if it is one key's fault.
+    """
+
+    def __init__(self, file: str, problem: str, *, key: str | None = None) -> None:
+        super().__init__(f"{file}: {key}: {problem}" if key else f"{file}: {problem}")
+        self.file = file
+        self.key = key
+
+
+class ProtocolError(ServerError):
+    """Something to tell the client in one ``error`` event; the session lives on.
+
+    Attributes:
+        code: Stable machine-readable name.
+        message: One sentence for people. It never holds a traceback or another client's data.
+        type: Whose fault it is.
+        param: Dotted path of the field at fault, if there is one.
+        event_id: The client's own id of the event at fault, if it could be read.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        type: ErrorType = ErrorType.INVALID_REQUEST,
+        param: str | None = None,
+        event_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = str(code)
+        self.message = message
+        self.type = type
+        self.param = param
+        self.event_id = event_id
+
+
+class InvalidEvent(ProtocolError):
+    """The frame holds no event that can be read."""
+
+
+class InvalidValue(ProtocolError):
+    """A field is missing, of the wrong type or out of range."""
+
+    def __init__(
+        self,
+        param: str,
+        message: str,
+        *,
+        code: ErrorCode = ErrorCode.INVALID_VALUE,
+        event_id: str | None = None,
+    ) -> None:
+        super().__init__(code, message, param=param, event_id=event_id)
+
+
+class Unsupported(ProtocolError):
+    """Understood, but this server does not do it."""
+
+    def __init__(
+        self, message: str, *, code: ErrorCode = ErrorCode.UNSUPPORTED, param: str | None = None
+    ) -> None:
+        super().__init__(code, message, param=param)
+
+
+class LimitExceeded(ProtocolError):
+    """A bound of this server would be passed.
+
+    Attributes:
+        value: What it would come to.
+        limit: What is allowed.
+    """
+
+    def __init__(
+        self, what: str, value: int, limit: int, way_out: str, *, param: str | None = None
+    ) -> None:
+        super().__init__(
+            ErrorCode.LIMIT_EXCEEDED,
+            f"{what} would be {value}, and the limit is {limit}; {way_out}",
+            param=param,
+        )
+        self.value = value
+        self.limit = limit
+
+
+class ModelNotFound(ProtocolError):
+    """No such character or engine; the message lists what there is."""
+
+    def __init__(self, model: str, known: list[str]) -> None:
+        super().__init__(
+            ErrorCode.MODEL_NOT_FOUND,
+            f"there is no model {shorten(model)}; choose one of {', '.join(known)}",
+            param="model",
+        )
+        self.known = known
+
+
+class ItemNotFound(ProtocolError):
+    """No such item in the conversation."""
+
+    def __init__(self, item_id: str, *, param: str) -> None:
+        super().__init__(
+            ErrorCode.ITEM_NOT_FOUND,
+            f"there is no item {shorten(item_id)} in this conversation; "
+            "use an id that conversation.item.added has told",
+            param=param,
+        )
+
+
+class DuplicateItem(ProtocolError):
+    """The item's id is taken."""
+
+    def __init__(self, item_id: str) -> None:
+        super().__init__(
+            ErrorCode.ITEM_CREATE_DUPLICATE_ITEM_ID,
+            f"an item {shorten(item_id)} exists already; choose another id, or leave it out",
+            param="item.id",
+        )
+
+
+class ResponseActive(ProtocolError):
+    """The default conversation is being answered already."""
+
+    def __init__(self, response_id: str) -> None:
+        super().__init__(
+            ErrorCode.CONVERSATION_ALREADY_HAS_ACTIVE_RESPONSE,
+            f"Conversation already has an active response: {response_id}. "
+            "Wait for its response.done, or send response.cancel first",
+        )
+
+
+class NoActiveResponse(ProtocolError):
+    """Nothing to cancel."""
+
+    def __init__(self, response_id: str | None) -> None:
+        # LiveKit recognises this race by the first two words of the message.
+        found = f"no response {shorten(response_id)} is active" if response_id else None
+        super().__init__(
+            ErrorCode.RESPONSE_CANCEL_NOT_ACTIVE,
+            f"Cancellation failed: {found or 'no active response found'}; "
+            "it may have ended already",
+            param="response_id" if response_id else None,
+        )
+
+
+class PromptDoesNotFit(ProtocolError):
+    """The conversation is longer than the context.
+
+    Attributes:
+        num_tokens: What would have to be read.
+        limit: What fits.
+    """
+
+    def __init__(self, what: str, num_tokens: int, limit: int, way_out: str) -> None:
+        super().__init__(
+            ErrorCode.CONTEXT_LENGTH_EXCEEDED,
+            f"{what} come to {num_tokens} tokens, but at most {limit} fit into the context with "
+            f"room for a reply; {way_out}",
+        )
+        self.num_tokens = num_tokens
+        self.limit = limit
+
+
+class ResponseFailed(ProtocolError):
+    """The engine refused a response or gave it up."""
+
+
+def shorten(value: object, limit: int = 80) -> str:
+    """Show a client's value in a message: quoted, escaped and never longer than ``limit``."""
+    shown = ascii(value) if not isinstance(value, str) else repr(value[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."

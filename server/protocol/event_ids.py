@@ -1,0 +1,36 @@
+"""Event ids that rise by one on the wire, so that the last one seen says where to resume."""
+
+from __future__ import annotations
+
+_PREFIX = "evt_"
+
+
+class EventCounter:
+    """Gives the events of one session their ids: ``evt_<session>_<number>``, from 1.
+
+    Held by the session for its whole life, over every connection; used by whoever writes events.
+    """
+
+    __slots__ = ("_last", "_stem")
+
+    def __init__(self, session_id: str, *, last: int = 0) -> None:
+        self._stem = f"{_PREFIX}{session_id.removeprefix('sess_')}_"
+        self._last = last
+
+    @property
+    def last(self) -> int:
+        """Number of the newest event written; 0 before the first."""
+        return self._last
+
+    def next_id(self) -> str:
+        """Count one event and name it."""
+        self._last += 1
+        return f"{self._stem}{self._last}"
+
+    def number(self, event_id: str) -> int | None:
+        """Read an id back; ``None`` when it is not one of this session's past ids."""
+        digits = event_id.removeprefix(self._stem)
+        if digits == event_id or not digits.isascii() or not digits.isdigit() or len(digits) > 18:
+            return None
+        number = int(digits)
+        return number if 1 <= number <= self._last and str(number) == digits else None

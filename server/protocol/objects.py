@@ -1,0 +1,265 @@
+"""What events carry besides items: sessions, responses, usage, errors."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from server.protocol.items import InputItem, Item
+
+MaxOutputTokens = int | Literal["inf"]
+Truncation = Literal["auto", "disabled"]
+
+
+class TokenLimits(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Limits on what is kept of a conversation.
+
+    Attributes:
+        post_instructions: Most tokens after the system message.
+    """
+
+    post_instructions: int | None = None
+
+
+class RetentionRatio(
+    msgspec.Struct, kw_only=True, omit_defaults=True, tag_field="type", tag="retention_ratio"
+):
+    """Truncate to this share of the context when it is full, so that it is not full again at once.
+
+    Attributes:
+        retention_ratio: Above 0, at most 1.
+    """
+
+    retention_ratio: float
+    token_limits: TokenLimits | None = None
+
+
+TruncationSetting = Truncation | RetentionRatio
+
+
+class SamplingFields(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Chat Completions' sampling fields, which Realtime lacks; left out means unchanged.
+
+    ``null`` goes back to the character's own value. Ranges are the engine's to check.
+    """
+
+    temperature: float | None | UnsetType = UNSET
+    top_p: float | None | UnsetType = UNSET
+    top_k: int | None | UnsetType = UNSET
+    min_p: float | None | UnsetType = UNSET
+    presence_penalty: float | None | UnsetType = UNSET
+    frequency_penalty: float | None | UnsetType = UNSET
+    repetition_penalty: float | None | UnsetType = UNSET
+    dry_multiplier: float | None | UnsetType = UNSET
+    dry_base: float | None | UnsetType = UNSET
+    dry_allowed_length: int | None | UnsetType = UNSET
+    dry_range: int | None | UnsetType = UNSET
+    xtc_probability: float | None | UnsetType = UNSET
+    xtc_threshold: float | None | UnsetType = UNSET
+    logit_bias: dict[int, float] | None | UnsetType = UNSET
+    banned_token_ids: list[int] | None | UnsetType = UNSET
+    stop_token_ids: list[int] | None | UnsetType = UNSET
+    stop: str | list[str] | None | UnsetType = UNSET
+    seed: int | None | UnsetType = UNSET
+    min_tokens: int | None | UnsetType = UNSET
+    ignore_eos: bool | None | UnsetType = UNSET
+
+
+class CharacterPatch(msgspec.Struct, kw_only=True):
+    """The extension's block of ``session.update``.
+
+    Attributes:
+        events: Extension events wanted, or ``character.v1`` for all; replaces the list before.
+    """
+
+    events: list[str] | None | UnsetType = UNSET
+
+
+class SessionPatch(SamplingFields, kw_only=True):
+    """``session.update``'s session: what is left out stays as it is, unknown fields are ignored.
+
+    Audio settings are not even looked at: text-mode clients send them too.
+    """
+
+    type: str | None | UnsetType = UNSET
+    model: str | None | UnsetType = UNSET
+    instructions: str | None | UnsetType = UNSET
+    output_modalities: list[str] | None | UnsetType = UNSET
+    tools: list[dict[str, Any]] | None | UnsetType = UNSET
+    tool_choice: str | dict[str, Any] | None | UnsetType = UNSET
+    max_output_tokens: int | str | None | UnsetType = UNSET
+    truncation: str | RetentionRatio | None | UnsetType = UNSET
+    character: CharacterPatch | None | UnsetType = UNSET
+
+
+class ResponseParams(SamplingFields, kw_only=True):
+    """``response.create``'s response: what is left out is as the session says."""
+
+    instructions: str | None | UnsetType = UNSET
+    output_modalities: list[str] | None | UnsetType = UNSET
+    tools: list[dict[str, Any]] | None | UnsetType = UNSET
+    tool_choice: str | dict[str, Any] | None | UnsetType = UNSET
+    max_output_tokens: int | str | None | UnsetType = UNSET
+    conversation: str | None | UnsetType = UNSET
+    input: list[InputItem] | None | UnsetType = UNSET
+    metadata: dict[str, str] | None | UnsetType = UNSET
+
+
+class LocalizedText(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A text in English and, where there is one, in Japanese."""
+
+    en: str
+    ja: str | None = None
+
+
+class CharacterObject(msgspec.Struct, kw_only=True):
+    """Who speaks, as an extra field of the session: all that a page needs to draw somebody.
+
+    Attributes:
+        events: Extension events that this connection is granted, sorted.
+    """
+
+    id: str
+    name: LocalizedText
+    description: LocalizedText
+    greeting: LocalizedText
+    expressions: list[str]
+    avatar: dict[str, str]
+    events: list[str]
+
+
+class EventGrant(msgspec.Struct, kw_only=True):
+    """``session.character`` where no character was chosen: only what was granted."""
+
+    events: list[str]
+
+
+class ResumeObject(msgspec.Struct, kw_only=True, frozen=True):
+    """How to come back to this session, as an extra field of ``session.created``.
+
+    Attributes:
+        token: For ``?resume=``.
+        window_s: How long the session waits for it.
+    """
+
+    token: str
+    window_s: float
+
+
+class SessionObject(SamplingFields, kw_only=True, omit_defaults=False):
+    """The full effective configuration. Sampling fields show where somebody set them."""
+
+    id: str
+    type: Literal["realtime"] = "realtime"
+    object: Literal["realtime.session"] = "realtime.session"
+    model: str
+    output_modalities: list[str]
+    instructions: str
+    tools: list[dict[str, Any]]
+    tool_choice: str | dict[str, Any]
+    max_output_tokens: int | str
+    truncation: str | RetentionRatio
+    expires_at: int | UnsetType = UNSET
+    character: CharacterObject | EventGrant | UnsetType = UNSET
+    resume: ResumeObject | UnsetType = UNSET
+
+
+class CachedTokensDetails(msgspec.Struct, kw_only=True):
+    """Split of the cached tokens; only text here."""
+
+    text_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
+
+
+class InputTokenDetails(msgspec.Struct, kw_only=True):
+    """Split of the prompt's tokens."""
+
+    text_tokens: int = 0
+    cached_tokens: int = 0
+    audio_tokens: int = 0
+    image_tokens: int = 0
+    cached_tokens_details: CachedTokensDetails = msgspec.field(default_factory=CachedTokensDetails)
+
+
+class OutputTokenDetails(msgspec.Struct, kw_only=True):
+    """Split of the reply's tokens."""
+
+    text_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class Usage(msgspec.Struct, kw_only=True):
+    """What a response cost; clients read every number, so none is left out."""
+
+    total_tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    input_token_details: InputTokenDetails = msgspec.field(default_factory=InputTokenDetails)
+    output_token_details: OutputTokenDetails = msgspec.field(default_factory=OutputTokenDetails)
+
+
+class FailureDetail(msgspec.Struct, kw_only=True):
+    """Why a response failed."""
+
+    type: str
+    code: str
+    message: str
+
+
+class StatusDetails(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How a response that did not complete ended."""
+
+    type: Literal["cancelled", "failed", "incomplete"]
+    reason: str | None = None
+    error: FailureDetail | None = None
+
+
+ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "incomplete"]
+
+
+class ResponseObject(msgspec.Struct, kw_only=True):
+    """One reply, as ``response.created`` and ``response.done`` show it."""
+
+    id: str
+    object: Literal["realtime.response"] = "realtime.response"
+    status: ResponseStatus
+    status_details: StatusDetails | None = None
+    output: list[Item]
+    conversation_id: str | None
+    output_modalities: list[str]
+    max_output_tokens: int | str
+    metadata: dict[str, str] | None = None
+    usage: Usage | None = None
+
+
+class ResponseMetrics(msgspec.Struct, kw_only=True):
+    """Where the time of one reply went, as an extra field of ``response.done``.
+
+    Attributes:
+        ttft_ms: From ``response.created`` to the first text out of the engine.
+        queue_ms: From submission to the first step that took part in.
+        total_ms: From ``response.created`` to ``response.done``.
+        output_tokens: Sampled tokens.
+        tokens_per_second: After the first token; ``None`` for less than two.
+        cached_tokens: Prompt tokens that came from the prefix cache.
+    """
+
+    ttft_ms: float | None
+    queue_ms: float | None
+    total_ms: float
+    output_tokens: int
+    tokens_per_second: float | None
+    cached_tokens: int
+
+
+class ErrorDetail(msgspec.Struct, kw_only=True):
+    """What went wrong; ``event_id`` is the client's."""
+
+    type: str
+    code: str
+    message: str
+    param: str | None = None
+    event_id: str | None = None
