@@ -38,11 +38,13 @@ class SchedulerOutput:
         block_copies: ``(source, destination)`` block ids to copy before anything is computed
             (copy-on-write of a partly shared block), all sources read before any is written.
         preempted: Ids of requests that lost their blocks while planning.
+        joined: Ids of requests that entered the batch with this step.
     """
 
     sequences: list[ScheduledSequence]
     block_copies: list[tuple[int, int]] = field(default_factory=list)
     preempted: list[str] = field(default_factory=list)
+    joined: list[str] = field(default_factory=list)
 
     @property
     def num_tokens(self) -> int:
@@ -91,7 +93,7 @@ class TokenOutput(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tr
 
     Attributes:
         request_id: Whose.
-        token_ids: New tokens, without the end token that stopped it.
+        token_ids: New tokens, the end token that stopped it included.
         finish_reason: Set exactly once in a request's life, on its last output.
         logprobs: One entry per new token, when asked for.
         num_prompt_tokens: Length of the prompt.
@@ -180,6 +182,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     max_num_seqs: int
     max_num_batched_tokens: int
     num_parameters: int = 0
+    model_path: str = ""
+    """Local folder that holds the checkpoint and its tokenizer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,59 @@
+"""From a configuration to an engine core with a loaded model; the only way torch comes in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from engine.config import BLOCK_SIZE, EngineConfig
+from engine.core import EngineCore
+from engine.kv_cache.budget import resolve_num_blocks
+from engine.model.loader import load_model
+from engine.model.runner import TransformersRunner
+from engine.model.threads import prepare_stepping_thread
+from engine.outputs import EngineInfo
+
+OnProgress = Callable[[float, str], None]
+
+
+def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -> EngineCore:
+    """Load the model, take the KV memory and put the core together.
+
+    Must be called in the thread that will step the core: torch's thread settings are per thread.
+
+    Args:
+        config: What to load and how much of everything.
+        on_progress: Called with a share of 1 and a phrase while loading.
+
+    Raises:
+        ModelError: The checkpoint cannot be served.
+        ConfigError: The settings cannot work with this model on this machine.
+    """
+    prepare_stepping_thread()
+    loaded = load_model(config.model, on_progress=on_progress)
+    num_blocks = resolve_num_blocks(
+        config.cache,
+        bytes_per_token=loaded.kv_bytes_per_token,
+        free_bytes=loaded.free_memory_bytes(),
+        device=loaded.device.type,
+        useful_tokens=config.scheduler.max_num_seqs * loaded.max_model_len,
+    )
+    runner = TransformersRunner(loaded, num_blocks)
+    runner.warm_up()
+    info = EngineInfo(
+        model=config.model.model,
+        architecture=loaded.architecture,
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        device=str(loaded.device),
+        vocab_size=loaded.vocab_size,
+        max_model_len=loaded.max_model_len,
+        eos_token_ids=list(loaded.eos_token_ids),
+        num_blocks=num_blocks,
+        block_size=BLOCK_SIZE,
+        kv_bytes_per_token=loaded.kv_bytes_per_token,
+        max_num_seqs=config.scheduler.max_num_seqs,
+        max_num_batched_tokens=config.scheduler.max_num_batched_tokens,
+        num_parameters=loaded.num_parameters,
+        model_path=str(loaded.path),
+    )
+    return EngineCore(info, config, runner, time.monotonic)

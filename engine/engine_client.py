@@ -1,0 +1,110 @@
+"""The four verbs by which a front end drives an engine, and the engine in the same process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from engine.core import EngineCore
+from engine.outputs import EngineInfo, StepFrame
+from engine.request import EngineRequest
+
+FrameListener = Callable[[StepFrame], None]
+LossListener = Callable[[str], None]
+
+
+class EngineClient(Protocol):
+    """Submit a batch, cancel a batch, one stream of frames, and whether it lives.
+
+    Frames arrive on the event loop through ``on_frame``; ``on_lost`` is called at most once, with
+    a sentence, when the engine is gone.
+    """
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine said of itself."""
+        ...
+
+    def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
+        """Say who hears of frames; called once, before anything is submitted."""
+        ...
+
+    def submit(self, requests: Sequence[EngineRequest]) -> None:
+        """Hand in requests."""
+        ...
+
+    def cancel(self, request_ids: Sequence[str]) -> None:
+        """Call requests off."""
+        ...
+
+    async def aclose(self) -> None:
+        """End the engine; nothing more arrives."""
+        ...
+
+
+class InProcessClient:
+    """Steps a core on the event loop, one step per turn of the loop: for tests and notebooks."""
+
+    def __init__(self, core: EngineCore) -> None:
+        self._core = core
+        self._on_frame: FrameListener | None = None
+        self._on_lost: LossListener | None = None
+        self._stepping: asyncio.Handle | None = None
+        self._closed = False
+
+    @property
+    def info(self) -> EngineInfo:
+        """What the engine said of itself."""
+        return self._core.info
+
+    @property
+    def core(self) -> EngineCore:
+        """The core itself, for looking into."""
+        return self._core
+
+    def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
+        """Say who hears of frames."""
+        self._on_frame = on_frame
+        self._on_lost = on_lost
+
+    def submit(self, requests: Sequence[EngineRequest]) -> None:
+        """Hand in requests; refusals are told on the next turn of the loop."""
+        self._tell_later(self._core.submit(requests))
+
+    def cancel(self, request_ids: Sequence[str]) -> None:
+        """Call requests off; their ends are told on the next turn of the loop."""
+        self._tell_later(self._core.cancel(request_ids))
+
+    async def aclose(self) -> None:
+        """Stop stepping."""
+        self._closed = True
+        if self._stepping is not None:
+            self._stepping.cancel()
+
+    def _tell_later(self, frame: StepFrame) -> None:
+        loop = asyncio.get_running_loop()
+        if frame.outputs:
+            loop.call_soon(self._tell, frame)
+        if self._core.has_work and self._stepping is None:
+            self._stepping = loop.call_soon(self._step)
+
+    def _step(self) -> None:
+        self._stepping = None
+        if self._closed or not self._core.has_work:
+            return
+        try:
+            frame = self._core.step()
+        except Exception as error:
+            self._closed = True
+            assert self._on_lost is not None
+            self._on_lost(f"a step failed: {type(error).__name__}")
+            raise
+        self._tell(frame)
+        if self._core.has_work and self._stepping is None:
+            self._stepping = asyncio.get_running_loop().call_soon(self._step)
+
+    def _tell(self, frame: StepFrame) -> None:
+        assert self._on_frame is not None, "listen() comes before submit()"
+        if not self._closed:
+            self._on_frame(frame)

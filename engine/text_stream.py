@@ -1,0 +1,72 @@
+"""One request's tokens become text: detokenised, cut at stop strings, ended exactly once."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+from engine.detokenizer import IncrementalDetokenizer
+from engine.outputs import RequestDelta, TokenOutput
+from engine.request import FinishReason
+from engine.sampling_params import SamplingParams
+from engine.tokenizer import Tokenizer
+
+
+def with_seed(params: SamplingParams) -> SamplingParams:
+    """Return the parameters with a seed, drawn at random when the caller gave none.
+
+    With a seed in the request, a reply that is preempted and recomputed goes on as it began.
+    """
+    if params.seed is not None or params.greedy:
+        return params
+    return msgspec.structs.replace(params, seed=random.getrandbits(63))
+
+
+class TextStream:
+    """Turns the outputs of one request into deltas.
+
+    ``finished`` is set by the terminal delta; nothing may be pushed after it.
+    """
+
+    def __init__(self, request_id: str, params: SamplingParams, tokenizer: Tokenizer) -> None:
+        self.request_id = request_id
+        self.finished = False
+        self._detokenizer = IncrementalDetokenizer(
+            tokenizer, stop=params.stop, min_tokens=params.min_tokens
+        )
+
+    def push(self, output: TokenOutput) -> RequestDelta:
+        """Take in what one step brought.
+
+        A stop string ends the request here, before the engine knows: the delta is terminal
+        although the output is not, and the caller cancels the request.
+        """
+        visible = output.token_ids
+        if output.stop_token_id is not None:
+            visible = visible[:-1]  # the end token ends the reply; it is not part of its text
+        text = self._detokenizer.push(visible)
+        reason = output.finish_reason
+        stop_reason: str | int | None = output.stop_token_id
+        if self._detokenizer.stopped_by is not None:
+            reason, stop_reason = FinishReason.STOP, self._detokenizer.stopped_by
+        elif reason is not None:
+            text += self._detokenizer.finish()
+            if self._detokenizer.stopped_by is not None:
+                reason, stop_reason = FinishReason.STOP, self._detokenizer.stopped_by
+        self.finished = reason is not None
+        return RequestDelta(
+            request_id=self.request_id,
+            text=text,
+            token_ids=output.token_ids,
+            finish_reason=reason,
+            stop_reason=stop_reason,
+            logprobs=output.logprobs,
+            num_prompt_tokens=output.num_prompt_tokens,
+            num_cached_tokens=output.num_cached_tokens,
+            num_output_tokens=output.num_output_tokens,
+            queue_s=output.queue_s,
+            error_code=output.error_code,
+            error_message=output.error_message,
+            error_param=output.error_param,
+        )

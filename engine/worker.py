@@ -1,0 +1,152 @@
+"""The engine process: owns the device, takes commands from a socket, sends one frame per step.
+
+Two threads: one reads commands, the other steps. The stepping thread takes whatever commands have
+come before each step, so a cancel never waits longer than the step that is running.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+from engine import messages
+from engine.core import EngineCore
+from engine.errors import EngineError
+from engine.messages import BrokenFrame, FrameBuffer
+from engine.outputs import StepFrame
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S = 1.0
+"""How often an idle engine says that it lives."""
+_PR_SET_PDEATHSIG = 1
+
+
+class Link:
+    """The engine's end of the socket: frames out at once, commands in through a queue.
+
+    ``None`` in the queue says that the server's end is gone.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.commands: queue.SimpleQueue[messages.ToEngine | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name="kaiwa-commands", daemon=True)
+        self._reader.start()
+
+    def send(self, message: messages.FromEngine) -> None:
+        """Send one message; blocks while the server is not reading."""
+        self._connection.sendall(messages.encode(message))
+
+    def _read(self) -> None:
+        frames = FrameBuffer()
+        try:
+            while data := self._connection.recv(65536):
+                for body in frames.feed(data):
+                    self.commands.put(messages.decode_to_engine(body))
+        except (OSError, BrokenFrame) as error:
+            logger.error("the command link broke: %s", error)
+        self.commands.put(None)
+
+
+def serve(core: EngineCore, link: Link) -> None:
+    """Step the core until a shutdown is asked for or the server is gone."""
+    commands = link.commands
+    while True:
+        while core.has_work or not commands.empty():
+            while not commands.empty():
+                if not _obey(core, link, commands.get()):
+                    return
+            if core.has_work:
+                link.send(messages.Step(core.step()))
+        try:
+            command = commands.get(timeout=HEARTBEAT_S)
+        except queue.Empty:
+            link.send(messages.Heartbeat())
+            continue
+        if not _obey(core, link, command):
+            return
+
+
+def _obey(core: EngineCore, link: Link, command: messages.ToEngine | None) -> bool:
+    """Carry a command out; returns whether to go on."""
+    frame = StepFrame([])
+    match command:
+        case messages.Submit(requests):
+            frame = core.submit(requests)
+        case messages.Cancel(request_ids):
+            frame = core.cancel(request_ids)
+        case messages.Start():
+            logger.error("a second start was asked for and passed over")
+        case messages.Shutdown() | None:
+            return False
+    if frame.outputs:
+        link.send(messages.Step(frame))
+    return True
+
+
+def run(socket_path: Path) -> int:
+    """Connect to the server's socket, load what it says, serve.
+
+    Returns:
+        The process's exit code.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(str(socket_path))
+    if messages.peer_uid(connection) != os.getuid():
+        logger.error("the socket belongs to user %d; refused", messages.peer_uid(connection))
+        return 1
+    link = Link(connection)
+    start = link.commands.get()
+    if not isinstance(start, messages.Start):
+        logger.error("the first frame was no start")
+        return 1
+    try:
+        # Imported here: the exit on a bad socket should not pay for torch.
+        from engine.build import build_core
+
+        core = build_core(
+            start.config,
+            on_progress=lambda share, what: link.send(messages.LoadProgress(share, what)),
+        )
+    except EngineError as error:
+        link.send(messages.Failed(error.code, error.message, error.param))
+        return 1
+    except Exception as error:
+        logger.exception("loading failed")
+        link.send(messages.Failed("engine_error", f"loading failed: {type(error).__name__}"))
+        return 1
+    # Everything alive now stays alive; collections during steps need not look at it.
+    gc.collect()
+    gc.freeze()
+    link.send(messages.Ready(core.info))
+    try:
+        serve(core, link)
+    except BrokenPipeError:
+        logger.warning("the server is gone")
+    return 0
+
+
+def main() -> None:
+    """Run as ``python -m engine.worker SOCKET``; started by the server, not by hand."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    # Ctrl-C reaches the whole process group; the server decides when the engine ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    code = run(Path(sys.argv[1]))
+    logging.shutdown()
+    sys.stdout.flush()
+    # Torch's own threads may still be running; there is nothing left to save.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
