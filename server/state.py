@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from server.auth import Authenticator
+from server.characters.catalog import Catalog
 from server.config import ServerSettings
 from server.engine_port import EnginePort
 from server.metrics import Metrics
@@ -20,17 +20,17 @@ class ServerState:
 
     Attributes:
         settings: As started; never written back.
+        catalog: The characters and model names that are served.
         auth: Says whose a key is.
         metrics: What ``/metrics`` prints.
-        catalog: The characters and model names that are served.
         engine: ``None`` until it is loaded.
         is_draining: New responses are refused, running ones finish, nobody new comes in.
     """
 
     settings: ServerSettings
+    catalog: Catalog
     auth: Authenticator = field(default_factory=Authenticator)
     metrics: Metrics = field(default_factory=Metrics)
-    catalog: Any = None
     engine: EnginePort | None = None
     is_draining: bool = False
 

@@ -1,0 +1,209 @@
+"""Reads a new connection's request head, then hands the connection to its owner.
+
+Every connection is first an ``Arrival``, which waits for the head under a timeout and a size cap of
+its own. A head that asks for a WebSocket makes the library's ``ServerConnection`` the transport's
+protocol, any other head uvicorn's ``HttpToolsProtocol``; from then on the arrival is out of the
+way. Limits are enforced before either library spends anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from websockets.asyncio.server import ServerConnection
+
+from server.accept_limits import AcceptLimits, Ticket
+from server.admission import RETRY_AFTER_S, Admission, Refusal
+from server.state import ServerState
+
+LINGER_S = 1.0
+"""Seconds that a refused client gets to read its answer before the connection is cut off."""
+
+REQUEST_TIMEOUT_S = 30.0
+"""Seconds for an HTTP request to come in whole, from its first byte."""
+
+
+class RealtimeConnection(ServerConnection):
+    """The library's connection, with our place in the accept limits and a notice when it drains.
+
+    Attributes:
+        admission: Set by the handshake, before the handler runs.
+        on_drained: Called when the transport has gone from full to the low-water mark.
+    """
+
+    admission: Admission | None = None
+    ticket: Ticket | None = None
+    on_drained: Callable[[], None] | None = None
+
+    def resume_writing(self) -> None:
+        """Pass the transport's notice on."""
+        super().resume_writing()
+        if self.on_drained is not None:
+            self.on_drained()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        super().connection_lost(exc)
+        if self.ticket is not None:
+            self.ticket.leave()
+
+
+class HttpConnection(HttpToolsProtocol):
+    """uvicorn's connection, with bounds on how long and how large a request may come in."""
+
+    ticket: Ticket
+    max_head_bytes: int
+    _deadline: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes before a head is complete."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.max_head_bytes:
+            self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        """Start the clock."""
+        super().on_message_begin()
+        self._stop_clock()
+        self._deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
+
+    def on_headers_complete(self) -> None:
+        """Stop counting."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Stop the clock, and expect the next head."""
+        self._in_head, self._head_bytes = True, 0
+        self._stop_clock()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._stop_clock()
+        super().connection_lost(exc)
+        self.ticket.leave()
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Arrival(asyncio.Protocol):
+    """A connection that has not said what it wants."""
+
+    def __init__(
+        self,
+        state: ServerState,
+        accept_limits: AcceptLimits,
+        *,
+        make_realtime: Callable[[], RealtimeConnection],
+        make_http: Callable[[], HttpConnection],
+    ) -> None:
+        """Wait for a connection.
+
+        Args:
+            state: Shared with every room.
+            accept_limits: Counts the connections.
+            make_realtime: Makes the owner of a WebSocket.
+            make_http: Makes the owner of any other connection.
+        """
+        self._state = state
+        self._limits = state.settings.limits
+        self._accept_limits = accept_limits
+        self._make_realtime = make_realtime
+        self._make_http = make_http
+        self._buffer = bytearray()
+        self._is_refused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place, and start the clock."""
+        self._transport = cast(asyncio.Transport, transport)
+        peer = self._transport.get_extra_info("peername")
+        address = str(peer[0]) if peer else "unknown"
+        self._ticket, self._full = self._accept_limits.enter(self._transport, address)
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._limits.head_timeout_s, self._on_timeout)
+        if not self._accept_limits.has_room_for_heads:
+            self._refuse_full("too many connections wait for their first request")
+
+    def data_received(self, data: bytes) -> None:
+        """Collect the head; when it is complete, hand over or refuse."""
+        if self._is_refused:
+            return
+        self._buffer += data
+        end = self._buffer.find(b"\r\n\r\n")
+        most = self._limits.max_head_bytes
+        if not 0x41 <= self._buffer[0] <= 0x5A:  # no method begins so; TLS, most likely
+            self._refuse(Refusal(400, "bad_request", "this is not HTTP/1.1"))
+        elif (end if end >= 0 else len(self._buffer)) > most:
+            message = f"the request head is over {most} bytes; send fewer or shorter headers"
+            self._refuse(Refusal(431, "head_too_large", message))
+        elif end >= 0 and self._full is not None:
+            self._refuse_full(self._full)
+        elif end >= 0:
+            self._hand_over(bytes(self._buffer), end)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._timer.cancel()
+        self._ticket.leave()
+
+    def _hand_over(self, data: bytes, end: int) -> None:
+        self._timer.cancel()
+        self._ticket.head_is_in()
+        owner: RealtimeConnection | HttpConnection
+        if _asks_for_websocket(data[:end]):
+            owner = self._make_realtime()
+        else:
+            owner = self._make_http()
+            owner.max_head_bytes = self._limits.max_head_bytes
+        owner.ticket = self._ticket
+        self._transport.set_protocol(owner)
+        owner.connection_made(self._transport)
+        owner.data_received(data)
+
+    def _on_timeout(self) -> None:
+        message = f"no request came within {self._limits.head_timeout_s:g} s"
+        self._refuse(Refusal(408, "request_timeout", message))
+
+    def _refuse_full(self, reason: str) -> None:
+        self._state.metrics.rejections.labels("too_many_connections").inc()
+        message = f"{reason}; try again in a few seconds"
+        self._refuse(Refusal(503, "too_many_connections", message, None, RETRY_AFTER_S))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer, then wait a moment: closing on unread input would destroy the answer."""
+        self._is_refused = True
+        self._buffer.clear()
+        self._timer.cancel()
+        self._transport.write(_answer(refusal))
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(LINGER_S, self._transport.abort)
+
+
+def _asks_for_websocket(head: bytes) -> bool:
+    for line in head.lower().split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip() == b"upgrade" and b"websocket" in value:
+            return True
+    return False
+
+
+def _answer(refusal: Refusal) -> bytes:
+    body = refusal.body()
+    headers = refusal.headers() | {"Content-Length": str(len(body)), "Connection": "close"}
+    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body

@@ -1,0 +1,242 @@
+"""One port for WebSocket and HTTP: listens, lets in, and at the end lets nobody keep it open.
+
+``websockets`` listens and carries the sockets, uvicorn the HTTP requests; which of the two owns a
+connection is found out by ``server.arrivals``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.server import ServerState as UvicornState
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from engine.errors import ConfigError
+from server.accept_limits import AcceptLimits
+from server.admission import HandshakeHead, Refusal, admit
+from server.arrivals import Arrival, HttpConnection, RealtimeConnection
+from server.config import ListenConfig
+from server.state import ServerState
+
+KEEPALIVE_S = 20.0
+"""Between two WebSocket pings, and for the pong."""
+
+MAX_QUEUED_FRAMES = 8
+"""Incoming frames per socket that wait for their session before reading stops."""
+
+SocketHandler = Callable[[RealtimeConnection], Awaitable[None]]
+
+
+class FrontDoor:
+    """Listens, lets in, and at the end lets nobody keep it open.
+
+    Attributes:
+        state: Shared with every room.
+        accept_limits: Counts the connections.
+    """
+
+    def __init__(self, state: ServerState, http_app: Any, handle_socket: SocketHandler) -> None:
+        """Prepare; nothing listens yet.
+
+        Args:
+            state: Shared with every room.
+            http_app: The ASGI application for everything that is no WebSocket.
+            handle_socket: Runs one session; the connection is admitted and open.
+        """
+        self.state = state
+        self.accept_limits = AcceptLimits(state.settings.limits)
+        self._handle_socket = handle_socket
+        self._server: Server | None = None
+        self._uvicorn = uvicorn.Config(
+            http_app,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,  # its lines hold query strings
+            proxy_headers=False,  # nobody is whoever a header says
+            server_header=False,
+        )
+        self._uvicorn.load()
+        self._uvicorn_state = UvicornState()
+
+    async def open(self) -> None:
+        """Start to listen.
+
+        Raises:
+            ConfigError: The address cannot be bound, or the certificate cannot be used.
+        """
+        settings = self.state.settings
+        listen = settings.listen
+        tls = _tls_context(listen)
+        extra: dict[str, Any] = {}
+        if tls is not None:
+            extra["ssl_handshake_timeout"] = settings.limits.head_timeout_s
+        try:
+            self._server = await serve(
+                self._handle,
+                listen.host,
+                listen.port,
+                create_connection=cast(Any, self._make_arrival),
+                process_request=self._process_request,
+                process_response=_echo_subprotocol,
+                server_header=None,
+                compression=None,
+                open_timeout=settings.limits.head_timeout_s,
+                ping_interval=KEEPALIVE_S,
+                ping_timeout=KEEPALIVE_S,
+                close_timeout=settings.drain.close_timeout_s,
+                max_size=settings.limits.max_message_bytes,
+                max_queue=MAX_QUEUED_FRAMES,
+                write_limit=(settings.outbox.high_water_bytes, settings.outbox.low_water_bytes),
+                logger=_library_logger(),
+                backlog=listen.backlog,
+                ssl=tls,
+                **extra,
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"cannot listen on {listen.host}:{listen.port}: {error.strerror or error}; "
+                "choose another with --host and --port",
+                param="listen.port",
+            ) from None
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on, as the system chose it if it was 0."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """Where people reach it."""
+        listen = self.state.settings.listen
+        scheme = "http" if listen.tls_cert is None else "https"
+        host = f"[{listen.host}]" if ":" in listen.host else listen.host
+        return f"{scheme}://{host}:{self.port}"
+
+    async def close(self, code: int, reason: str) -> None:
+        """Stop listening and end every connection, politely for as long as the settings say.
+
+        A stalled reader would hold the library's own closing for ever, so whoever has not left
+        by then is cut off.
+        """
+        assert self._server is not None
+        server, patience = self._server, self.state.settings.drain.close_timeout_s
+        goodbyes = [asyncio.create_task(one.close(code, reason)) for one in server.connections]
+        server.close(close_connections=False)
+        for http in list(self._uvicorn_state.connections):
+            http.shutdown()
+        if goodbyes:
+            await asyncio.wait(goodbyes, timeout=patience)
+        for transport in self.accept_limits.transports():
+            transport.abort()
+        for goodbye in goodbyes:
+            goodbye.cancel()
+        await asyncio.gather(*goodbyes, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(server.wait_closed(), patience)
+
+    def _make_arrival(self, *args: Any, **kwargs: Any) -> Arrival:
+        return Arrival(
+            self.state,
+            self.accept_limits,
+            make_realtime=lambda: RealtimeConnection(*args, **kwargs),
+            make_http=lambda: HttpConnection(self._uvicorn, self._uvicorn_state, {}),
+        )
+
+    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        assert isinstance(connection, RealtimeConnection)
+        handshakes = self.state.metrics.ws_connections
+        try:
+            connection.admission = admit(self.state, _head_of(request), time.time())
+        except Refusal as refusal:
+            handshakes.labels(str(refusal.status)).inc()
+            body = refusal.body()
+            headers = Headers(refusal.headers())
+            headers["Content-Length"] = str(len(body))
+            headers["Connection"] = "close"
+            return Response(refusal.status, HTTPStatus(refusal.status).phrase, headers, body)
+        return None
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        assert isinstance(connection, RealtimeConnection)
+        metrics = self.state.metrics
+        metrics.ws_connections.labels("accepted").inc()
+        metrics.ws_active.inc()
+        _shrink_send_buffer(connection, self.state.settings.outbox.send_buffer_bytes)
+        started = time.monotonic()
+        try:
+            await self._handle_socket(connection)
+        finally:
+            metrics.ws_active.dec()
+            metrics.ws_duration.observe(time.monotonic() - started)
+
+
+def _head_of(request: Request) -> HandshakeHead:
+    offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
+    authorizations = request.headers.get_all("Authorization")
+    return HandshakeHead(
+        target=request.path,
+        hosts=request.headers.get_all("Host"),
+        origins=request.headers.get_all("Origin"),
+        authorization=authorizations[0] if len(authorizations) == 1 else None,
+        subprotocols=[name.strip() for name in offered.split(",") if name.strip()],
+    )
+
+
+def _echo_subprotocol(
+    connection: ServerConnection, _request: Request, response: Response
+) -> Response | None:
+    assert isinstance(connection, RealtimeConnection)
+    admission = connection.admission
+    if response.status_code == 101 and admission is not None and admission.subprotocol:
+        response.headers["Sec-WebSocket-Protocol"] = admission.subprotocol
+    return None
+
+
+def _shrink_send_buffer(connection: ServerConnection, num_bytes: int) -> None:
+    """Make a stall show in seconds; the kernel's own buffer would hide minutes of talk."""
+    sock = connection.transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, num_bytes)
+
+
+def _tls_context(listen: ListenConfig) -> ssl.SSLContext | None:
+    if listen.tls_cert is None or listen.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(listen.tls_cert, listen.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"cannot use the certificate {listen.tls_cert} with the key {listen.tls_key}: "
+            f"{error.strerror or error}",
+            param="listen.tls_cert",
+        ) from None
+    return context
+
+
+def _library_logger() -> logging.Logger:
+    """A logger for ``websockets`` that can neither flood nor quote.
+
+    At debug level the library logs every frame, and each malformed handshake is an error to it;
+    our own handler logs what matters.
+    """
+    logger = logging.getLogger("server.front_door.websockets")
+    logger.setLevel(logging.CRITICAL)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    return logger
