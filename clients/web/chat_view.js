@@ -1,0 +1,166 @@
+// The conversation on the page: bubbles, streaming words, figures, scrolling, and what is read aloud.
+import { byId, el } from "./dom.js";
+import { has, language, t } from "./i18n.js";
+
+const NEAR_BOTTOM_PX = 48;
+const SENTENCE = /^[\s\S]*?[.!?…。！？](?:["'”’」』)）]*)(?:\s|$|(?<=[。！？」』]))/;
+
+function feelingName(name) {
+  return has(`feel_${name}`) ? t(`feel_${name}`) : name;
+}
+
+/** Draws the items of one conversation. */
+export class ChatView {
+  constructor() {
+    this.list = byId("messages");
+    this.scroll = byId("scroll");
+    this.latest = byId("latest");
+    this.announcer = byId("announcer");
+    this.rows = new Map();
+    this.name = "";
+    this.unread = "";
+    this.atBottom = true;
+    this.scroll.addEventListener("scroll", () => this.#noticeScroll(), { passive: true });
+    this.latest.addEventListener("click", () => this.toBottom());
+    new ResizeObserver(() => this.#follow()).observe(this.scroll);
+  }
+
+  /**
+   * Draw a whole conversation.
+   * @param {import("./conversation.js").Conversation} conversation what was said
+   * @param {string} name the character's name
+   */
+  show(conversation, name) {
+    this.name = name;
+    this.rows.clear();
+    this.list.replaceChildren();
+    for (const item of conversation.items) this.add(item);
+    this.toBottom();
+  }
+
+  /** @param {import("./conversation.js").Item} item what was just said or begun */
+  add(item) {
+    const row = item.role === "user" ? this.#userRow(item) : this.#replyRow(item);
+    this.rows.set(item.key, row);
+    this.list.append(row.root);
+    if (item.role === "user") this.toBottom();
+    if (item.status !== "streaming" && item.role === "assistant") this.#finishRow(row, item);
+    this.#follow();
+  }
+
+  /**
+   * Words arrive.
+   * @param {import("./conversation.js").Item} item the reply
+   * @param {string} delta its new words
+   */
+  append(item, delta) {
+    const row = this.rows.get(item.key);
+    if (!row) return;
+    row.text.append(el("span", { class: "word", text: delta }));
+    if (row.text.childElementCount > 240) row.text.textContent = item.text;
+    row.root.dataset.begun = "true";
+    this.unread += delta;
+    this.#readAloud(false);
+    this.#follow();
+  }
+
+  /** @param {import("./conversation.js").Item} item a reply that has ended */
+  settle(item) {
+    const row = this.rows.get(item.key);
+    if (!row) return;
+    this.#finishRow(row, item);
+    this.#readAloud(true);
+    this.#follow();
+  }
+
+  /** @param {import("./conversation.js").Item} item a reply that never was */
+  drop(item) {
+    this.rows.get(item.key)?.root.remove();
+    this.rows.delete(item.key);
+  }
+
+  /** Go to the newest words. */
+  toBottom() {
+    this.atBottom = true;
+    this.#follow();
+    this.latest.hidden = true;
+  }
+
+  #userRow(item) {
+    const text = el("p", { class: "text", text: item.text });
+    const root = el(
+      "li", { class: "row mine", "data-testid": "user-message" },
+      el("span", { class: "unseen", text: `${t("you")}: ` }), text,
+    );
+    return { root, text };
+  }
+
+  #replyRow(item) {
+    const text = el("p", { class: "text", "data-testid": "reply-text", "aria-live": "off" });
+    const dots = el("span", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i"));
+    const meta = el("p", { class: "meta" });
+    const root = el(
+      "li",
+      { class: "row theirs", "data-testid": "reply", "data-status": item.status, "data-greeting": item.greeting ? "true" : undefined },
+      el("span", { class: "unseen", text: `${this.name}: ` }), text, dots, meta,
+    );
+    root.setAttribute("aria-busy", "true");
+    return { root, text, meta };
+  }
+
+  #finishRow(row, item) {
+    row.text.textContent = item.text || (item.status === "completed" ? "…" : t("stopped_empty"));
+    row.text.classList.toggle("hollow", !item.text);
+    row.root.dataset.status = item.status;
+    row.root.removeAttribute("aria-busy");
+    row.meta.replaceChildren(...this.#figures(item));
+  }
+
+  #figures(item) {
+    const parts = [];
+    const feelings = [...new Set(item.expressions.map((one) => one.name))];
+    if (item.greeting) return parts;
+    if (item.note) parts.push(el("span", { class: "why", text: t(item.note) }));
+    else if (item.status !== "completed") parts.push(el("span", { class: "why", text: t(item.status) }));
+    if (feelings.length > 0) {
+      parts.push(el("span", { class: "feelings", text: feelings.slice(0, 4).map(feelingName).join(" → ") }));
+    }
+    const { ttft, tps } = item.metrics;
+    if (ttft !== undefined) {
+      parts.push(el("span", { "data-testid": "metrics-ttft", text: t("ttft", { ms: Math.round(ttft) }) }));
+    }
+    if (tps !== undefined) {
+      const n = tps < 100 ? tps.toFixed(1) : Math.round(tps).toLocaleString(language());
+      parts.push(el("span", { "data-testid": "metrics-tps", text: t("tps", { n }) }));
+    }
+    return parts;
+  }
+
+  // Whole sentences only, so that a screen reader is not interrupted by every token.
+  #readAloud(all) {
+    let ready = "";
+    for (;;) {
+      const sentence = this.unread.match(SENTENCE);
+      if (!sentence || sentence[0].length === this.unread.length && !all) break;
+      ready += sentence[0];
+      this.unread = this.unread.slice(sentence[0].length);
+      if (!sentence[0]) break;
+    }
+    if (all) {
+      ready += this.unread;
+      this.unread = "";
+    }
+    if (ready.trim()) this.announcer.textContent = t("said", { name: this.name, text: ready.trim() });
+  }
+
+  #noticeScroll() {
+    const left = this.scroll.scrollHeight - this.scroll.clientHeight - this.scroll.scrollTop;
+    this.atBottom = left < NEAR_BOTTOM_PX;
+    this.latest.hidden = this.atBottom;
+  }
+
+  #follow() {
+    if (this.atBottom) this.scroll.scrollTop = this.scroll.scrollHeight;
+    else this.latest.hidden = false;
+  }
+}

@@ -1,0 +1,145 @@
+// The wire: one WebSocket to /v1/realtime that comes back by itself. No DOM, no conversation.
+import { HttpRefusal, KeyNeeded, getJson } from "./api.js";
+
+const RETRYABLE = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408]);
+const FIRST_DELAY_MS = 500;
+const LONGEST_DELAY_MS = 15_000;
+const GREETING_TIMEOUT_MS = 10_000;
+
+/**
+ * @typedef {object} LinkState
+ * @property {"closed"|"connecting"|"ready"|"waiting"|"stopped"|"key"} name where the link stands
+ * @property {number} [retryAt] `performance.now()` of the next try, while waiting
+ * @property {number} [code] close code, when stopped
+ * @property {string} [reason] the server's words, when stopped
+ * @property {boolean} [wrong] a key was given and refused
+ */
+
+/** A self-healing connection. Emits `state` (LinkState) and `event` (a server event) as `detail`. */
+export class RealtimeLink extends EventTarget {
+  /** @param {() => (string|null)} key says the API key of the moment */
+  constructor(key) {
+    super();
+    this.key = key;
+    this.model = "";
+    this.socket = null;
+    this.attempt = 0;
+    this.timer = 0;
+    this.turn = 0;
+    /** @type {LinkState} */
+    this.state = { name: "closed" };
+  }
+
+  /** @param {string} model character to talk to */
+  open(model) {
+    this.close();
+    this.model = model;
+    this.attempt = 0;
+    this.#connect();
+  }
+
+  /** Hang up and stay away. */
+  close() {
+    this.turn += 1;
+    clearTimeout(this.timer);
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close(1000);
+    this.#become({ name: "closed" });
+  }
+
+  /** Try again now, whatever we were waiting for. */
+  retry() {
+    if (this.model && ["waiting", "stopped", "key"].includes(this.state.name)) {
+      clearTimeout(this.timer);
+      this.#connect();
+    }
+  }
+
+  /** Drop the socket and come back on a fresh one. */
+  renew() {
+    this.open(this.model);
+  }
+
+  /**
+   * @param {Record<string, unknown>} event client event
+   * @returns {boolean} whether it left
+   */
+  send(event) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(JSON.stringify(event));
+    return true;
+  }
+
+  async #connect() {
+    const turn = (this.turn += 1);
+    this.#become({ name: "connecting" });
+    try {
+      await getJson("/v1/models", this.key());
+    } catch (error) {
+      if (turn !== this.turn) return;
+      if (error instanceof KeyNeeded) this.#become({ name: "key", wrong: Boolean(this.key()) });
+      else this.#wait(error instanceof HttpRefusal ? error.retryAfter * 1000 : 0);
+      return;
+    }
+    if (turn === this.turn) this.#dial(turn);
+  }
+
+  #dial(turn) {
+    const url = new URL("/v1/realtime", window.location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    url.search = new URLSearchParams({ model: this.model, events: "character.v1" }).toString();
+    const key = this.key();
+    const protocols = key ? ["realtime", `openai-insecure-api-key.${key}`] : ["realtime"];
+    let socket;
+    try {
+      socket = new WebSocket(url, protocols);
+    } catch {
+      this.#become({ name: "key", wrong: true }); // the key holds a character no header may carry
+      return;
+    }
+    this.socket = socket;
+    this.timer = setTimeout(() => socket.close(), GREETING_TIMEOUT_MS);
+    socket.addEventListener("message", (message) => {
+      if (turn === this.turn) this.#receive(message.data);
+    });
+    socket.addEventListener("close", (close) => {
+      if (turn === this.turn) this.#closed(close);
+    });
+  }
+
+  #receive(data) {
+    let event;
+    try {
+      event = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (event?.type === "session.created") {
+      clearTimeout(this.timer);
+      this.attempt = 0;
+      this.#become({ name: "ready" });
+    }
+    this.dispatchEvent(new CustomEvent("event", { detail: event }));
+  }
+
+  #closed({ code, reason }) {
+    clearTimeout(this.timer);
+    this.socket = null;
+    if (RETRYABLE.has(code)) this.#wait(0);
+    else this.#become({ name: "stopped", code, reason });
+  }
+
+  #wait(atLeastMs) {
+    const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.attempt);
+    const delay = Math.max(atLeastMs, ceiling * (0.5 + Math.random() / 2));
+    this.attempt += 1;
+    this.#become({ name: "waiting", retryAt: performance.now() + delay });
+    this.timer = setTimeout(() => this.#connect(), delay);
+  }
+
+  #become(state) {
+    this.state = state;
+    this.dispatchEvent(new CustomEvent("state", { detail: state }));
+  }
+}

@@ -1,0 +1,73 @@
+// What the reader chose: language and theme (kept), API key (this tab only).
+
+const LANGUAGE = "kaiwa.language";
+const THEME = "kaiwa.theme";
+const KEY = "kaiwa.key";
+const CHARACTER = "kaiwa.character";
+
+/** Theme choices in the order of the toggle. */
+export const THEMES = ["auto", "light", "dark"];
+
+function read(store, name) {
+  try {
+    return store().getItem(name);
+  } catch {
+    return null; // storage may be forbidden; the page works without
+  }
+}
+
+function write(store, name, value) {
+  try {
+    if (value) store().setItem(name, value);
+    else store().removeItem(name);
+  } catch {
+    // nothing to keep it in
+  }
+}
+
+const local = () => window.localStorage;
+const tab = () => window.sessionStorage;
+
+/** @returns {"en"|"ja"} the chosen language, else the browser's */
+export function savedLanguage() {
+  const saved = read(local, LANGUAGE);
+  if (saved === "en" || saved === "ja") return saved;
+  return (navigator.language || "en").toLowerCase().startsWith("ja") ? "ja" : "en";
+}
+
+/** @param {"en"|"ja"} lang language to keep */
+export function saveLanguage(lang) {
+  write(local, LANGUAGE, lang);
+}
+
+/** @returns {"auto"|"light"|"dark"} */
+export function savedTheme() {
+  const saved = read(local, THEME);
+  return THEMES.includes(saved) ? saved : "auto";
+}
+
+/** @param {"auto"|"light"|"dark"} theme theme to keep and to show */
+export function applyTheme(theme) {
+  write(local, THEME, theme === "auto" ? null : theme);
+  document.documentElement.dataset.theme = theme;
+}
+
+/** @returns {string|null} the API key of this tab */
+export function savedKey() {
+  return read(tab, KEY);
+}
+
+/** @param {string|null} key API key to hold, or null to forget it */
+export function saveKey(key) {
+  write(tab, KEY, key);
+}
+
+/** @returns {string|null} the character talked to last */
+export function savedCharacter() {
+  return read(local, CHARACTER);
+}
+
+/** @param {string} id character to remember */
+export function saveCharacter(id) {
+  write(local, CHARACTER, id);
+}

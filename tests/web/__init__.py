@@ -1,0 +1,1 @@
+"""The browser page, driven by a real browser."""
