@@ -9,8 +9,8 @@ from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
 from engine.kv_cache.budget import resolve_num_blocks
 from engine.model.loader import load_model
-from engine.model.runner import TransformersRunner
-from engine.model.threads import prepare_stepping_thread
+from engine.model.memory import free_memory_bytes
+from engine.model.runner import ModelRunner
 from engine.outputs import EngineInfo
 
 OnProgress = Callable[[float, str], None]
@@ -19,7 +19,7 @@ OnProgress = Callable[[float, str], None]
 def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -> EngineCore:
     """Load the model, take the KV memory and put the core together.
 
-    Must be called in the thread that will step the core: torch's thread settings are per thread.
+    To be called in the thread that will step the core: torch's thread settings are per thread.
 
     Args:
         config: What to load and how much of everything.
@@ -29,16 +29,15 @@ def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -
         ModelError: The checkpoint cannot be served.
         ConfigError: The settings cannot work with this model on this machine.
     """
-    prepare_stepping_thread()
     loaded = load_model(config.model, on_progress=on_progress)
     num_blocks = resolve_num_blocks(
         config.cache,
         bytes_per_token=loaded.kv_bytes_per_token,
-        free_bytes=loaded.free_memory_bytes(),
+        free_bytes=free_memory_bytes(loaded.device),
         device=loaded.device.type,
         useful_tokens=config.scheduler.max_num_seqs * loaded.max_model_len,
     )
-    runner = TransformersRunner(loaded, num_blocks)
+    runner = ModelRunner(loaded, num_blocks)
     runner.warm_up()
     info = EngineInfo(
         model=config.model.model,
@@ -54,6 +53,6 @@ def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -
         max_num_seqs=config.scheduler.max_num_seqs,
         max_num_batched_tokens=config.scheduler.max_num_batched_tokens,
         num_parameters=loaded.num_parameters,
-        model_path=str(loaded.path),
+        model_path=str(loaded.folder),
     )
     return EngineCore(info, config, runner, time.monotonic)

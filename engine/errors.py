@@ -13,7 +13,8 @@
     │   ├── PromptTooLong
     │   ├── NeverFits
     │   ├── QueueFull
-    │   └── DuplicateRequest
+    │   ├── DuplicateRequest
+    │   └── TemplateRefused
     └── EngineDead               the engine itself is gone
 """
 
@@ -137,6 +138,20 @@ class DuplicateRequest(RequestError):
 
     def __init__(self, request_id: str) -> None:
         super().__init__(f"request id {request_id!r} is in use; choose another", param="request_id")
+
+
+class TemplateRefused(RequestError):
+    """The model's chat template would not render the conversation."""
+
+    code = "chat_template_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the model's chat template does not render this conversation: {reason}; change the "
+            "order or the roles of its messages, or serve the model with another template",
+            param="messages",
+        )
+        self.reason = reason
 
 
 class EngineDead(EngineError):

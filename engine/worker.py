@@ -112,7 +112,9 @@ def run(socket_path: Path) -> int:
     try:
         # Imported here: the exit on a bad socket should not pay for torch.
         from engine.build import build_core
+        from engine.model.threads import prepare_stepping_thread
 
+        prepare_stepping_thread()
         core = build_core(
             start.config,
             on_progress=lambda share, what: link.send(messages.LoadProgress(share, what)),

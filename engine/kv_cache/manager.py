@@ -82,11 +82,10 @@ class KVCacheManager:
         """
         assert request.request_id not in self._holdings, f"{request.request_id} is admitted already"
         match = self._match(request)
-        held_while_copying = [] if match.tail_block_id is None else [match.tail_block_id]
         self._pool.share(match.block_ids)
-        self._pool.share(held_while_copying)
+        # The tail's source is not held: a step copies before it computes, and reads every source
+        # before it writes, so even a source that is handed out again right here is read in time.
         fresh = self._pool.take(self._blocks_for(request.num_tokens) - len(match.block_ids))
-        self._pool.release(held_while_copying)
         if fresh is None:
             self._pool.release(reversed(match.block_ids))
             return None

@@ -1,0 +1,70 @@
+"""Budgets in bytes, tokens and fractions become blocks, or a clear refusal."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.config import CacheConfig
+from engine.errors import ConfigError
+from engine.kv_cache.budget import resolve_num_blocks
+
+GIB = 2**30
+
+
+def blocks(config: CacheConfig, *, device: str = "cpu", useful_tokens: int = 10**9) -> int:
+    """Resolve on a machine with 8 GiB free and a model of 1 KiB per token."""
+    return resolve_num_blocks(
+        config, bytes_per_token=1024, free_bytes=8 * GIB, device=device, useful_tokens=useful_tokens
+    )
+
+
+def test_tokens_are_rounded_down_to_whole_blocks() -> None:
+    """The budget is a ceiling."""
+    assert blocks(CacheConfig(kv_cache_tokens=100)) == 6
+
+
+@pytest.mark.parametrize("asked", [16 * 2**20, "16MiB", "16777216", "0.015625gib"])
+def test_bytes_may_be_a_number_or_a_size(asked: int | str) -> None:
+    """16 MiB hold 16,384 tokens of 1 KiB."""
+    assert blocks(CacheConfig(kv_cache_memory=asked)) == 1024
+
+
+@pytest.mark.parametrize("asked", [0.5, "0.5"])
+def test_a_number_below_one_is_a_fraction_of_free_memory(asked: float | str) -> None:
+    """Half of 8 GiB."""
+    assert blocks(CacheConfig(kv_cache_memory=asked)) == 4 * GIB // 1024 // 16
+
+
+def test_the_default_on_a_cpu_is_modest() -> None:
+    """A quarter of free memory, at most 2 GiB."""
+    assert blocks(CacheConfig()) == 2 * GIB // 1024 // 16
+
+
+def test_the_default_is_cut_to_what_can_be_used() -> None:
+    """A small model on a big machine takes no more than all its sequences could fill."""
+    assert blocks(CacheConfig(), useful_tokens=1600) == 100
+
+
+@pytest.mark.parametrize("asked", [0, -1, "lots", "", "12 parsecs", True])
+def test_nonsense_is_refused_with_the_way_out(asked: int | str) -> None:
+    """The sentence names the value and the three forms."""
+    with pytest.raises(ConfigError, match="kv_cache_memory is .*give bytes"):
+        blocks(CacheConfig(kv_cache_memory=asked))
+
+
+def test_more_than_is_free_is_refused_with_both_numbers() -> None:
+    """The process must not die of memory later."""
+    with pytest.raises(ConfigError, match=r"17179869184 bytes but 8589934592 are free"):
+        blocks(CacheConfig(kv_cache_memory="16GiB"))
+
+
+def test_less_than_a_block_is_refused() -> None:
+    """Nothing could run."""
+    with pytest.raises(ConfigError, match="at least one block"):
+        blocks(CacheConfig(kv_cache_memory=1024))
+
+
+def test_two_budgets_are_refused() -> None:
+    """Which one would hold?"""
+    with pytest.raises(ConfigError, match="both given"):
+        CacheConfig(kv_cache_memory=1, kv_cache_tokens=64)

@@ -1,0 +1,212 @@
+"""The whole step over a scripted model: right tokens, whatever happens around them."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+
+import pytest
+
+from engine.core import EngineCore
+from engine.outputs import StepFrame
+from engine.request import EngineRequest, FinishReason
+from engine.sampling_params import SamplingParams
+from tests.support.scripted_model import (
+    EOS_TOKEN_ID,
+    VOCAB_SIZE,
+    ScriptedModelRunner,
+    reply_of,
+    scripted_core,
+)
+
+
+def request(name: str, prompt: list[int], **params: object) -> EngineRequest:
+    """Return a submission."""
+    return EngineRequest(
+        request_id=name,
+        prompt_token_ids=prompt,
+        params=SamplingParams(**params),  # type: ignore[arg-type]
+    )
+
+
+def run(core: EngineCore) -> dict[str, list[int]]:
+    """Step until idle and return each request's tokens."""
+    tokens: dict[str, list[int]] = defaultdict(list)
+    while core.has_work:
+        for output in core.step().outputs:
+            tokens[output.request_id] += output.token_ids
+        core.scheduler.check_integrity()
+    return tokens
+
+
+def test_a_reply_is_what_the_model_says_alone() -> None:
+    """One request, start to end."""
+    core = scripted_core()
+    core.submit([request("a", [1, 2, 3], max_tokens=20)])
+    assert run(core)["a"] == reply_of([1, 2, 3], 20)
+
+
+def test_a_refusal_ends_in_the_frame_that_submit_returns() -> None:
+    """The others of the same batch are taken."""
+    core = scripted_core()
+    frame = core.submit([request("bad", []), request("good", [1], max_tokens=1)])
+    assert [(o.request_id, o.finish_reason, o.error_param) for o in frame.outputs] == [
+        ("bad", FinishReason.ERROR, "prompt")
+    ]
+    assert list(run(core)) == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "params"),
+    [
+        ([VOCAB_SIZE], {}),
+        ([-1], {}),
+        ([1], {"logit_bias": {VOCAB_SIZE: 1.0}}),
+        ([1], {"stop_token_ids": [VOCAB_SIZE + 5]}),
+    ],
+)
+def test_a_token_outside_the_vocabulary_is_refused(
+    prompt: list[int], params: dict[str, object]
+) -> None:
+    """It would index past the end of the embeddings."""
+    core = scripted_core()
+    frame = core.submit([request("a", prompt, **params)])
+    assert "outside the vocabulary" in (frame.outputs[0].error_message or "")
+
+
+def test_a_step_that_fails_costs_its_requests_and_not_the_engine() -> None:
+    """They end with ``error``; the next request is served, from clean blocks."""
+    core = scripted_core()
+    runner = core._runner
+    assert isinstance(runner, ScriptedModelRunner)
+    prompt = list(range(40))
+    core.submit([request("a", prompt, max_tokens=5)])
+    runner.fail_next = RuntimeError("boom")
+    frame = core.step()
+    assert [(o.request_id, o.finish_reason) for o in frame.outputs] == [("a", FinishReason.ERROR)]
+    core.submit([request("b", prompt, max_tokens=5)])
+    assert run(core)["b"] == reply_of(prompt, 5)
+
+
+def test_the_stats_of_a_step_tell_who_joined_and_who_left() -> None:
+    """What the live view and the trace show."""
+    core = scripted_core(max_num_seqs=2)
+    core.submit([request("stays", [1, 2], max_tokens=9), request("leaves", [3], max_tokens=2)])
+    core.submit([request("joins", [4, 5, 6], max_tokens=3)])
+    frames = [core.step() for _ in range(3)]
+    stats = [frame.stats for frame in frames]
+    assert stats[1] is not None
+    assert stats[2] is not None
+    assert (stats[1].left, stats[2].joined) == (["leaves"], ["joins"])
+    assert sorted(stats[2].batch) == [("joins", "prefill", 3), ("stays", "decode", 1)]
+    assert (stats[2].prefill_tokens, stats[2].decode_tokens) == (3, 1)
+
+
+def test_an_end_token_ends_a_reply() -> None:
+    """Finish reason ``stop``."""
+    core = scripted_core(next_token=lambda tokens: EOS_TOKEN_ID if len(tokens) == 5 else 1)
+    core.submit([request("a", [1, 2])])
+    assert run(core)["a"] == [1, 1, 1, EOS_TOKEN_ID]
+
+
+@pytest.mark.parametrize("chunk", range(1, 20))
+def test_the_reply_does_not_depend_on_the_chunk_size(chunk: int) -> None:
+    """Prompts are read in pieces of any size."""
+    core = scripted_core(max_num_batched_tokens=chunk)
+    prompts = {"a": list(range(37)), "b": [5] * 18, "c": [9]}
+    core.submit([request(name, prompt, max_tokens=12) for name, prompt in prompts.items()])
+    replies = run(core)
+    assert replies == {name: reply_of(prompt, 12) for name, prompt in prompts.items()}
+
+
+class History:
+    """Random arrivals, aborts and pressure on one core, with everything checked at each step."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.core = scripted_core(
+            num_blocks=self.rng.randint(5, 14),
+            max_num_seqs=self.rng.randint(1, 6),
+            max_num_batched_tokens=self.rng.choice([1, 3, 16, 33, 512]),
+            max_num_queued_reqs=8,
+            enable_prefix_caching=self.rng.random() < 0.8,
+            max_model_len=70,
+        )
+        self.prompts: dict[str, list[int]] = {}
+        self.said: dict[str, list[int]] = defaultdict(list)
+        self.ended: dict[str, FinishReason] = {}
+        self.stems = [[self.rng.randrange(9) for _ in range(30)] for _ in range(3)]
+
+    def play(self, num_events: int) -> None:
+        """Let things happen, then let everybody finish."""
+        for _ in range(num_events):
+            match self.rng.randrange(5):
+                case 0 | 1:
+                    self.arrive()
+                case 2 if self.prompts and self.rng.random() < 0.4:
+                    self.take(self.core.cancel([self.rng.choice(list(self.prompts))]))
+                case _:
+                    self.step()
+        while self.core.has_work:
+            self.step()
+
+    def arrive(self) -> None:
+        """Submit a prompt that often shares its beginning with an earlier one."""
+        name = f"r{len(self.prompts)}"
+        stem = self.rng.choice(self.stems)[: self.rng.randint(1, 30)]
+        prompt = stem + [self.rng.randrange(9) for _ in range(self.rng.randint(1, 20))]
+        self.prompts[name] = prompt
+        submitted = EngineRequest(
+            request_id=name,
+            prompt_token_ids=prompt,
+            params=SamplingParams(max_tokens=self.rng.randint(1, 25)),
+            priority=self.rng.randint(0, 2),
+            cache_salt=self.rng.choice(["", "", "tenant"]),
+        )
+        self.take(self.core.submit([submitted]))
+
+    def step(self) -> None:
+        """Step and check."""
+        frame = self.core.step()
+        assert frame.stats is not None
+        assert frame.stats.kv_blocks_used <= frame.stats.kv_blocks_total
+        self.take(frame)
+
+    def take(self, frame: StepFrame) -> None:
+        """Note what came, and that nothing comes after an end."""
+        for output in frame.outputs:
+            assert output.request_id not in self.ended, "something came after the end"
+            self.said[output.request_id] += output.token_ids
+            if output.finish_reason is not None:
+                self.ended[output.request_id] = output.finish_reason
+        self.core.scheduler.check_integrity()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_histories_end_every_request_once_with_the_right_tokens(seed: int) -> None:
+    """Joins, chunks, sharing, preemption and aborts change no word and leave no block held."""
+    history = History(seed)
+    history.play(120)
+    assert set(history.ended) == set(history.prompts)
+    for name, said in history.said.items():
+        assert said == reply_of(history.prompts[name], len(said)), name
+    assert history.core.scheduler.kv_cache.num_used_blocks == 0
+
+
+def test_random_histories_do_exercise_preemption_sharing_and_refusal() -> None:
+    """The histories above reach the hard parts; otherwise they would prove little."""
+    preempted = cached = copied = refused = 0
+    for seed in range(40):
+        history = History(seed)
+        history.play(120)
+        runner = history.core._runner
+        assert isinstance(runner, ScriptedModelRunner)
+        preempted += sum(len(plan.preempted) for plan in runner.plans)
+        copied += sum(len(plan.block_copies) for plan in runner.plans)
+        cached += sum(
+            s.start > 0 and s.request.num_output_tokens == 0
+            for plan in runner.plans
+            for s in plan.sequences
+        )
+        refused += sum(reason is FinishReason.ERROR for reason in history.ended.values())
+    assert min(preempted, cached, copied, refused) > 20
