@@ -1,0 +1,48 @@
+"""Who speaks: a character's words about itself, its model and its ways of sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from server.protocol.objects import LocalizedText
+
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Character:
+    """One character, complete; nothing in it changes while the server runs.
+
+    Attributes:
+        id: The name in ``model``; lower case letters, digits, ``-``, ``_`` and ``.``.
+        name: Shown to people.
+        description: One sentence for people.
+        greeting: The first thing it says when nobody has spoken; may hold expression tags.
+        prompt: The persona, as system text for the model.
+        model: The engine it wants, by name; ``None`` for any.
+        expressions: Faces that its tags may name, in the order of the file.
+        sampling: Defaults under their wire names, already checked.
+        max_output_tokens: Longest reply; ``None`` for as long as the context allows.
+        avatar: How a page may draw it: ``hair``, ``eyes``, ``skin``, ``accent``, ``style``.
+    """
+
+    id: str
+    name: LocalizedText
+    description: LocalizedText = field(default_factory=lambda: LocalizedText(en=""))
+    greeting: LocalizedText = field(default_factory=lambda: LocalizedText(en=""))
+    prompt: str = ""
+    model: str | None = None
+    expressions: tuple[str, ...] = ()
+    sampling: Mapping[str, Any] = field(default_factory=_nothing)
+    max_output_tokens: int | None = None
+    avatar: Mapping[str, str] = field(default_factory=_nothing)
+
+    @classmethod
+    def from_prompt(cls, id: str, text: str) -> Character:
+        """Make a character of nothing but a system prompt."""
+        return cls(id=id, name=LocalizedText(en=id), prompt=text)
