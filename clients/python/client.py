@@ -1,0 +1,278 @@
+"""A small async client for the Realtime wire.
+
+An example::
+
+    async with RealtimeClient.connect("ws://127.0.0.1:8000/v1/realtime", model="aoi") as client:
+        async for event in client.respond("hello"):
+            if isinstance(event, ResponseOutputTextDelta):
+                print(event.delta, end="")
+
+Events are the structs of ``server.protocol``. One task reads at a time; any task may send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from types import MappingProxyType
+from typing import Any, Self
+
+import msgspec
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
+
+from clients.python.connecting import lost, open_socket, with_query
+from clients.python.errors import ReplyTimeout, RequestRefused
+from clients.python.events import Event, Reply, UnknownEvent, decode_event
+from server.errors import ErrorCode
+from server.protocol.client_events import (
+    ClientEvent,
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ResponseCancel,
+    ResponseCreate,
+)
+from server.protocol.codec import encode_client_event
+from server.protocol.items import ContentPart, Item, MessageItem
+from server.protocol.objects import ResponseParams, SessionObject
+from server.protocol.server_events import (
+    CHARACTER_V1,
+    ErrorEvent,
+    ResponseCreated,
+    ResponseDone,
+    SessionCreated,
+    SessionUpdated,
+)
+
+DEFAULT_URL = "ws://127.0.0.1:8000/v1/realtime"
+_REQUEST_KEY = "client_event_id"
+_NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+
+
+class RealtimeClient:
+    """One connection; made by ``connect``.
+
+    Attributes:
+        session: The configuration as the server last told it.
+        last_event_id: Of the last event read; with the session's resume token the way back.
+    """
+
+    def __init__(self, socket: ClientConnection, *, event_timeout_s: float) -> None:
+        self._socket = socket
+        self._event_timeout_s = event_timeout_s
+        self._ids = itertools.count(1)
+        self._unfinished: str | None = None
+        self._is_reading_reply = False
+        self.session: SessionObject | None = None
+        self.last_event_id = ""
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls,
+        url: str = DEFAULT_URL,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        events: Sequence[str] = (CHARACTER_V1,),
+        resume: tuple[str, str] | None = None,
+        connect_timeout_s: float = 10.0,
+        event_timeout_s: float = 60.0,
+    ) -> AsyncIterator[Self]:
+        """Open a session and close it in the end.
+
+        Args:
+            url: ``ws://`` or ``wss://``; its own query is kept.
+            model: A character, an engine, or ``<engine>@<character>``.
+            api_key: Sent as a bearer token.
+            events: Extension events to ask for.
+            resume: ``(token, last event id)`` of a session that was lost.
+            connect_timeout_s: For the handshake and for the first event.
+            event_timeout_s: The longest silence that ``recv`` and ``respond`` bear.
+
+        Raises:
+            ConnectFailed: Nobody answers.
+            ConnectRefused: The server says no.
+        """
+        query = {"model": model, "events": ",".join(events)}
+        if resume is not None:
+            query["resume"], query["last_event_id"] = resume
+        target = with_query(url, query)
+        socket = await open_socket(target, api_key, connect_timeout_s)
+        client = cls(socket, event_timeout_s=event_timeout_s)
+        try:
+            while client.session is None:
+                await client.recv(timeout_s=connect_timeout_s)
+            yield client
+        finally:
+            await socket.close()
+
+    async def send(self, event: ClientEvent | Mapping[str, Any]) -> None:
+        """Send one event; a mapping goes out as it is.
+
+        Raises:
+            ConnectionLost: The socket is closed.
+        """
+        if isinstance(event, ClientEvent):
+            frame = encode_client_event(event)
+        else:
+            frame = msgspec.json.encode(event)
+        try:
+            await self._socket.send(frame, text=True)
+        except ConnectionClosed as error:
+            raise lost(error) from None
+
+    async def recv(self, *, timeout_s: float | None = None) -> Event:
+        """Read one event.
+
+        Raises:
+            ConnectionLost: The socket is closed.
+            ReplyTimeout: Nothing came for ``timeout_s``, by default the client's own limit.
+        """
+        limit = self._event_timeout_s if timeout_s is None else timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                frame = await self._socket.recv()
+        except ConnectionClosed as error:
+            raise lost(error) from None
+        except TimeoutError:
+            raise ReplyTimeout(limit) from None
+        event = decode_event(frame)
+        event_id = event.data.get("event_id") if isinstance(event, UnknownEvent) else event.event_id
+        self.last_event_id = event_id or self.last_event_id
+        if isinstance(event, SessionCreated | SessionUpdated):
+            self.session = event.session
+        return event
+
+    async def update_session(self, **fields: object) -> SessionObject:
+        """Change part of the configuration, and wait until the server has confirmed it.
+
+        Raises:
+            RequestRefused: The server did not like a field.
+        """
+        event_id = self._new_id("update")
+        session = {"type": "realtime", **fields}
+        await self.send({"type": "session.update", "event_id": event_id, "session": session})
+        while True:
+            event = await self.recv()
+            _raise_if_about(event, event_id)
+            if isinstance(event, SessionUpdated):
+                return event.session
+
+    async def create_item(self, item: Item, *, previous_item_id: str | None = None) -> str:
+        """Put an item into the conversation; return the id of the event that asked for it."""
+        event_id = self._new_id("item")
+        await self.send(
+            ConversationItemCreate(event_id=event_id, item=item, previous_item_id=previous_item_id)
+        )
+        return event_id
+
+    async def delete_item(self, item_id: str) -> str:
+        """Take an item out of the conversation; return the id of the event that asked for it."""
+        event_id = self._new_id("delete")
+        await self.send(ConversationItemDelete(event_id=event_id, item_id=item_id))
+        return event_id
+
+    async def cancel(self) -> None:
+        """Interrupt the reply that is being made; harmless when there is none."""
+        await self.send(ResponseCancel(event_id=self._new_id("cancel")))
+
+    async def respond(
+        self, text: str | None = None, *, fields: Mapping[str, object] = _NO_FIELDS
+    ) -> AsyncGenerator[Event, None]:
+        """Say something, and yield what comes until the reply has ended.
+
+        The last event is ``ResponseDone``, whatever its status. Leaving the loop early cancels
+        the reply.
+
+        Args:
+            text: The user's words; ``None`` asks for a reply to the conversation as it is.
+            fields: For the ``response`` of ``response.create``: temperature, metadata …
+
+        Raises:
+            RequestRefused: The server refused the words or the reply.
+            ConnectionLost: The socket is closed.
+            ReplyTimeout: Nothing came for too long.
+        """
+        if self._is_reading_reply:
+            raise RuntimeError("a reply is being read already; cancel it or read it to its end")
+        self._is_reading_reply = True
+        try:
+            await self._finish_old_reply()
+            item_id = None if text is None else await self.create_item(user_message(text))
+            request_id = self._new_id("response")
+            params = msgspec.convert(_with_metadata(fields, request_id), ResponseParams)
+            await self.send(ResponseCreate(event_id=request_id, response=params))
+            while True:
+                event = await self.recv()
+                _raise_if_about(event, request_id, item_id)
+                if _is_idle_cancel(event):
+                    continue
+                if isinstance(event, ResponseCreated) and _is_ours(event, request_id):
+                    self._unfinished = event.response.id
+                is_end = isinstance(event, ResponseDone) and event.response.id == self._unfinished
+                if is_end:
+                    self._unfinished = None
+                yield event
+                if is_end:
+                    return
+        finally:
+            self._is_reading_reply = False
+
+    async def say(
+        self, text: str | None = None, *, fields: Mapping[str, object] = _NO_FIELDS
+    ) -> Reply:
+        """Say something and wait for the whole reply.
+
+        Raises:
+            ReplyFailed: The reply ended with an error.
+        """
+        reply = Reply()
+        async with aclosing(self.respond(text, fields=fields)) as events:
+            async for event in events:
+                reply.take(event)
+        return reply
+
+    async def _finish_old_reply(self) -> None:
+        """Cancel a reply whose reader left early, and read past what it had on the way."""
+        if self._unfinished is None:
+            return
+        await self.cancel()
+        while self._unfinished is not None:
+            event = await self.recv()
+            if isinstance(event, ResponseDone) and event.response.id == self._unfinished:
+                self._unfinished = None
+
+    def _new_id(self, what: str) -> str:
+        return f"{what}_{next(self._ids)}"
+
+
+def user_message(text: str) -> MessageItem:
+    """An item that holds the user's words."""
+    return MessageItem(role="user", content=[ContentPart(type="input_text", text=text)])
+
+
+def _with_metadata(fields: Mapping[str, object], request_id: str) -> dict[str, object]:
+    """Mark the request, so that its reply can be told from others."""
+    metadata = fields.get("metadata")
+    marked = {**(metadata if isinstance(metadata, Mapping) else {}), _REQUEST_KEY: request_id}
+    return {**fields, "metadata": marked}
+
+
+def _is_ours(event: ResponseCreated, request_id: str) -> bool:
+    return (event.response.metadata or {}).get(_REQUEST_KEY) == request_id
+
+
+def _is_idle_cancel(event: Event) -> bool:
+    return (
+        isinstance(event, ErrorEvent) and event.error.code == ErrorCode.RESPONSE_CANCEL_NOT_ACTIVE
+    )
+
+
+def _raise_if_about(event: Event, *event_ids: str | None) -> None:
+    if not isinstance(event, ErrorEvent) or event.error.event_id is None:
+        return
+    if event.error.event_id in event_ids:
+        raise RequestRefused(event.error.code, event.error.message, event.error.param)

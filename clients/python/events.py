@@ -1,0 +1,97 @@
+"""What a client reads: the server's events, unknown ones included, and a reply made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from clients.python.errors import ReplyFailed
+from server.errors import InvalidEvent
+from server.protocol.codec import decode_server_event
+from server.protocol.objects import ResponseMetrics, Usage
+from server.protocol.server_events import (
+    CharacterExpression,
+    ResponseDone,
+    ResponseOutputTextDelta,
+    ServerEvent,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """An event of a type that this version does not know; ``data`` is all of it."""
+
+    type: str
+    data: Mapping[str, Any]
+
+
+Event = ServerEvent | UnknownEvent
+
+
+@dataclass(slots=True)
+class Reply:
+    """A whole reply.
+
+    Attributes:
+        text: All of it.
+        status: ``completed``, ``cancelled`` or ``incomplete``.
+        expressions: Faces that the character made, in order.
+        usage: Token counts.
+        metrics: Where the time went, if the server says so.
+    """
+
+    text: str = ""
+    status: str = "in_progress"
+    expressions: list[str] = field(default_factory=list)
+    usage: Usage | None = None
+    metrics: ResponseMetrics | None = None
+
+    def take(self, event: Event) -> None:
+        """Add what an event says of the reply.
+
+        Raises:
+            ReplyFailed: The reply ended with an error.
+        """
+        match event:
+            case ResponseOutputTextDelta():
+                self.text += event.delta
+            case CharacterExpression():
+                self.expressions.append(event.name)
+            case ResponseDone():
+                self.status = event.response.status
+                self.usage = event.response.usage
+                metrics = event.x_metrics
+                self.metrics = metrics if isinstance(metrics, ResponseMetrics) else None
+                raise_if_failed(event)
+
+
+def raise_if_failed(event: ResponseDone) -> None:
+    """Turn a failed reply into an error.
+
+    Raises:
+        ReplyFailed: The reply ended with an error.
+    """
+    if event.response.status != "failed":
+        return
+    details = event.response.status_details
+    error = details.error if details else None
+    if error is None:
+        raise ReplyFailed("unknown", "the reply failed")
+    raise ReplyFailed(error.code, error.message)
+
+
+def decode_event(frame: str | bytes) -> Event:
+    """Read one frame; what this version does not know comes as ``UnknownEvent``."""
+    try:
+        event = decode_server_event(frame)
+    except InvalidEvent:
+        event = None  # a known type in a shape that this version does not know
+    if event is not None:
+        return event
+    data = msgspec.json.decode(frame)
+    if not isinstance(data, dict):
+        return UnknownEvent("", {})
+    return UnknownEvent(str(data.get("type", "")), data)

@@ -1,0 +1,187 @@
+"""The conversation as the terminal sees it: commands, replies as they come, interrupts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from clients.python.errors import ClientError, ReplyFailed, RequestRefused
+from clients.python.events import raise_if_failed
+from clients.terminal_line import Line
+from clients.terminal_screen import Screen
+from clients.terminal_words import Words
+from server.protocol.objects import CharacterObject
+from server.protocol.server_events import (
+    CharacterExpression,
+    ErrorEvent,
+    ResponseDone,
+    ResponseOutputTextDelta,
+)
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+
+
+class Chat:
+    """The conversation as the terminal sees it.
+
+    Args:
+        line: To the server; not yet open.
+        screen: Where everything is shown.
+        words: The interface's language.
+        read_line: Waits for the user's next line; raises ``EOFError`` at the end.
+        fetch_characters: Asks the server who is there.
+        is_japanese: Which of a character's names to show.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        screen: Screen,
+        words: Words,
+        *,
+        read_line: Callable[[], str],
+        fetch_characters: Callable[[], list[dict[str, Any]]],
+        is_japanese: bool = False,
+    ) -> None:
+        self._line = line
+        self._screen = screen
+        self._words = words
+        self._read_line = read_line
+        self._fetch_characters = fetch_characters
+        self._is_japanese = is_japanese
+        self._name = ""
+        self._exit_code = EXIT_OK
+
+    def run(self) -> int:
+        """Talk until the user has had enough; return the exit code.
+
+        Raises:
+            ClientError: The connection cannot be made, or broke.
+        """
+        self._open()
+        self._screen.note(self._words.hint)
+        while True:
+            try:
+                said = self._read_line().strip()
+            except (EOFError, KeyboardInterrupt):
+                self._screen.note(f"\n{self._words.bye}")
+                return self._exit_code
+            if said == "/quit":
+                self._screen.note(self._words.bye)
+                return self._exit_code
+            if said.startswith("/"):
+                self._command(said)
+            elif said and not self._exchange(said):
+                return EXIT_INTERRUPTED
+
+    def _open(self) -> None:
+        self._line.open()
+        session = self._line.client.session
+        assert session is not None
+        self._name = session.model
+        if isinstance(session.character, CharacterObject):
+            name = session.character.name
+            self._name = (name.ja if self._is_japanese else None) or name.en
+        self._screen.note(self._words.talking_to.format(name=self._name))
+        self._greet()
+
+    def _greet(self) -> None:
+        """Show the greeting; it is the page's to show and enters no conversation."""
+        session = self._line.client.session
+        if session is None or not isinstance(session.character, CharacterObject):
+            return
+        greeting = session.character.greeting
+        text = (greeting.ja if self._is_japanese else None) or greeting.en
+        if text:
+            self._screen.note(f"{self._name}: {text}")
+
+    def _command(self, said: str) -> None:
+        match said.split()[0]:
+            case "/help":
+                self._screen.listing(self._words.help)
+            case "/new":
+                self._screen.note(self._words.new_conversation)
+                self._open()
+            case "/characters":
+                self._list_characters()
+            case command:
+                self._screen.listing(self._words.unknown_command.format(command=command))
+
+    def _list_characters(self) -> None:
+        characters = self._fetch_characters()
+        if not characters:
+            self._screen.listing(self._words.no_characters)
+        for character in characters:
+            self._screen.listing(
+                f"{character.get('id', '')}  {self._localized(character, 'name')}"
+                f"  {self._localized(character, 'description')}".rstrip()
+            )
+
+    def _localized(self, character: dict[str, Any], key: str) -> str:
+        texts = character.get(key)
+        if not isinstance(texts, dict):
+            return ""
+        return str((texts.get("ja") if self._is_japanese else None) or texts.get("en", ""))
+
+    def _exchange(self, said: str) -> bool:
+        """Show one reply; false when the user interrupted twice and wants to leave."""
+        self._screen.begin_reply(self._name)
+        asked_at = time.monotonic()
+        first_at: float | None = None
+        interrupts = 0
+        events = self._line.ask(said)
+        while True:
+            try:
+                event = next(events, None)
+            except KeyboardInterrupt:
+                interrupts += 1
+                if interrupts > 1:
+                    self._screen.end_reply(self._words.interrupted)
+                    return False
+                self._line.interrupt()
+                continue
+            except RequestRefused as refusal:
+                self._screen.end_reply()
+                self._fail(refusal)
+                return True
+            match event:
+                case None:
+                    return True
+                case ResponseOutputTextDelta():
+                    first_at = time.monotonic() if first_at is None else first_at
+                    self._screen.words(event.delta)
+                case CharacterExpression():
+                    self._screen.face(event.name)
+                case ErrorEvent():
+                    self._screen.problem(event.error.message)
+                case ResponseDone():
+                    self._finish(event, asked_at, first_at)
+
+    def _finish(self, done: ResponseDone, asked_at: float, first_at: float | None) -> None:
+        words, usage = self._words, done.response.usage
+        notes = []
+        match done.response.status:
+            case "cancelled":
+                notes.append(words.interrupted)
+            case "incomplete":
+                notes.append(words.cut_short)
+        if first_at is not None:
+            notes.append(words.first_token.format(ms=(first_at - asked_at) * 1000))
+            spent = time.monotonic() - first_at
+            if usage is not None and usage.output_tokens > 1 and spent > 0:
+                rate = (usage.output_tokens - 1) / spent
+                notes.append(words.tokens_per_second.format(rate=rate))
+        self._screen.end_reply(*notes)
+        try:
+            raise_if_failed(done)
+        except ReplyFailed as failure:
+            self._fail(failure)
+
+    def _fail(self, failure: ClientError) -> None:
+        """Say what went wrong and go on; a script learns of it by the exit code."""
+        self._screen.problem(failure.message)
+        if not self._screen.is_terminal:
+            self._exit_code = EXIT_FAILED

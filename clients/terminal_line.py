@@ -1,0 +1,115 @@
+"""A connection for the main thread: it lives on an event loop in a thread of its own.
+
+So the terminal keeps line editing and Ctrl-C as everywhere else, and the connection stays alive
+while nobody types.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, aclosing
+from typing import Any, TypeVar
+
+from clients.python.client import RealtimeClient
+from clients.python.errors import ClientError
+from clients.python.events import Event
+
+T = TypeVar("T")
+
+_CLOSE_TIMEOUT_S = 3.0
+
+Connect = Callable[[], contextlib.AbstractAsyncContextManager[RealtimeClient]]
+
+
+class Line:
+    """A connection on a loop of its own thread, used from the main thread.
+
+    Args:
+        connect: Opens a connection; called again for every new conversation.
+    """
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._stack = AsyncExitStack()
+        self._client: RealtimeClient | None = None
+
+    @property
+    def client(self) -> RealtimeClient:
+        """The open connection."""
+        assert self._client is not None, "open the line first"
+        return self._client
+
+    def open(self) -> None:
+        """Connect.
+
+        Raises:
+            ClientError: Nobody answers, or the server says no.
+        """
+        if not self._thread.is_alive():
+            self._thread.start()
+        self._run(self._reopen())
+
+    def close(self) -> None:
+        """Disconnect and end the thread."""
+        if self._thread.is_alive():
+            with contextlib.suppress(ClientError, TimeoutError):
+                self._run(asyncio.wait_for(self._stack.aclose(), _CLOSE_TIMEOUT_S))
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(_CLOSE_TIMEOUT_S)
+        if not self._loop.is_running():
+            self._loop.close()
+
+    def interrupt(self) -> None:
+        """Cancel the reply that is being made."""
+        self._run(self.client.cancel())
+
+    def ask(self, text: str) -> Iterator[Event]:
+        """Say something and yield the reply's events as they come.
+
+        ``KeyboardInterrupt`` may come out of the iterator; it can be read on afterwards.
+        """
+        arrived: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
+        asyncio.run_coroutine_threadsafe(self._forward(text, arrived), self._loop)
+        return _Arrivals(arrived)
+
+    async def _forward(
+        self, text: str, arrived: queue.SimpleQueue[Event | BaseException | None]
+    ) -> None:
+        try:
+            async with aclosing(self.client.respond(text)) as events:
+                async for event in events:
+                    arrived.put(event)
+            arrived.put(None)
+        except BaseException as error:
+            arrived.put(error)
+            if not isinstance(error, Exception):
+                raise
+
+    async def _reopen(self) -> None:
+        await self._stack.aclose()
+        self._stack = AsyncExitStack()
+        self._client = await self._stack.enter_async_context(self._connect())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+class _Arrivals(Iterator[Event]):
+    """An iterator and no generator, because an interrupt would end a generator for good."""
+
+    def __init__(self, arrived: queue.SimpleQueue[Event | BaseException | None]) -> None:
+        self._arrived = arrived
+
+    def __next__(self) -> Event:
+        event = self._arrived.get()
+        if event is None:
+            raise StopIteration
+        if isinstance(event, BaseException):
+            raise event
+        return event
