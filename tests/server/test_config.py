@@ -1,0 +1,198 @@
+"""Settings come from three layers, and mistakes are named by their path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ConfigError
+from server.config import DEMO_MODEL, REPOSITORY, ListenConfig, OutboxConfig
+from server.config_loader import load_settings
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    """A small configuration file."""
+    file = tmp_path / "kaiwa.toml"
+    file.write_text(
+        '[listen]\nport = 9001\ntls_cert = "cert.pem"\ntls_key = "key.pem"\n'
+        "[engine]\nmax_num_seqs = 8\n[auth]\nallowed_origins = ['https://a.example']\n"
+    )
+    return file
+
+
+def test_nothing_named_serves_the_demo_model() -> None:
+    """The defaults are complete."""
+    settings = load_settings().settings
+    assert settings.engine.model.model == str(DEMO_MODEL)
+    assert (settings.listen.host, settings.listen.port) == ("127.0.0.1", 8000)
+
+
+def test_a_file_changes_the_defaults(toml: Path) -> None:
+    """Values of the file are taken, with the file as their origin."""
+    loaded = load_settings(file=toml)
+    assert loaded.settings.listen.port == 9001
+    assert loaded.settings.engine.scheduler.max_num_seqs == 8
+    assert loaded.settings.auth.allowed_origins == ("https://a.example",)
+    assert loaded.origins["listen.port"] == str(toml)
+    assert loaded.origins["listen.host"] == "default"
+
+
+def test_paths_in_a_file_start_at_its_folder(toml: Path) -> None:
+    """A configuration can be moved together with what it names."""
+    assert load_settings(file=toml).settings.listen.tls_cert == toml.parent / "cert.pem"
+
+
+def test_the_environment_overrides_the_file(toml: Path) -> None:
+    """Text from the environment is read as the setting's type."""
+    environment = {"KAIWA_LISTEN_PORT": "9002", "KAIWA_ENGINE_ENABLE_PREFIX_CACHING": "false"}
+    loaded = load_settings(file=toml, environment=environment)
+    assert loaded.settings.listen.port == 9002
+    assert not loaded.settings.engine.cache.enable_prefix_caching
+    assert loaded.origins["listen.port"] == "environment"
+
+
+def test_the_command_line_overrides_everything(toml: Path) -> None:
+    """The last layer wins."""
+    loaded = load_settings(
+        file=toml,
+        environment={"KAIWA_LISTEN_PORT": "9002"},
+        command_line={"listen.port": 9003},
+    )
+    assert loaded.settings.listen.port == 9003
+    assert loaded.origins["listen.port"] == "command line"
+
+
+def test_lists_in_the_environment_are_separated_by_commas() -> None:
+    """Several origins fit into one variable."""
+    environment = {"KAIWA_AUTH_ALLOWED_ORIGINS": "https://a.example, http://b.example:8080"}
+    settings = load_settings(environment=environment).settings
+    assert settings.auth.allowed_origins == ("https://a.example", "http://b.example:8080")
+
+
+def test_foreign_variables_are_left_alone() -> None:
+    """Only variables that begin like a room are ours to judge."""
+    load_settings(environment={"KAIWA_URL": "ws://x", "PATH": "/bin"})
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("[scheduler]\nmax_seqs = 1", "scheduler.max_seqs"),
+        ("[listen]\nprot = 1", "listen.prot"),
+        ("[listen.tls]\ncert = 'x'", "listen.tls"),
+        ("port = 1", "port"),
+        ("[empty]", "empty"),
+    ],
+)
+def test_an_unknown_key_is_refused_by_its_path(tmp_path: Path, text: str, path: str) -> None:
+    """A typing error does not pass in silence."""
+    file = tmp_path / "kaiwa.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=f"unknown key: {path}"):
+        load_settings(file=file)
+
+
+def test_an_unknown_variable_of_a_room_is_refused() -> None:
+    """The environment is held to the same rule."""
+    with pytest.raises(ConfigError, match=r"unknown key: listen\.prot"):
+        load_settings(environment={"KAIWA_LISTEN_PROT": "1"})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("listen.port", "8000"),
+        ("listen.port", True),
+        ("listen.tls_cert", 3),
+        ("auth.insecure", 1),
+        ("log.format", "xml"),
+        ("outbox.stall_timeout_s", "soon"),
+        ("auth.allowed_origins", "https://a.example"),
+    ],
+)
+def test_a_wrong_type_is_refused_by_path(path: str, value: object) -> None:
+    """A value of another type is not bent into shape."""
+    with pytest.raises(ConfigError, match=path):
+        load_settings(command_line={path: value})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("listen.port", 65536),
+        ("limits.max_connections", 0),
+        ("outbox.low_water_bytes", 10**6),
+        ("outbox.stall_timeout_s", float("nan")),
+        ("drain.timeout_s", -1),
+        ("engine.max_num_seqs", 0),
+        ("auth.allowed_origins", ["https://a.example/path"]),
+        ("auth.allowed_origins", ["*"]),
+    ],
+)
+def test_a_value_out_of_range_is_refused(path: str, value: object) -> None:
+    """What could not work does not start."""
+    with pytest.raises(ConfigError, match=path.rpartition(".")[2]):
+        load_settings(command_line={path: value})
+
+
+def test_half_a_key_pair_is_refused() -> None:
+    """A certificate without its key cannot serve TLS."""
+    with pytest.raises(ConfigError, match="tls_key"):
+        load_settings(command_line={"listen.tls_cert": "cert.pem"})
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("example.org", False),
+    ],
+)
+def test_loopback_is_recognised(host: str, loopback: bool) -> None:
+    """Which addresses only this machine can reach."""
+    assert ListenConfig(host=host).is_loopback is loopback
+
+
+def test_a_missing_file_is_named() -> None:
+    """The sentence says which file could not be read."""
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        load_settings(file=Path("nowhere.toml"))
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    """The sentence says what is wrong with it."""
+    file = tmp_path / "broken.toml"
+    file.write_text("[listen")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_settings(file=file)
+
+
+def test_show_tells_value_and_origin(toml: Path) -> None:
+    """Each setting is one line with where it came from."""
+    lines = load_settings(file=toml).lines()
+    port = next(line for line in lines if line.startswith("listen.port"))
+    assert port.split("#") == [port.split("#")[0], f" {toml}"]
+    assert port.startswith("listen.port = 9001")
+
+
+def test_show_never_tells_a_key(tmp_path: Path) -> None:
+    """A key file is named, its content is not."""
+    file = tmp_path / "keys"
+    file.write_text("secret-key-1234")
+    text = "\n".join(load_settings(command_line={"auth.api_keys_file": str(file)}).lines())
+    assert str(file) in text
+    assert "secret-key" not in text
+
+
+def test_the_example_is_accepted_and_holds_the_defaults() -> None:
+    """The commented example can be used as it is."""
+    example = load_settings(file=REPOSITORY / "configs" / "kaiwa.example.toml").settings
+    assert example.outbox == OutboxConfig()
+    assert example.limits == load_settings().settings.limits
+    assert example.engine == load_settings().settings.engine

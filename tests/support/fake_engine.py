@@ -1,0 +1,216 @@
+"""A scripted engine behind the same door as the real one: it says one reply, token by token.
+
+A token is a character. Every step serves each live request once, as the real engine does, and
+hands all deltas of a step out together. With ``step_s`` the clock of the loop paces the steps; with
+0 they follow each other as fast as the loop turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from engine.chat_template import ChatMessage
+from engine.errors import EngineDead
+from engine.outputs import EngineHealth, EngineInfo, RequestDelta, StepStats
+from engine.request import FinishReason
+from engine.sampling_params import SamplingParams
+from server.engine_port import DeltaListener, StepListener
+
+NUM_BLOCKS = 1024
+
+
+class FakeTokenizer:
+    """One token per character; the template is ``<role>content`` and a closing ``<assistant>``."""
+
+    def encode_chat(
+        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    ) -> list[int]:
+        """Render and encode."""
+        text = "".join(f"<{message.role}>{message.content}" for message in messages)
+        return self.encode_plain(text + "<assistant>" * add_generation_prompt)
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Encode."""
+        return [ord(character) for character in text]
+
+
+@dataclass
+class _Live:
+    listener: DeltaListener
+    reply: str
+    num_prompt_tokens: int
+    position: int = 0
+    is_cancelled: bool = False
+
+
+@dataclass
+class FakeEngine:
+    """Says ``reply`` to everybody.
+
+    Attributes:
+        reply: The whole reply; a request may be cut short by ``max_tokens``.
+        step_s: Loop seconds between two steps.
+        is_alive: When false, submissions raise and nothing more is said.
+        is_stuck: When true, requests stay live and nothing is said.
+        refuse_with: Code with which every request ends at once.
+        prompts: Token ids of every submission, by request id.
+        cancelled: Ids that were called off, in order.
+    """
+
+    reply: str = "Hello there."
+    step_s: float = 0.0
+    max_model_len: int = 4096
+    is_alive: bool = True
+    is_stuck: bool = False
+    refuse_with: str | None = None
+    seconds_since_progress: float = 0.0
+    prompts: dict[str, list[int]] = field(default_factory=dict)
+    params: dict[str, SamplingParams] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    _live: dict[str, _Live] = field(default_factory=dict)
+    _step_listeners: list[StepListener] = field(default_factory=list)
+    _timer: asyncio.Handle | None = None
+    _step: int = 0
+
+    @property
+    def info(self) -> EngineInfo:
+        """A small model."""
+        return EngineInfo(
+            model="fake",
+            architecture="Fake",
+            dtype="float32",
+            device="cpu",
+            vocab_size=0x110000,
+            max_model_len=self.max_model_len,
+            eos_token_ids=[0],
+            num_blocks=NUM_BLOCKS,
+            block_size=16,
+            kv_bytes_per_token=1,
+            max_num_seqs=64,
+            max_num_batched_tokens=512,
+        )
+
+    @property
+    def tokenizer(self) -> FakeTokenizer:
+        """One token per character."""
+        return FakeTokenizer()
+
+    @property
+    def num_live(self) -> int:
+        """Requests that have not ended."""
+        return len(self._live)
+
+    def submit(
+        self,
+        request_id: str,
+        prompt_token_ids: Sequence[int],
+        params: SamplingParams,
+        *,
+        on_delta: DeltaListener,
+        priority: int = 0,
+        cache_salt: str = "",
+    ) -> None:
+        """Take a request; its first delta comes with a later turn of the loop."""
+        if not self.is_alive:
+            raise EngineDead("the engine is gone")
+        reply = self.reply if params.max_tokens is None else self.reply[: params.max_tokens]
+        self.prompts[request_id] = list(prompt_token_ids)
+        self.params[request_id] = params
+        self._live[request_id] = _Live(on_delta, reply, len(prompt_token_ids))
+        self._arm()
+
+    def cancel(self, request_id: str) -> None:
+        """Call a request off; the terminal delta comes with the next step."""
+        live = self._live.get(request_id)
+        if live is not None and not live.is_cancelled:
+            live.is_cancelled = True
+            self.cancelled.append(request_id)
+            self._arm()
+
+    def add_step_listener(self, listener: StepListener) -> Callable[[], None]:
+        """Hear of every step."""
+        self._step_listeners.append(listener)
+        return lambda: self._step_listeners.remove(listener)
+
+    def health(self) -> EngineHealth:
+        """As the test has set it."""
+        reason = "" if self.is_alive else "the engine is gone"
+        return EngineHealth(self.is_alive, reason, self.num_live, self.seconds_since_progress)
+
+    def die(self, code: str = "engine_dead") -> None:
+        """Lose the engine: every live request ends with an error."""
+        self.is_alive = False
+        for request_id, live in list(self._live.items()):
+            self._end(request_id, live, FinishReason.ERROR, code)
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.step_s, self._run_step)
+
+    def _run_step(self) -> None:
+        self._timer = None
+        for request_id, live in list(self._live.items()):
+            self._advance(request_id, live)
+        self._step += 1
+        stats = StepStats(
+            step=self._step,
+            time_s=asyncio.get_running_loop().time(),
+            duration_s=self.step_s,
+            num_running=len(self._live),
+            num_waiting=0,
+            prefill_tokens=0,
+            decode_tokens=len(self._live),
+            joined=[],
+            left=[],
+            kv_blocks_used=len(self._live),
+            kv_blocks_cached=0,
+            kv_blocks_total=NUM_BLOCKS,
+            batch=[],
+        )
+        for listener in list(self._step_listeners):
+            listener(stats)
+        if self._live and not self.is_stuck:
+            self._arm()
+
+    def _advance(self, request_id: str, live: _Live) -> None:
+        if live.is_cancelled:
+            self._end(request_id, live, FinishReason.ABORT)
+        elif self.refuse_with is not None:
+            self._end(request_id, live, FinishReason.ERROR, self.refuse_with)
+        elif self.is_stuck:
+            return
+        elif live.position >= len(live.reply):
+            cut = live.reply != self.reply
+            self._end(request_id, live, FinishReason.LENGTH if cut else FinishReason.STOP)
+        else:
+            text = live.reply[live.position]
+            live.position += 1
+            live.listener(self._delta(request_id, live, text=text))
+
+    def _end(
+        self, request_id: str, live: _Live, reason: FinishReason, code: str | None = None
+    ) -> None:
+        del self._live[request_id]
+        live.listener(self._delta(request_id, live, reason=reason, code=code))
+
+    def _delta(
+        self,
+        request_id: str,
+        live: _Live,
+        *,
+        text: str = "",
+        reason: FinishReason | None = None,
+        code: str | None = None,
+    ) -> RequestDelta:
+        return RequestDelta(
+            request_id=request_id,
+            text=text,
+            token_ids=[ord(text)] if text else [],
+            finish_reason=reason,
+            num_prompt_tokens=live.num_prompt_tokens,
+            num_output_tokens=live.position,
+            error_code=code,
+            error_message=None if code is None else "the scripted engine was told to fail",
+        )
