@@ -1,0 +1,255 @@
+"""Text to token ids and back, and a conversation to the prompt that the model was trained on.
+
+Works from the files beside the weights with the ``tokenizers`` library alone, so that the process
+that holds the sockets never imports transformers or torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from engine.chat_template import ChatMessage, ChatTemplate
+from engine.errors import ModelNotFound, UnsupportedModel
+from engine.plain_text import ControlTokens, PlainEncoder
+from engine.token_pieces import PieceTable
+
+_NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
+_MAX_KEPT_ANSWERS = 64
+
+
+class Tokenizer:
+    """A model's tokenizer together with its chat template.
+
+    Args:
+        backend: Is changed: truncation and padding are switched off, named tokens made special.
+        named_tokens: Text of ``bos_token``, ``eos_token`` and so on, as far as the model has them.
+        template: Jinja text of the chat template; ``None`` takes a fallback.
+        template_variables: What the template may refer to, such as ``enable_thinking``.
+
+    Attributes:
+        bos_token: Text of the token that begins a prompt, if the model has one.
+        eos_token: Text of the token that ends a reply, if the model has one.
+        special_token_ids: Tokens that are structure, not text.
+        vocab_size: One more than the highest token id.
+        chat_template: How a conversation becomes text.
+    """
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        *,
+        named_tokens: Mapping[str, str] | None = None,
+        template: str | None = None,
+        template_variables: Mapping[str, object] | None = None,
+    ) -> None:
+        named = dict(named_tokens or {})
+        backend.no_truncation()
+        backend.no_padding()
+        _make_special(backend, named.values())
+        self._backend = backend
+        self._control = ControlTokens(backend)
+        self._plain = PlainEncoder(backend, self._control)
+        self.bos_token = named.get("bos_token")
+        self.eos_token = named.get("eos_token")
+        added = backend.get_added_tokens_decoder()
+        self.special_token_ids = frozenset(i for i, token in added.items() if token.special)
+        self.vocab_size = max(backend.get_vocab().values(), default=-1) + 1
+        self._pieces = {
+            skip: PieceTable.of(backend, skipped=self.special_token_ids if skip else frozenset())
+            for skip in (True, False)
+        }
+        self.chat_template = self._template(template, {**named, **(template_variables or {})})
+        self._containing: dict[tuple[str, ...], list[int]] = {}
+
+    @classmethod
+    def from_folder(
+        cls, path: Path, *, template_variables: Mapping[str, object] | None = None
+    ) -> Tokenizer:
+        """Read a checkpoint's tokenizer.
+
+        Args:
+            path: The folder with ``tokenizer.json`` and, as far as there are any,
+                ``tokenizer_config.json``, ``special_tokens_map.json`` and ``chat_template.jinja``.
+            template_variables: See the class.
+
+        Raises:
+            ModelNotFound: There is no tokenizer; the sentence names what is missing.
+            UnsupportedModel: A file cannot be understood, or the chat template does not work.
+        """
+        config = _read_json(path / "special_tokens_map.json")
+        config |= _read_json(path / "tokenizer_config.json")
+        return cls(
+            _backend(path),
+            named_tokens=_named_tokens(config),
+            template=_template_text(path, config),
+            template_variables=template_variables,
+        )
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        """Encode trusted text: names of special tokens in it become these tokens.
+
+        Args:
+            text: A prompt.
+            add_special_tokens: Whether to add what the tokenizer puts around a text (BOS, say).
+        """
+        return self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+
+    def encode_plain(self, text: str) -> list[int]:
+        """Encode text from outside: names of special tokens in it stay text."""
+        return self._plain.encode(text, start=True)
+
+    def encode_chat(
+        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    ) -> list[int]:
+        """Encode a conversation; only the template can write control tokens, no message can.
+
+        The result is transformers' own as long as no message spells a control token. Otherwise the
+        text between the template's control tokens is encoded by a tokenizer that has none.
+
+        Args:
+            messages: At least one.
+            add_generation_prompt: Whether to end where the assistant's reply begins.
+
+        Raises:
+            TemplateRefused: The template does not render this conversation.
+        """
+        text = self.chat_template.render(messages, add_generation_prompt=add_generation_prompt)
+        ids = self.encode(text, add_special_tokens=False)
+        contents = [message.content for message in messages]
+        disguised, restore = self._control.disguise(contents, avoid=text)
+        if restore:
+            text = self.chat_template.render(
+                [ChatMessage(m.role, d) for m, d in zip(messages, disguised, strict=True)],
+                add_generation_prompt=add_generation_prompt,
+            )
+        pieces = self._control.split(text)
+        # Compared by ids and not by text: a normalizer may turn full-width look-alikes into names.
+        written = [token_id for _, token_id in pieces if token_id is not None]
+        if written == [token_id for token_id in ids if token_id in self._control.id_set]:
+            return ids
+        ids = []
+        for index, (piece, control_id) in enumerate(pieces):
+            ids += self._plain.encode(piece.translate(restore), start=index == 0)
+            if control_id is not None:
+                ids.append(control_id)
+        return ids
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """Decode tokens to text.
+
+        The text is the tokenizer's own, without transformers' optional clean-up of spaces, which
+        changes what the model wrote. Broken byte-fallback tokens: see ``token_pieces``.
+        """
+        text = self._backend.decode(token_ids, skip_special_tokens=skip_special_tokens)
+        pieces = self._pieces[skip_special_tokens]
+        if pieces is not None and "\N{REPLACEMENT CHARACTER}" in text:
+            return pieces.decode(token_ids)
+        return text
+
+    def pieces(self, *, skip_special_tokens: bool = True) -> PieceTable | None:
+        """What each token adds to a text, if this tokenizer's decoder can be told so."""
+        return self._pieces[skip_special_tokens]
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a token by its name."""
+        return self._backend.token_to_id(token)
+
+    def ids_containing(self, strings: Iterable[str]) -> list[int]:
+        """Token ids whose own text contains one of the strings, in ascending order.
+
+        The first call walks the whole vocabulary (0.2 s for 150,000 tokens); answers are kept.
+        """
+        wanted = tuple(sorted({text for text in strings if text}))
+        if wanted not in self._containing:
+            while len(self._containing) >= _MAX_KEPT_ANSWERS:
+                self._containing.pop(next(iter(self._containing)))
+            self._containing[wanted] = self._search([text.encode() for text in wanted])
+        return list(self._containing[wanted])
+
+    def _search(self, wanted: Sequence[bytes]) -> list[int]:
+        table = self._pieces[False]
+        found = []
+        for token_id in sorted(self._backend.get_vocab().values()):
+            piece = self._backend.decode([token_id], False) if table is None else table[token_id]
+            data = piece.encode() if isinstance(piece, str) else piece
+            if any(text in data for text in wanted):
+                found.append(token_id)
+        return found
+
+    def _template(self, source: str | None, variables: dict[str, object]) -> ChatTemplate:
+        if source is not None:
+            return ChatTemplate(source, variables)
+        if self.bos_token is None or self.encode("")[:1] != [self.token_to_id(self.bos_token)]:
+            variables["bos_token"] = ""  # the model wants none
+        chatml = self.token_to_id("<|im_start|>") is not None
+        return ChatTemplate.fallback(chatml=chatml, variables=variables)
+
+
+def _backend(path: Path) -> tokenizers.Tokenizer:
+    file = path / "tokenizer.json"
+    if file.is_file():
+        try:
+            return tokenizers.Tokenizer.from_file(str(file))
+        except Exception as error:  # the library raises nothing narrower
+            raise UnsupportedModel(
+                f"{file} cannot be read: {error}; download the model again"
+            ) from error
+    missing = ModelNotFound(
+        f"there is no tokenizer.json in {path}; add the tokenizer's files to the model's folder "
+        "(transformers' AutoTokenizer finds none of its other formats there either)"
+    )
+    if not path.is_dir():
+        raise missing
+    from transformers import AutoTokenizer  # seconds; only for folders without tokenizer.json
+
+    try:
+        slow: Any = AutoTokenizer.from_pretrained(str(path), trust_remote_code=False)
+        backend: tokenizers.Tokenizer = slow.backend_tokenizer
+    except Exception as error:  # whatever the many formats' readers raise
+        raise missing from error
+    return backend
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UnsupportedModel(f"{file} is not JSON: {error}; download the model again") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _named_tokens(config: Mapping[str, Any]) -> dict[str, str]:
+    named = {}
+    for name in _NAMED_TOKENS:
+        token = config.get(name)
+        text = token.get("content") if isinstance(token, dict) else token
+        if isinstance(text, str) and text:
+            named[name] = text
+    return named
+
+
+def _template_text(path: Path, config: Mapping[str, Any]) -> str | None:
+    file = path / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        by_name = {entry.get("name"): entry.get("template") for entry in template}
+        template = by_name.get("default")
+    return template if isinstance(template, str) else None
+
+
+def _make_special(backend: tokenizers.Tokenizer, names: Any) -> None:
+    """Mark the model's named tokens special, as transformers does, where they exist."""
+    special = {t.content for t in backend.get_added_tokens_decoder().values() if t.special}
+    missing = [n for n in names if n not in special and backend.token_to_id(n) is not None]
+    backend.add_special_tokens(
+        [tokenizers.AddedToken(name, special=True, normalized=False) for name in missing]
+    )
