@@ -11,9 +11,10 @@ The rule, after measuring what a reader that stalls does to a server:
 * A reader that takes no byte for the stall timeout, or lets too much pile up, is cut off with
   ``abort()``. A closing handshake would wait for the same reader.
 
-Events are encoded when they are written, never before, so that their ids rise by exactly one on the
-wire however many deltas were merged. ``Backlog`` and ``StallClock`` decide; ``Outbox`` drives a
-``Wire``.
+An event gets its id when it is written or takes a place of its own among the kept, so that ids rise
+by exactly one on the wire however many deltas were merged. Kept events other than text are encoded
+at once: what they describe may change while they wait. ``Backlog`` and ``StallClock`` decide;
+``Outbox`` drives a ``Wire``.
 """
 
 from __future__ import annotations
@@ -55,20 +56,20 @@ class EventRules(Generic[E]):
     """What an outbox needs to know of the events that pass through it.
 
     Attributes:
-        encode: The event's bytes; called once per event, in the order of the wire.
+        stamp: Gives an event its id; called once per message, in the order of the wire.
+        encode: A stamped event's bytes.
         text: For a text delta ``(item, text)``, where the item tells streams apart; else ``None``.
-        with_text: The same delta with another text.
-        weigh: About how many bytes an event that is no delta will have.
+        with_text: The same delta, id included, with another text.
     """
 
+    stamp: Callable[[E], None]
     encode: Callable[[E], bytes]
     text: Callable[[E], tuple[Hashable, str] | None]
     with_text: Callable[[E, str], E]
-    weigh: Callable[[E], int]
 
 
 @dataclass(slots=True)
-class _Kept(Generic[E]):
+class _KeptDelta(Generic[E]):
     event: E
     pieces: list[str]
 
@@ -86,8 +87,8 @@ class Backlog(Generic[E]):
     def __init__(self, rules: EventRules[E]) -> None:
         """Start empty."""
         self._rules = rules
-        self._kept: list[_Kept[E]] = []
-        self._open: dict[Hashable, _Kept[E]] = {}
+        self._kept: list[_KeptDelta[E] | bytes] = []
+        self._open: dict[Hashable, _KeptDelta[E]] = {}
         self.num_bytes = 0
         self.num_merged = 0
 
@@ -99,8 +100,10 @@ class Backlog(Generic[E]):
         delta = self._rules.text(event)
         if delta is None:
             self._open.clear()
-            self._kept.append(_Kept(event, []))
-            self.num_bytes += self._rules.weigh(event)
+            self._rules.stamp(event)
+            payload = self._rules.encode(event)
+            self._kept.append(payload)
+            self.num_bytes += len(payload)
             return
         item, text = delta
         self.num_bytes += len(text.encode("utf-8", "surrogatepass"))
@@ -109,21 +112,26 @@ class Backlog(Generic[E]):
             earlier.pieces.append(text)
             self.num_merged += 1
             return
-        self._open[item] = kept = _Kept(event, [text])
+        self._rules.stamp(event)
+        self._open[item] = kept = _KeptDelta(event, [text])
         self._kept.append(kept)
         self.num_bytes += self._ENVELOPE_BYTES
 
-    def take_all(self) -> list[E]:
-        """Empty the backlog; returns its events in order."""
+    def take_all(self) -> list[bytes]:
+        """Empty the backlog; returns its messages in order."""
         kept, self._kept = self._kept, []
         self._open.clear()
         self.num_bytes = 0
-        return [
-            self._rules.with_text(one.event, "".join(one.pieces))
-            if len(one.pieces) > 1
-            else one.event
-            for one in kept
-        ]
+        return [one if isinstance(one, bytes) else self._encode(one) for one in kept]
+
+    def clear(self) -> None:
+        """Forget everything; for a reader that is gone."""
+        self._kept.clear()
+        self._open.clear()
+        self.num_bytes = 0
+
+    def _encode(self, kept: _KeptDelta[E]) -> bytes:
+        return self._rules.encode(self._rules.with_text(kept.event, "".join(kept.pieces)))
 
 
 class StallClock:
@@ -183,7 +191,8 @@ class Outbox(Generic[E]):
         if self.evicted is not None:
             return
         if not self._backlog and self._wire.buffered() <= self._config.high_water_bytes:
-            self._write(event)
+            self._rules.stamp(event)
+            self._write(self._rules.encode(event))
             return
         self._backlog.add(event)
         if self._backlog.num_bytes > self._config.max_kept_bytes:
@@ -197,8 +206,8 @@ class Outbox(Generic[E]):
         if not self._backlog or self.evicted is not None:
             return
         self._count_merged()
-        for event in self._backlog.take_all():
-            self._write(event)
+        for payload in self._backlog.take_all():
+            self._write(payload)
 
     def watch(self, now: float) -> None:
         """Look at the reader's progress; a stalled one is cut off. Called a few times a second."""
@@ -213,15 +222,14 @@ class Outbox(Generic[E]):
         elif buffered > self._config.high_water_bytes + 2 * self._config.max_kept_bytes:
             self._evict(OVERFLOW)  # answers to a flood of pings pile up behind our back
 
-    def _write(self, event: E) -> None:
-        payload = self._rules.encode(event)
+    def _write(self, payload: bytes) -> None:
         self._written += len(payload) + _frame_header_size(len(payload))
         self._wire.write(payload)
 
     def _evict(self, reason: str) -> None:
         self.evicted = reason
         self._count_merged()
-        self._backlog.take_all()
+        self._backlog.clear()
         self._metrics.ws_evictions.labels(reason).inc()
         self._wire.abort()
 

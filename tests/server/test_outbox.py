@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,13 @@ from server.metrics import Metrics
 from server.outbox import OVERFLOW, STALLED, Backlog, EventRules, Outbox, StallClock
 
 
-@dataclass(frozen=True)
+@dataclass
 class Said:
     """A text delta when ``item`` is set, else some other event."""
 
     text: str
     item: str | None = None
+    number: int = 0
 
 
 @dataclass
@@ -47,19 +49,17 @@ def _text(event: Said) -> tuple[Hashable, str] | None:
 
 
 def make_rules() -> EventRules[Said]:
-    """Rules that number events as they are encoded, ``1:text``."""
-    count = 0
+    """Rules that number events as they are stamped, ``1:text``."""
+    count = itertools.count(1)
 
-    def encode(event: Said) -> bytes:
-        nonlocal count
-        count += 1
-        return f"{count}:{event.text}".encode()
+    def stamp(event: Said) -> None:
+        event.number = next(count)
 
     return EventRules(
-        encode=encode,
+        stamp=stamp,
+        encode=lambda event: f"{event.number}:{event.text}".encode("utf-8", "surrogatepass"),
         text=_text,
         with_text=lambda event, text: replace(event, text=text),
-        weigh=lambda event: len(event.text),
     )
 
 
@@ -82,7 +82,7 @@ class TestBacklog:
         backlog = Backlog(make_rules())
         for word in ("a", "b", "c"):
             backlog.add(Said(word, "item"))
-        assert backlog.take_all() == [Said("abc", "item")]
+        assert backlog.take_all() == [b"1:abc"]
         assert backlog.num_merged == 2
 
     def test_items_do_not_mix(self) -> None:
@@ -90,14 +90,21 @@ class TestBacklog:
         backlog = Backlog(make_rules())
         for text, item in (("a", "x"), ("1", "y"), ("b", "x"), ("2", "y")):
             backlog.add(Said(text, item))
-        assert backlog.take_all() == [Said("ab", "x"), Said("12", "y")]
+        assert backlog.take_all() == [b"1:ab", b"2:12"]
 
     def test_no_text_moves_past_another_event(self) -> None:
         """An event between two deltas keeps its place."""
         backlog = Backlog(make_rules())
         for event in (Said("a", "x"), Said("smile"), Said("b", "x")):
             backlog.add(event)
-        assert backlog.take_all() == [Said("a", "x"), Said("smile"), Said("b", "x")]
+        assert backlog.take_all() == [b"1:a", b"2:smile", b"3:b"]
+
+    def test_a_kept_event_is_told_as_it_was(self) -> None:
+        """What an event describes may change while it waits; the message does not."""
+        backlog = Backlog(make_rules())
+        backlog.add(event := Said("in progress"))
+        event.text = "completed"
+        assert backlog.take_all() == [b"1:in progress"]
 
     def test_it_is_empty_after_it_was_taken(self) -> None:
         """Taking empties, and later text starts a new delta."""
@@ -106,7 +113,7 @@ class TestBacklog:
         backlog.take_all()
         assert (len(backlog), backlog.num_bytes) == (0, 0)
         backlog.add(Said("b", "x"))
-        assert backlog.take_all() == [Said("b", "x")]
+        assert backlog.take_all() == [b"2:b"]
 
     def test_a_lone_surrogate_does_not_break_the_count(self) -> None:
         """Text that cannot be encoded strictly is weighed all the same."""
