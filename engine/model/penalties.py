@@ -1,0 +1,210 @@
+"""Changes to one row's logits that depend on its request: bias, bans and penalties.
+
+Order and formulas:
+
+1. ``logit_bias`` is added (OpenAI).
+2. ``allowed_token_ids``, ``banned_token_ids``; before ``min_tokens`` also every end token. A row
+   always keeps a candidate: when the ban of end tokens would take the last one, it is lifted.
+3. Repetition penalty over prompt and reply (CTRL, as `RepetitionPenaltyLogitsProcessor` in
+   transformers): a positive logit is divided by it, a negative one multiplied.
+4. Frequency and presence penalty over the reply (OpenAI, as vLLM's `apply_penalties`).
+5. DRY over prompt and reply (p-e-w, text-generation-webui #5677).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.request import Request
+from engine.sampling_params import SamplingParams
+
+TokenArray = NDArray[np.int64]
+
+_LONGEST_MATCH = 256
+_LARGEST_DRY_PENALTY = 1e9
+
+
+def changes_logits(request: Request) -> bool:
+    """Whether anything in this module applies to the request's next token."""
+    params = request.params
+    return bool(
+        params.logit_bias
+        or params.allowed_token_ids is not None
+        or params.banned_token_ids
+        or request.num_output_tokens < params.min_tokens
+        or _looks_back(params)
+    )
+
+
+class LogitChanges:
+    """Applies a request's bias, bans and penalties.
+
+    Keeps each request's tokens as an array from step to step, because building it anew costs more
+    than everything done with it.
+    """
+
+    def __init__(self) -> None:
+        self._histories: dict[str, _History] = {}
+
+    def apply(self, logits: Tensor, request: Request) -> None:
+        """Change one row in place.
+
+        Args:
+            logits: ``[vocab]`` float32, as the model gave them.
+            request: Whose row it is.
+        """
+        params = request.params
+        vocab = logits.shape[0]
+        for token_id, bias in params.logit_bias.items():
+            if token_id < vocab:
+                logits[token_id] += bias
+        _ban(logits, request)
+        if not _looks_back(params):
+            return
+        tokens = self._history(request).tokens
+        reply = tokens[request.num_prompt_tokens :]
+        if params.repetition_penalty != 1.0:
+            seen = _indices(np.flatnonzero(_counts(tokens, vocab)), logits)
+            old = logits[seen]
+            penalty = params.repetition_penalty
+            logits[seen] = torch.where(old > 0, old / penalty, old * penalty)
+        if params.frequency_penalty != 0.0 or params.presence_penalty != 0.0:
+            counts = _counts(reply, vocab)
+            used = np.flatnonzero(counts)
+            amount = params.frequency_penalty * counts[used] + params.presence_penalty
+            logits[_indices(used, logits)] -= torch.from_numpy(amount).to(logits)
+        if params.dry_multiplier > 0.0:
+            for token_id, penalty in dry_penalties(tokens, params).items():
+                if token_id < vocab:
+                    logits[token_id] -= penalty
+
+    def keep_only(self, request_ids: Iterable[str]) -> None:
+        """Forget every request but these."""
+        wanted = set(request_ids)
+        for gone in self._histories.keys() - wanted:
+            del self._histories[gone]
+
+    def _history(self, request: Request) -> _History:
+        history = self._histories.get(request.request_id)
+        if history is None or not history.continues(request):
+            history = self._histories[request.request_id] = _History(request)
+        history.extend()
+        return history
+
+
+def dry_penalties(tokens: TokenArray, params: SamplingParams) -> dict[int, float]:
+    """Return what DRY subtracts from each token's logit.
+
+    For each earlier place where the last tokens already occurred, the token that followed there is
+    penalised by ``multiplier * base ** (match - allowed_length)``, where ``match`` counts the equal
+    tokens before it; the longest match wins. A match does not reach across a breaker.
+
+    Args:
+        tokens: Prompt and reply, int64.
+        params: ``dry_*`` fields.
+    """
+    if params.dry_range:
+        tokens = tokens[-params.dry_range :]
+    breakers = np.asarray(params.dry_breaker_ids, dtype=np.int64)
+    if len(tokens) < 2 or tokens[-1] in breakers:
+        return {}
+    ends = np.flatnonzero(tokens[:-1] == tokens[-1])
+    ends = ends[~np.isin(tokens[ends + 1], breakers)]
+    longest: dict[int, int] = {}
+    match = 1
+    while len(ends):
+        for token_id in np.unique(tokens[ends + 1]).tolist():
+            longest[token_id] = match
+        if match == _LONGEST_MATCH or match >= len(tokens):
+            break
+        previous = tokens[-1 - match]
+        if previous in breakers:
+            break
+        ends = ends[ends >= match]
+        ends = ends[tokens[ends - match] == previous]
+        match += 1
+    excess = {token: n - params.dry_allowed_length for token, n in longest.items()}
+    return {
+        token: min(params.dry_multiplier * params.dry_base**n, _LARGEST_DRY_PENALTY)
+        for token, n in excess.items()
+        if n >= 0
+    }
+
+
+class _History:
+    """A request's tokens as a growing array."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._num_prompt_tokens = request.num_prompt_tokens
+        self._buffer: TokenArray = np.array(request.token_ids, dtype=np.int64)
+        self._length = len(self._buffer)
+
+    @property
+    def tokens(self) -> TokenArray:
+        return self._buffer[: self._length]
+
+    def continues(self, request: Request) -> bool:
+        """Whether the request still begins with these tokens; what cannot be seen to is not."""
+        return (
+            request is self._request
+            and request.num_prompt_tokens == self._num_prompt_tokens
+            and request.num_tokens >= self._length
+            and request.token_ids[self._length - 1] == self._buffer[self._length - 1]
+        )
+
+    def extend(self) -> None:
+        new = self._request.token_ids[self._length :]
+        end = self._length + len(new)
+        if end > len(self._buffer):
+            grown = np.empty(2 * end, dtype=np.int64)
+            grown[: self._length] = self.tokens
+            self._buffer = grown
+        self._buffer[self._length : end] = new
+        self._length = end
+
+
+def _ban(logits: Tensor, request: Request) -> None:
+    params = request.params
+    vocab = logits.shape[0]
+    if params.allowed_token_ids is not None:
+        allowed = _within(params.allowed_token_ids, vocab, logits)
+        kept = logits[allowed]
+        logits.fill_(float("-inf"))
+        logits[allowed] = kept
+    if params.banned_token_ids:
+        logits[_within(params.banned_token_ids, vocab, logits)] = float("-inf")
+    if request.num_output_tokens < params.min_tokens and request.stop_token_ids:
+        ends = _within(request.stop_token_ids, vocab, logits)
+        kept = logits[ends]
+        logits[ends] = float("-inf")
+        if logits.amax() == float("-inf"):
+            logits[ends] = kept
+
+
+def _looks_back(params: SamplingParams) -> bool:
+    return (
+        params.repetition_penalty != 1.0
+        or params.frequency_penalty != 0.0
+        or params.presence_penalty != 0.0
+        or params.dry_multiplier > 0.0
+    )
+
+
+def _within(token_ids: Iterable[int], vocab: int, like: Tensor) -> Tensor:
+    ids = [token_id for token_id in token_ids if token_id < vocab]
+    return torch.tensor(ids, dtype=torch.int64, device=like.device)
+
+
+def _counts(tokens: TokenArray, vocab: int) -> NDArray[np.intp]:
+    return np.bincount(tokens, minlength=vocab)[:vocab]
+
+
+def _indices(found: NDArray[Any], like: Tensor) -> Tensor:
+    return torch.from_numpy(found).to(like.device)

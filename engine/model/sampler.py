@@ -1,0 +1,318 @@
+"""Chooses each row's next token.
+
+In this order: bias, bans and penalties (`engine.model.penalties`); log probabilities are reported
+from the logits as the model gave them; temperature; top-k; top-p; min-p; XTC; one draw. Greedy rows
+take the largest logit after the penalties and skip the rest.
+
+The full vocabulary is neither sorted nor drawn from by a general multinomial: each costs more than
+the whole step of a small model. The likeliest 64 tokens are taken first, then 1,024, and everything
+is sorted only for a row whose filters reach further than that, so the result is exact. The draw is
+one uniform number per row, keyed by seed and position, through the inverse of the cumulative
+distribution.
+
+Whatever a row goes through depends on that row alone, down to the order of additions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine.model.noise import DRAW, XTC_COIN, seed_of_name, uniform
+from engine.model.penalties import LogitChanges, changes_logits
+from engine.outputs import Logprob, ModelRunnerOutput, SampledToken, TokenLogprobs
+from engine.request import Request
+
+_PRESELECT = (64, 1024)
+_DRAW_BLOCK = 128
+_COLDEST = 1e-5
+"""Temperatures below this are greedy (vLLM's ``_SAMPLING_EPS``)."""
+_LOWEST_LOGPROB = -9999.0
+"""Stands for minus infinity, which JSON cannot say (OpenAI's convention)."""
+
+
+class Sampler:
+    """Draws one token per row; knows nothing of the model but its logits."""
+
+    def __init__(self) -> None:
+        self._changes = LogitChanges()
+
+    @torch.inference_mode()
+    def sample(self, logits: Tensor, requests: Sequence[Request]) -> ModelRunnerOutput:
+        """Choose the next token of each request.
+
+        Args:
+            logits: ``[len(requests), vocab]``, any float dtype; may be overwritten.
+            requests: Row ``i`` belongs to ``requests[i]``.
+
+        Returns:
+            A token for each request, or a sentence for those whose logits are not finite.
+        """
+        failed = _broken_rows(logits, requests)
+        if failed:
+            good = [i for i, request in enumerate(requests) if request.request_id not in failed]
+            if not good:
+                return ModelRunnerOutput(sampled={}, failed=failed)
+            logits, requests = logits[good], [requests[i] for i in good]
+        logits = logits.float()
+        raw = _raw_logprobs(logits, requests)
+        self._change(logits, requests)
+        token_ids = _choose(logits, requests)
+        sampled = {
+            request.request_id: SampledToken(token_id, _report(raw.get(row), request, token_id))
+            for row, (request, token_id) in enumerate(zip(requests, token_ids, strict=True))
+        }
+        return ModelRunnerOutput(sampled=sampled, failed=failed)
+
+    def _change(self, logits: Tensor, requests: Sequence[Request]) -> None:
+        changed = []
+        for row, request in enumerate(requests):
+            if changes_logits(request):
+                self._changes.apply(logits[row], request)
+                changed.append(request.request_id)
+        self._changes.keep_only(changed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Parameters of the rows that draw; tensors are ``[rows, 1]``."""
+
+    temperature: Tensor
+    top_k: Tensor
+    top_p: Tensor
+    min_p: Tensor
+    draw: Tensor
+    filtered: list[bool]
+    """Whether top-k, top-p or min-p is on."""
+    xtc: list[_Xtc | None]
+    """Set for rows on which XTC acts at this token."""
+
+    def select(self, rows: Sequence[int]) -> _Rows:
+        return _Rows(
+            self.temperature[rows],
+            self.top_k[rows],
+            self.top_p[rows],
+            self.min_p[rows],
+            self.draw[rows],
+            [self.filtered[row] for row in rows],
+            [self.xtc[row] for row in rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Xtc:
+    threshold: float
+    protected: frozenset[int]
+
+
+def _broken_rows(logits: Tensor, requests: Sequence[Request]) -> dict[str, str]:
+    # the maximum is not a number if any element is not, and infinite if any is
+    finite = torch.isfinite(logits.amax(dim=-1)).tolist()
+    return {
+        request.request_id: (
+            "the model's output for this request is not a finite number; "
+            "try again, or with another prompt"
+        )
+        for request, fine in zip(requests, finite, strict=True)
+        if not fine
+    }
+
+
+def _raw_logprobs(logits: Tensor, requests: Sequence[Request]) -> dict[int, Tensor]:
+    rows = [row for row, request in enumerate(requests) if request.params.logprobs is not None]
+    if not rows:
+        return {}
+    return dict(zip(rows, torch.log_softmax(logits[rows], dim=-1), strict=True))
+
+
+def _report(raw: Tensor | None, request: Request, token_id: int) -> TokenLogprobs | None:
+    count = request.params.logprobs
+    if raw is None or count is None:
+        return None
+    values, ids = torch.topk(raw, min(count, len(raw)))
+    return TokenLogprobs(
+        chosen=_logprob(token_id, float(raw[token_id])),
+        top=[_logprob(i, v) for i, v in zip(ids.tolist(), values.tolist(), strict=True)],
+    )
+
+
+def _logprob(token_id: int, value: float) -> Logprob:
+    return Logprob(token_id, max(value, _LOWEST_LOGPROB))
+
+
+def _choose(logits: Tensor, requests: Sequence[Request]) -> list[int]:
+    drawing = [row for row, r in enumerate(requests) if r.params.temperature >= _COLDEST]
+    if len(drawing) == len(requests):
+        return _draw(logits, requests)
+    token_ids = _argmax(logits)
+    if drawing:
+        drawn = _draw(logits[drawing], [requests[row] for row in drawing])
+        for row, token_id in zip(drawing, drawn, strict=True):
+            token_ids[row] = token_id
+    return token_ids
+
+
+def _argmax(logits: Tensor) -> list[int]:
+    if logits.device.type == "cpu":  # ten times torch's own; both take the first of equals
+        found: list[int] = np.argmax(logits.numpy(), axis=-1).tolist()
+        return found
+    return [int(i) for i in logits.argmax(dim=-1).tolist()]
+
+
+def _draw(logits: Tensor, requests: Sequence[Request]) -> list[int]:
+    """Draw from each row of ``[rows, vocab]`` float32."""
+    rows = _gather_parameters(requests, logits)
+    # the largest logit becomes 0 first, so that no temperature can overflow
+    scaled = (logits - logits.amax(dim=-1, keepdim=True)) / rows.temperature
+    probabilities = torch.softmax(scaled, dim=-1)
+    token_ids = [-1] * len(requests)
+    whole = [row for row, filtered in enumerate(rows.filtered) if not filtered]
+    if whole:
+        weights = probabilities if len(whole) == len(token_ids) else probabilities[whole]
+        chosen = _draw_whole(weights, rows.select(whole))
+        for row, token in zip(whole, chosen, strict=True):
+            token_ids[row] = token
+    pending = [row for row, filtered in enumerate(rows.filtered) if filtered]
+    vocab = logits.shape[1]
+    for size in (*(size for size in _PRESELECT if size < vocab), vocab):
+        # everything is sorted for few rows only, one by one: torch adds up a single long row in
+        # another order than several
+        parts = [[row] for row in pending] if size == vocab else [pending] if pending else []
+        pending = []
+        for part in parts:
+            top, ids = torch.topk(probabilities[part], size)
+            drawn = _draw_sorted(top, ids, rows.select(part), vocab)
+            for row, token_id in zip(part, drawn, strict=True):
+                if token_id is None:
+                    pending.append(row)
+                else:
+                    token_ids[row] = token_id
+    return token_ids
+
+
+def _gather_parameters(requests: Sequence[Request], logits: Tensor) -> _Rows:
+    vocab = logits.shape[1]
+    device = logits.device
+
+    def column(values: list[float], dtype: torch.dtype) -> Tensor:
+        return torch.tensor(values, dtype=dtype, device=device)[:, None]
+
+    params = [request.params for request in requests]
+    top_k = [min(p.top_k, vocab) if p.top_k > 0 else vocab for p in params]
+    seeds = [
+        seed_of_name(request.request_id) if request.params.seed is None else request.params.seed
+        for request in requests
+    ]
+    positions = [request.num_output_tokens for request in requests]
+    xtc: list[_Xtc | None] = []
+    for request, seed, position in zip(requests, seeds, positions, strict=True):
+        p = request.params
+        # threshold and coin as in llama.cpp's `llama_sampler_xtc_apply`
+        acts = p.xtc_probability > 0.0 and p.xtc_threshold <= 0.5
+        acts = acts and uniform(seed, position, XTC_COIN) < p.xtc_probability
+        xtc.append(_Xtc(p.xtc_threshold, request.stop_token_ids) if acts else None)
+    return _Rows(
+        temperature=column([p.temperature for p in params], torch.float32),
+        top_k=column([float(k) for k in top_k], torch.int64),
+        top_p=column([p.top_p for p in params], torch.float64),
+        min_p=column([p.min_p for p in params], torch.float32),
+        draw=column(
+            [uniform(s, n, DRAW) for s, n in zip(seeds, positions, strict=True)], torch.float64
+        ),
+        filtered=[
+            k < vocab or p.top_p < 1.0 or p.min_p > 0.0 for k, p in zip(top_k, params, strict=True)
+        ],
+        xtc=xtc,
+    )
+
+
+def _draw_whole(probabilities: Tensor, rows: _Rows) -> list[int]:
+    """Draw from unfiltered rows, in the vocabulary's order: first a block of tokens, then one."""
+    ids = torch.arange(probabilities.shape[1], device=probabilities.device)
+    weights = _exclude_top_choices(probabilities, ids.expand_as(probabilities), rows)
+    padded = functional.pad(weights, (0, -weights.shape[1] % _DRAW_BLOCK))
+    blocks = padded.view(len(weights), -1, _DRAW_BLOCK)
+    mass = torch.cumsum(blocks.sum(dim=-1).double(), dim=-1)
+    target = rows.draw * mass[:, -1:]
+    block = _first_above(mass, target)
+    before = torch.where(
+        block > 0, mass.gather(1, (block - 1).clamp_min(0)), torch.zeros_like(target)
+    )
+    inner = blocks.gather(1, block[:, :, None].expand(-1, -1, _DRAW_BLOCK))[:, 0]
+    token = _first_above(torch.cumsum(inner.double(), dim=-1), target - before)
+    return [int(i) for i in (block * _DRAW_BLOCK + token)[:, 0].tolist()]
+
+
+def _draw_sorted(top: Tensor, ids: Tensor, rows: _Rows, vocab: int) -> list[int | None]:
+    """Draw from filtered rows.
+
+    Args:
+        top: ``[rows, size]`` the largest probabilities, descending.
+        ids: Their tokens.
+        rows: Parameters.
+        vocab: How many tokens there are in all.
+
+    Returns:
+        A token per row; ``None`` where the filters may reach further than ``size``.
+    """
+    size = top.shape[1]
+    rank = torch.arange(size, device=top.device)
+    limited = rows.top_k <= size  # the distribution after top-k is all here
+    unlimited = rows.top_k >= vocab  # or there is no top-k, and its mass is known to be one
+    weights = top.masked_fill(rank >= rows.top_k, 0.0).double()
+    mass = torch.cumsum(weights, dim=-1)
+    total = torch.where(limited, mass[:, -1:], torch.ones_like(mass[:, -1:]))
+    bound = rows.top_p * total
+    nucleus_reached = unlimited & (rows.top_p < 1.0) & (mass[:, -1:] >= bound)
+    floor = rows.min_p * top[:, :1]
+    floor_reached = (unlimited | (rows.top_p >= 1.0)) & (top[:, -1:] < floor)
+    enough = limited | nucleus_reached | floor_reached
+    # the smallest set that reaches p: a token stays while those before it have not reached p
+    outside = (mass - weights >= bound) & (rows.top_p < 1.0) & (rank > 0)
+    weights = weights.masked_fill(outside | (top < floor), 0.0)
+    weights = _exclude_top_choices(weights, ids, rows)
+    cumulative = torch.cumsum(weights, dim=-1)
+    place = _first_above(cumulative, rows.draw * cumulative[:, -1:])
+    tokens = ids.gather(1, place)[:, 0].tolist()
+    return [
+        int(token) if fine else None
+        for token, fine in zip(tokens, enough[:, 0].tolist(), strict=True)
+    ]
+
+
+def _exclude_top_choices(weights: Tensor, ids: Tensor, rows: _Rows) -> Tensor:
+    """XTC (p-e-w, text-generation-webui #6335; llama.cpp `llama_sampler_xtc_apply`).
+
+    Of the tokens that are at least ``threshold`` likely after the filters, all but the least likely
+    are excluded. As in text-generation-webui, a row is left alone when an end token would be among
+    them: otherwise the surest end of a reply would be the one that never comes.
+    """
+    if not any(rows.xtc):
+        return weights
+    weights = weights.clone()
+    for row, xtc in enumerate(rows.xtc):
+        if xtc is None:
+            continue
+        shares = weights[row] / torch.cumsum(weights[row], dim=-1)[-1]
+        above = (shares >= xtc.threshold) & (shares > 0)
+        if int(above.sum()) < 2:
+            continue
+        excluded = above & (shares > shares[above].min())
+        removed = set(ids[row][excluded].tolist())
+        if not removed & xtc.protected:
+            weights[row, excluded] = 0.0
+    return weights
+
+
+def _first_above(cumulative: Tensor, target: Tensor) -> Tensor:
+    """Return the index where ``[rows, n]`` first exceeds ``[rows, 1]``, as ``[rows, 1]``.
+
+    Never one whose own weight is zero, even when rounding has put the target at the very end.
+    """
+    last = (cumulative < cumulative[:, -1:]).sum(dim=-1, keepdim=True)
+    return torch.minimum((cumulative <= target).sum(dim=-1, keepdim=True), last)
