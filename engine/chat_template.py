@@ -112,18 +112,24 @@ class ChatTemplate:
                 "serve the model with another chat_template.jinja"
             ) from error
         self._variables = dict(variables or {})
+        try:
+            said = "trial0text" in self._render(_trial(("user",)), True)
+        except TemplateRefused as error:
+            raise UnsupportedModel(
+                f"the chat template fails on any conversation: {error.reason}; "
+                "serve the model with another chat_template.jinja"
+            ) from error
+        if not said:
+            raise UnsupportedModel(
+                "the chat template leaves out what the user says; "
+                "serve the model with another chat_template.jinja"
+            )
         self.merges_system = not self._accepts("system", "user")
         self.system_only_first = self.merges_system or not self._accepts(
             "system", "system", "user", "assistant", "system", "user"
         )
         self.strict_turns = not self._accepts("user", "user", "assistant", "assistant", "user")
         self.user_first = not self._accepts("assistant", "user")
-        if not self._accepts("user"):
-            self._render(_trial(("user",)), True)  # raises with the template's own reason
-            raise UnsupportedModel(
-                "the chat template leaves out what the user says; "
-                "serve the model with another chat_template.jinja"
-            )
 
     @classmethod
     def fallback(
