@@ -104,6 +104,15 @@ class TagParser:
         self._run = ""
         return [TextPiece(shown)] if shown else []
 
+    @property
+    def held(self) -> str:
+        """The end of the raw text that is held back right now."""
+        return self._run + self._pending
+
+    def abandon(self) -> None:
+        """End a reply that was cut off: what is held back is never shown."""
+        self._run = self._pending = ""
+
     def _skim(self, text: str) -> str | None:
         """Handle the usual piece, some words without a bracket, in one go; else return ``None``."""
         if self._pending or "[" in text:

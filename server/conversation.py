@@ -1,0 +1,304 @@
+"""What was said, in order: as the client knows it, and as the model reads it.
+
+An assistant's words are kept twice: clean for the client, and raw, with the expression tags, for
+the model, so that it goes on as it began. Everything else is kept once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from engine.chat_template import ChatMessage
+from server.errors import (
+    DuplicateItem,
+    ErrorCode,
+    InvalidValue,
+    ItemNotFound,
+    LimitExceeded,
+    ProtocolError,
+)
+from server.protocol.items import FunctionCallItem, FunctionCallOutputItem, Item, MessageItem
+from server.text.tags import cut_raw_text
+
+ROOT = "root"
+"""Stands for the place before the first item."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One item.
+
+    Attributes:
+        item: As the client knows it; an assistant's text is clean.
+        raw_texts: Of an assistant's message, part by part, as the model reads them.
+        num_bytes: What it counts for.
+    """
+
+    item: Item
+    raw_texts: list[str] = field(default_factory=list)
+    num_bytes: int = 0
+
+    @property
+    def id(self) -> str:
+        """The item's id."""
+        return self.item.id or ""
+
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether a response is writing it."""
+        return self.item.status == "in_progress"
+
+
+class Conversation:
+    """The items of one session, bounded in number and in bytes."""
+
+    def __init__(
+        self,
+        conversation_id: str,
+        *,
+        expressions: tuple[str, ...],
+        max_items: int,
+        max_bytes: int,
+    ) -> None:
+        self.id = conversation_id
+        self._expressions = expressions
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._entries: list[Entry] = []
+        self._by_id: dict[str, Entry] = {}
+        self._num_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._by_id
+
+    @property
+    def num_bytes(self) -> int:
+        """What all items count for together."""
+        return self._num_bytes
+
+    @property
+    def item_ids(self) -> list[str]:
+        """In order."""
+        return [entry.id for entry in self._entries]
+
+    def entry(self, item_id: str, *, param: str = "item_id") -> Entry:
+        """Look an item up.
+
+        Raises:
+            ItemNotFound: It is not here; ``param`` says where its id stood.
+        """
+        entry = self._by_id.get(item_id)
+        if entry is None:
+            raise ItemNotFound(item_id, param=param)
+        return entry
+
+    def previous_id(self, item_id: str) -> str | None:
+        """Id of the item before; ``None`` for the first."""
+        index = self._entries.index(self._by_id[item_id])
+        return self._entries[index - 1].id if index else None
+
+    def check_insert(self, entry: Entry, after: str | None) -> None:
+        """Find out whether ``insert`` would do, but for room.
+
+        Raises:
+            DuplicateItem: The id is taken.
+            ItemNotFound: There is no item ``after``.
+            LimitExceeded: The item alone is larger than a conversation may be.
+        """
+        if entry.id in self._by_id:
+            raise DuplicateItem(entry.id)
+        if after is not None and after != ROOT and after not in self._by_id:
+            raise ItemNotFound(after, param="previous_item_id")
+        if entry.num_bytes > self._max_bytes:
+            raise self._too_large(entry)
+
+    def make_room(self, entry: Entry, *, keep: str | None, evict: bool) -> list[str]:
+        """Take the oldest turns out until an item fits.
+
+        System items, what is being written and ``keep`` stay. Either there is room afterwards or
+        nothing changes.
+
+        Returns:
+            Ids of what was taken out, oldest first.
+
+        Raises:
+            LimitExceeded: There is no room, and none may or can be made.
+        """
+        spare_items = self._max_items - len(self._entries) - 1
+        spare_bytes = self._max_bytes - self._num_bytes - entry.num_bytes
+        leaving: list[Entry] = []
+        for old in self._entries:
+            if spare_items >= 0 and spare_bytes >= 0:
+                break
+            fixed = isinstance(old.item, MessageItem) and old.item.role == "system"
+            if evict and not fixed and not old.is_in_progress and old.id != keep:
+                leaving.append(old)
+                spare_items += 1
+                spare_bytes += old.num_bytes
+        if spare_bytes < 0:
+            raise self._too_large(entry)
+        if spare_items < 0:
+            raise LimitExceeded(
+                "the number of items in the conversation",
+                len(self._entries) + 1,
+                self._max_items,
+                "delete some with conversation.item.delete",
+                param="item",
+            )
+        for old in leaving:
+            self._remove(old)
+        return [old.id for old in leaving]
+
+    def insert(self, entry: Entry, after: str | None) -> str | None:
+        """Put an item at the end (``None``), at the start (``root``) or after another.
+
+        Returns:
+            Id of the item before it, ``None`` when it is the first.
+
+        Raises:
+            ProtocolError: As for ``check_insert``.
+        """
+        self.check_insert(entry, after)
+        if after is None:
+            index = len(self._entries)
+        elif after == ROOT:
+            index = 0
+        else:
+            index = self._entries.index(self._by_id[after]) + 1
+        self._entries.insert(index, entry)
+        self._by_id[entry.id] = entry
+        self._num_bytes += entry.num_bytes
+        return self._entries[index - 1].id if index else None
+
+    def finish_reply(self, item: MessageItem, raw_text: str) -> None:
+        """Write down what a response said; an item that is gone stays gone."""
+        entry = self._by_id.get(item.id or "")
+        if entry is None:
+            return
+        self._num_bytes -= entry.num_bytes
+        entry.item = item
+        entry.raw_texts = [raw_text]
+        entry.num_bytes = len(raw_text.encode())
+        self._num_bytes += entry.num_bytes
+
+    def delete(self, item_id: str) -> None:
+        """Take an item out.
+
+        Raises:
+            ItemNotFound: It is not here.
+            ProtocolError: ``item_in_progress``.
+        """
+        entry = self.entry(item_id)
+        _refuse_in_progress(entry)
+        self._remove(entry)
+
+    def truncate(self, item_id: str, content_index: int, text_end: int | None) -> None:
+        """Keep only what was heard of an assistant's message.
+
+        Args:
+            item_id: Which.
+            content_index: The part that was heard last; later parts go.
+            text_end: Code points of it that were heard; ``None`` for an audio part, whose
+                transcript goes, because nobody knows which words were heard.
+
+        Raises:
+            ItemNotFound: It is not here.
+            ProtocolError: It is not an assistant's message, is still being written, has no such
+                part, or the part is of the other kind or shorter.
+        """
+        entry = self.entry(item_id)
+        item = entry.item
+        if not isinstance(item, MessageItem) or item.role != "assistant":
+            raise InvalidValue("item_id", "only an assistant's message can be truncated")
+        _refuse_in_progress(entry)
+        if not 0 <= content_index < len(item.content):
+            raise InvalidValue(
+                "content_index",
+                f"content_index is {content_index}; the item has "
+                f"{len(item.content)} parts, counted from 0",
+            )
+        part = item.content[content_index]
+        if part.text is None:
+            part, raw = msgspec.structs.replace(part, transcript=""), ""
+        elif text_end is None:
+            raise InvalidValue(
+                "audio_end_ms",
+                "the part is text, which has no milliseconds; "
+                "send text_end, the number of code points that were heard",
+            )
+        elif not 0 <= text_end <= len(part.text):
+            raise InvalidValue(
+                "text_end",
+                f"text_end is {text_end}; the text has {len(part.text)} code points",
+            )
+        else:
+            raw = entry.raw_texts[content_index]
+            if text_end < len(part.text):
+                raw = cut_raw_text(raw, self._expressions, text_end)
+            part = msgspec.structs.replace(part, text=part.text[:text_end])
+        entry.item = msgspec.structs.replace(item, content=[*item.content[:content_index], part])
+        entry.raw_texts = [*entry.raw_texts[:content_index], raw]
+        self._num_bytes -= entry.num_bytes
+        entry.num_bytes = sum(len(text.encode()) for text in entry.raw_texts)
+        self._num_bytes += entry.num_bytes
+
+    def messages(self) -> list[ChatMessage]:
+        """What the model reads; items without words are left out."""
+        return render_messages(self._entries)
+
+    def check_integrity(self) -> None:
+        """Prove that the books agree; for tests."""
+        assert len(self._by_id) == len(self._entries)
+        assert all(self._by_id[entry.id] is entry for entry in self._entries)
+        assert self._num_bytes == sum(entry.num_bytes for entry in self._entries)
+
+    def _remove(self, entry: Entry) -> None:
+        self._entries.remove(entry)
+        del self._by_id[entry.id]
+        self._num_bytes -= entry.num_bytes
+
+    def _too_large(self, entry: Entry) -> LimitExceeded:
+        return LimitExceeded(
+            "the conversation's size in bytes",
+            self._num_bytes + entry.num_bytes,
+            self._max_bytes,
+            "delete items with conversation.item.delete, or send less",
+            param="item",
+        )
+
+
+def render_messages(entries: list[Entry]) -> list[ChatMessage]:
+    """Show items to the model; functions, which it cannot call yet, as words in brackets."""
+    messages: list[ChatMessage] = []
+    functions: dict[str, str] = {}
+    for entry in entries:
+        match entry.item:
+            case MessageItem(role="assistant"):
+                text = "\n".join(text for text in entry.raw_texts if text)
+                message = ChatMessage("assistant", text)
+            case MessageItem(role=role, content=content):
+                texts = [part.text or part.transcript or "" for part in content]
+                message = ChatMessage(role, "\n".join(texts))
+            case FunctionCallItem(name=name, arguments=arguments, call_id=call_id):
+                functions[call_id or ""] = name
+                message = ChatMessage("assistant", f"[calls {name} with {arguments}]")
+            case FunctionCallOutputItem(call_id=call_id, output=output):
+                name = functions.get(call_id, "the function")
+                message = ChatMessage("user", f"[{name} returned: {output}]")
+        if message.content:
+            messages.append(message)
+    return messages
+
+
+def _refuse_in_progress(entry: Entry) -> None:
+    if entry.is_in_progress:
+        raise ProtocolError(
+            ErrorCode.ITEM_IN_PROGRESS,
+            "the item is being written; wait for its response.done, or send response.cancel first",
+            param="item_id",
+        )

@@ -1,0 +1,461 @@
+"""One client's session: events in, effects out; no socket, no clock, no engine.
+
+The driver calls ``open`` when a socket is there, ``receive`` or ``refuse`` for every frame,
+``receive_delta`` for everything the engine says of this session's requests, and ``close`` once. It
+carries out the effects in order (``server.effects``), and gives events their ids from
+``event_counter`` as it writes them: ids rise by one on the wire, also where it merged deltas.
+
+A response is *running* from its ``response.created`` to its ``response.done``, and only then. At
+most one running response writes the default conversation; others run beside it. Cancelling ends a
+response here and now; whatever the engine still says of it is ignored. A refused event changes
+nothing but for the ``error`` that it causes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from engine.chat_template import ChatMessage
+from engine.errors import EngineError
+from engine.outputs import RequestDelta
+from server.characters.catalog import ResolvedModel
+from server.conversation import Conversation, Entry, render_messages
+from server.effects import Abort, Effect, Generate, Send
+from server.errors import (
+    ErrorCode,
+    ErrorType,
+    InvalidValue,
+    LimitExceeded,
+    NoActiveResponse,
+    ProtocolError,
+    ResponseActive,
+    ResponseFailed,
+    Unsupported,
+    shorten,
+)
+from server.items import accept_item
+from server.protocol.client_events import (
+    ClientEvent,
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ConversationItemRetrieve,
+    ConversationItemTruncate,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+)
+from server.protocol.event_ids import EventCounter
+from server.protocol.items import InputItem, Item, ItemReference
+from server.protocol.objects import (
+    ErrorDetail,
+    ResponseParams,
+    ResumeObject,
+    SessionObject,
+    SessionPatch,
+)
+from server.protocol.server_events import (
+    CharacterExpression,
+    ConversationItemAdded,
+    ConversationItemDeleted,
+    ConversationItemDone,
+    ConversationItemRetrieved,
+    ConversationItemTruncated,
+    ErrorEvent,
+    InputAudioBufferCleared,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    grant_events,
+)
+from server.response import Response, classify
+from server.session_settings import SessionLimits, SessionSettings, check_metadata
+from server.session_view import describe_session
+
+_EXPRESSION = str(CharacterExpression.__struct_config__.tag)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionContext:
+    """What the session is told of the world.
+
+    Attributes:
+        cache_salt: Prompts share memory only under the same salt.
+        expires_at: Unix time at which the session ends, for show; ``None`` for never.
+    """
+
+    cache_salt: str = ""
+    expires_at: int | None = None
+
+
+class Session:
+    """The state machine; see the module."""
+
+    def __init__(
+        self,
+        session_id: str,
+        *,
+        choice: ResolvedModel,
+        limits: SessionLimits,
+        granted_events: frozenset[str] = frozenset(),
+        context: SessionContext | None = None,
+    ) -> None:
+        """Begin a session with an empty conversation.
+
+        Args:
+            session_id: Unique on this server, by custom ``sess_…``; all other ids derive from it.
+            choice: Which model and character, from the catalog.
+            limits: Bounds.
+            granted_events: Extension events asked for in the URL, through ``grant_events``.
+            context: Everything else from outside.
+        """
+        self.id = session_id
+        self.event_counter = EventCounter(session_id)
+        self.choice = choice
+        self._limits = limits
+        self._context = context or SessionContext()
+        self._stem = session_id.removeprefix("sess_")
+        self._granted = grant_events(granted_events)
+        self._settings = SessionSettings.for_model(choice)
+        self._expressions = choice.character.expressions if choice.character else ()
+        self._conversation = Conversation(
+            f"conv_{self._stem}",
+            expressions=self._expressions,
+            max_items=limits.max_items,
+            max_bytes=limits.max_conversation_bytes,
+        )
+        self._running: dict[str, Response] = {}
+        self._active_id: str | None = None  # the running response of the default conversation
+        self._num_responses = 0
+        self._num_items = 0
+        self._has_refused_audio = False
+        self._is_closed = False
+
+    @property
+    def conversation(self) -> Conversation:
+        """What was said; to be read only."""
+        return self._conversation
+
+    @property
+    def running_responses(self) -> list[str]:
+        """Ids of the responses in the making, oldest first."""
+        return list(self._running)
+
+    @property
+    def granted_events(self) -> frozenset[str]:
+        """Extension events that the client has asked for and gets."""
+        return self._granted
+
+    def open(self, now: float, *, resume: ResumeObject | None = None) -> list[Effect]:
+        """Greet a connection: the session's first, or one that resumes it.
+
+        Args:
+            now: Seconds.
+            resume: How to come back, where that is possible.
+        """
+        return [Send(SessionCreated(session=self._describe(resume)))]
+
+    def receive(self, event: ClientEvent, now: float) -> list[Effect]:
+        """Do what a client asks, or say in one ``error`` why not."""
+        if self._is_closed:
+            return []
+        try:
+            return self._dispatch(event, now)
+        except ProtocolError as error:
+            if isinstance(event, ResponseCreate) and "response.create" not in error.message:
+                # openai-agents-js knows by this word that its pending response is the one refused.
+                error.message = f"response.create was refused: {error.message}"
+            error.event_id = event.event_id
+            return self.refuse(error, now)
+
+    def refuse(self, error: ProtocolError, now: float) -> list[Effect]:
+        """Tell the client of an error; what the codec refuses comes here too."""
+        if self._is_closed:
+            return []
+        detail = ErrorDetail(
+            type=error.type,
+            code=error.code,
+            message=error.message,
+            param=error.param,
+            event_id=error.event_id,
+        )
+        return [Send(ErrorEvent(error=detail))]
+
+    def receive_delta(self, delta: RequestDelta, now: float) -> list[Effect]:
+        """Pass on what the engine wrote; deltas of responses that do not run are ignored."""
+        response = self._running.get(delta.request_id)
+        if response is None:
+            return []
+        events = response.receive(delta, now, shows_expressions=_EXPRESSION in self._granted)
+        if response.is_done:
+            self._forget(response.id)
+        return _send(events)
+
+    def fail_generation(self, request_id: str, error: Exception, now: float) -> list[Effect]:
+        """End a response whose ``Generate`` could not be carried out.
+
+        Args:
+            request_id: The response's.
+            error: A ``ProtocolError`` or an ``EngineError`` is told; of anything else only that it
+                happened.
+            now: Seconds.
+        """
+        response = self._running.get(request_id)
+        if response is None:
+            return []
+        self._forget(request_id)
+        return _send(response.end("failed", now, error=as_failure(error)))
+
+    def close(self, now: float, *, error: ProtocolError | None = None) -> list[Effect]:
+        """End the session: everything that runs is aborted, and nothing is done any more.
+
+        Args:
+            now: Seconds.
+            error: Why, when it is the server that ends it; replies then end as failed with it,
+                otherwise as cancelled by the client.
+        """
+        effects: list[Effect] = []
+        for response_id in list(self._running):
+            effects += self._cancel(response_id, now, error)
+        self._is_closed = True
+        return effects
+
+    def _dispatch(self, event: ClientEvent, now: float) -> list[Effect]:
+        match event:
+            case SessionUpdate():
+                return self._update(event.session)
+            case ConversationItemCreate():
+                return self._create_item(event)
+            case ConversationItemDelete():
+                self._conversation.delete(event.item_id)
+                return [Send(ConversationItemDeleted(item_id=event.item_id))]
+            case ConversationItemRetrieve():
+                return [Send(ConversationItemRetrieved(item=self._retrieve(event.item_id)))]
+            case ConversationItemTruncate():
+                return self._truncate(event)
+            case ResponseCreate():
+                return self._create_response(event.response or ResponseParams(), now)
+            case ResponseCancel():
+                response_id = event.response_id or self._active_id
+                if response_id is None or response_id not in self._running:
+                    raise NoActiveResponse(event.response_id)
+                return self._cancel(response_id, now, None)
+            case _:
+                return self._receive_audio(event)
+
+    def _update(self, patch: SessionPatch) -> list[Effect]:
+        self._check_identity(patch)
+        settings = self._settings.with_session(patch, self._limits)
+        if patch.character is not UNSET:
+            wanted = UNSET if patch.character is None else patch.character.events
+            if wanted is not UNSET:
+                self._granted = grant_events(wanted or ())
+        self._settings = settings
+        return [Send(SessionUpdated(session=self._describe(None)))]
+
+    def _check_identity(self, patch: SessionPatch) -> None:
+        if patch.type not in (UNSET, None, "realtime"):
+            raise InvalidValue(
+                "session.type",
+                f"session.type is {shorten(patch.type)}; this server has 'realtime' sessions only",
+            )
+        names = {self.choice.model}
+        if self.choice.character:
+            names |= {
+                self.choice.character.id,
+                f"{self.choice.engine}@{self.choice.character.id}",
+            }
+        if patch.model not in (UNSET, None) and patch.model not in names:
+            raise InvalidValue(
+                "session.model",
+                f"session.model is {shorten(patch.model)}, but this session is with "
+                f"{shorten(self.choice.model)} to its end; connect anew with ?model=",
+            )
+
+    def _create_item(self, event: ConversationItemCreate) -> list[Effect]:
+        conversation, after = self._conversation, event.previous_item_id
+        entry = self._accept(event.item, "item")
+        conversation.check_insert(entry, after)
+        evicted = conversation.make_room(
+            entry, keep=after, evict=self._settings.truncation != "disabled"
+        )
+        previous = conversation.insert(entry, after)
+        return [
+            *(Send(ConversationItemDeleted(item_id=item_id)) for item_id in evicted),
+            Send(ConversationItemAdded(previous_item_id=previous, item=entry.item)),
+            Send(ConversationItemDone(previous_item_id=previous, item=entry.item)),
+        ]
+
+    def _accept(self, item: Item, path: str) -> Entry:
+        return accept_item(
+            item,
+            item_id=item.id or self._new_item_id(),
+            expressions=self._expressions,
+            max_bytes=self._limits.max_item_bytes,
+            path=path,
+        )
+
+    def _retrieve(self, item_id: str) -> Item:
+        entry = self._conversation.entry(item_id)
+        for response in self._running.values():
+            item = response.snapshot()
+            if item is not None and item.id == item_id:
+                return item
+        return entry.item
+
+    def _truncate(self, event: ConversationItemTruncate) -> list[Effect]:
+        text_end = None if event.text_end is UNSET else event.text_end
+        self._conversation.truncate(event.item_id, event.content_index, text_end)
+        truncated = ConversationItemTruncated(
+            item_id=event.item_id,
+            content_index=event.content_index,
+            audio_end_ms=event.audio_end_ms,
+            text_end=UNSET if text_end is None else text_end,
+        )
+        return [Send(truncated)]
+
+    def _create_response(self, params: ResponseParams, now: float) -> list[Effect]:
+        is_default = self._is_for_default_conversation(params)
+        if is_default and self._active_id is not None:
+            raise ResponseActive(self._active_id)
+        if len(self._running) >= self._limits.max_parallel_responses:
+            raise LimitExceeded(
+                "the number of responses at once",
+                len(self._running) + 1,
+                self._limits.max_parallel_responses,
+                "wait for a response.done, or send response.cancel",
+            )
+        settings = self._settings.with_response(params, self._limits)
+        sampling = settings.sampling_params("response")
+        metadata = None if params.metadata is UNSET else params.metadata
+        check_metadata(metadata, self._limits)
+        messages = self._build_messages(settings.system_text, params)
+
+        self._num_responses += 1
+        response = Response(
+            f"resp_{self._stem}_{self._num_responses}",
+            conversation=self._conversation if is_default else None,
+            expressions=self._expressions,
+            new_item_id=self._new_item_id,
+            max_output_tokens=settings.max_output_tokens,
+            metadata=metadata,
+            now=now,
+        )
+        self._running[response.id] = response
+        if is_default:
+            self._active_id = response.id
+        generate = Generate(
+            request_id=response.id,
+            messages=messages,
+            params=sampling,
+            max_output_tokens=settings.max_output_tokens,
+            truncation=settings.truncation,
+            cache_salt=self._context.cache_salt,
+        )
+        return [*_send(response.start()), generate]
+
+    @staticmethod
+    def _is_for_default_conversation(params: ResponseParams) -> bool:
+        if params.conversation in (UNSET, None, "auto"):
+            return True
+        if params.conversation == "none":
+            return False
+        raise InvalidValue(
+            "response.conversation",
+            f"response.conversation is {shorten(params.conversation)}; it must be 'auto' or 'none'",
+        )
+
+    def _build_messages(self, system_text: str, params: ResponseParams) -> list[ChatMessage]:
+        system = [ChatMessage("system", system_text)] if system_text else []
+        if params.input is UNSET or params.input is None:
+            return system + self._conversation.messages()
+        if len(params.input) > self._limits.max_input_items:
+            raise LimitExceeded(
+                "the number of input items",
+                len(params.input),
+                self._limits.max_input_items,
+                "send fewer",
+                param="response.input",
+            )
+        entries = [
+            self._read_input(item, f"response.input[{index}]")
+            for index, item in enumerate(params.input)
+        ]
+        return system + render_messages(entries)
+
+    def _read_input(self, item: InputItem, path: str) -> Entry:
+        if isinstance(item, ItemReference):
+            return self._conversation.entry(item.id, param=f"{path}.id")
+        return self._accept(item, path)
+
+    def _cancel(self, response_id: str, now: float, error: ProtocolError | None) -> list[Effect]:
+        response = self._running[response_id]
+        self._forget(response_id)
+        if error is None:
+            events = response.end("cancelled", now, reason="client_cancelled")
+        else:
+            events = response.end("failed", now, error=error)
+        return [Abort(response_id), *_send(events)]
+
+    def _forget(self, response_id: str) -> None:
+        del self._running[response_id]
+        if self._active_id == response_id:
+            self._active_id = None
+
+    def _receive_audio(self, event: ClientEvent) -> list[Effect]:
+        """Answer the audio events, which a text-mode client may send out of habit.
+
+        Clearing a buffer that is always empty succeeds; pipecat does it at every interruption, and
+        dies of any error. A stream of audio gets one error, not one per piece.
+        """
+        if isinstance(event, InputAudioBufferClear):
+            return [Send(InputAudioBufferCleared())]
+        if isinstance(event, InputAudioBufferAppend):
+            if self._has_refused_audio:
+                return []
+            self._has_refused_audio = True
+        raise Unsupported(
+            f"{event.__struct_config__.tag}: this server speaks and reads text only; "
+            "send conversation.item.create with an input_text",
+            code=ErrorCode.UNSUPPORTED_MODALITY,
+        )
+
+    def _new_item_id(self) -> str:
+        while True:
+            self._num_items += 1
+            item_id = f"item_{self._stem}_{self._num_items}"
+            if item_id not in self._conversation:
+                return item_id
+
+    def _describe(self, resume: ResumeObject | None) -> SessionObject:
+        return describe_session(
+            self.id,
+            choice=self.choice,
+            settings=self._settings,
+            granted_events=self._granted,
+            expires_at=self._context.expires_at,
+            resume=resume,
+        )
+
+
+def as_failure(error: Exception) -> ProtocolError:
+    """Turn what stopped a response into what the client may know of it."""
+    if isinstance(error, ProtocolError):
+        return error
+    if isinstance(error, EngineError):
+        return ResponseFailed(
+            error.code, error.message, type=classify(error.code), param=error.param
+        )
+    return ResponseFailed(
+        ErrorCode.SERVER_ERROR,
+        "the server could not write this reply; ask again",
+        type=ErrorType.SERVER,
+    )
+
+
+def _send(events: Iterable[ServerEvent]) -> list[Effect]:
+    return [Send(event) for event in events]

@@ -1,0 +1,264 @@
+"""What a session is set to, and how ``session.update`` and ``response.create`` change it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from engine.sampling_params import SamplingParams
+from server.characters.catalog import ResolvedModel
+from server.characters.character import Character
+from server.errors import ErrorCode, InvalidValue, LimitExceeded, Unsupported, shorten
+from server.protocol.objects import (
+    ResponseParams,
+    RetentionRatio,
+    SessionPatch,
+    TruncationSetting,
+)
+from server.sampling import check_sampling, overlay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLimits:
+    """Bounds of one session; every refusal names the bound."""
+
+    max_items: int = 2000
+    """Items in the conversation; the oldest turns go, unless truncation is disabled."""
+    max_item_bytes: int = 64 * 1024
+    """Text in one item."""
+    max_conversation_bytes: int = 1024 * 1024
+    """Text in the conversation; the oldest turns go, unless truncation is disabled."""
+    max_input_items: int = 256
+    """Items in one response's ``input``."""
+    max_parallel_responses: int = 4
+    """Replies in the making, the default conversation's included."""
+    max_instructions_bytes: int = 64 * 1024
+    """Text of ``instructions``."""
+    max_tools: int = 128
+    """Entries of ``tools``."""
+    max_tools_bytes: int = 64 * 1024
+    """JSON of ``tools``."""
+    max_output_tokens: int = 4096
+    """What a client may name; ``inf`` goes up to the context's end."""
+    max_metadata_keys: int = 16
+    """Entries of a response's ``metadata``."""
+    max_metadata_key_length: int = 64
+    """Characters."""
+    max_metadata_value_length: int = 512
+    """Characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """Everything a client can set; values are changed by making a new one.
+
+    Attributes:
+        instructions: The client's own; they follow a character's prompt.
+        tools: Kept and shown; calling them comes later.
+        tool_choice: ``auto`` or ``none``.
+        max_output_tokens: ``None`` for ``inf``.
+        truncation: What to do when the conversation is longer than the context.
+        sampling: What the client set, over the character's own values.
+    """
+
+    character: Character | None
+    instructions: str = ""
+    tools: list[dict[str, Any]] = field(default_factory=list)
+    tool_choice: str = "auto"
+    max_output_tokens: int | None = None
+    truncation: TruncationSetting = "auto"
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def for_model(cls, choice: ResolvedModel) -> SessionSettings:
+        """What holds before the client has set anything."""
+        character = choice.character
+        return cls(
+            character=character,
+            max_output_tokens=character.max_output_tokens if character else None,
+        )
+
+    @property
+    def effective_sampling(self) -> dict[str, Any]:
+        """The character's values with the client's over them."""
+        return {**(self.character.sampling if self.character else {}), **self.sampling}
+
+    @property
+    def system_text(self) -> str:
+        """The persona, and the client's instructions after it."""
+        persona = self.character.prompt if self.character else ""
+        return "\n\n".join(text for text in (persona, self.instructions) if text)
+
+    def sampling_params(self, path: str) -> SamplingParams:
+        """The engine's parameters.
+
+        Raises:
+            InvalidValue: Out of range; ``path`` is put before the field's name.
+        """
+        return check_sampling(self.effective_sampling, max_tokens=self.max_output_tokens, path=path)
+
+    def with_session(self, patch: SessionPatch, limits: SessionLimits) -> SessionSettings:
+        """Apply ``session.update``.
+
+        Raises:
+            ProtocolError: A field is refused; nothing is applied.
+        """
+        settings = self._with_common(patch, limits, "session")
+        if patch.truncation is not UNSET:
+            truncation = "auto" if patch.truncation is None else patch.truncation
+            settings = replace(settings, truncation=_check_truncation(truncation))
+        settings.sampling_params("session")
+        return settings
+
+    def with_response(self, params: ResponseParams, limits: SessionLimits) -> SessionSettings:
+        """Apply a response's own settings, for it alone.
+
+        Raises:
+            ProtocolError: A field is refused.
+        """
+        return self._with_common(params, limits, "response")
+
+    def _with_common(
+        self, patch: SessionPatch | ResponseParams, limits: SessionLimits, path: str
+    ) -> SessionSettings:
+        changes: dict[str, Any] = {"sampling": overlay(self.sampling, patch)}
+        if patch.instructions is not UNSET:
+            changes["instructions"] = _check_instructions(patch.instructions or "", limits, path)
+        if patch.output_modalities is not UNSET:
+            _check_modalities(patch.output_modalities or [], path)
+        if patch.tools is not UNSET:
+            changes["tools"] = _check_tools(patch.tools or [], limits, path)
+        if patch.tool_choice is not UNSET:
+            changes["tool_choice"] = _check_tool_choice(patch.tool_choice or "auto", path)
+        if patch.max_output_tokens is not UNSET:
+            changes["max_output_tokens"] = self._max_tokens(patch.max_output_tokens, limits, path)
+        return replace(self, **changes)
+
+    def _max_tokens(self, value: int | str | None, limits: SessionLimits, path: str) -> int | None:
+        if value is None:
+            return self.character.max_output_tokens if self.character else None
+        if value == "inf":
+            return None
+        if isinstance(value, str) or not 1 <= value <= limits.max_output_tokens:
+            raise InvalidValue(
+                f"{path}.max_output_tokens",
+                f"{path}.max_output_tokens is {shorten(value)}; it must be a whole number from 1 "
+                f"to {limits.max_output_tokens}, or 'inf'",
+            )
+        return value
+
+
+def check_metadata(metadata: Mapping[str, str] | None, limits: SessionLimits) -> None:
+    """Hold a response's metadata to its bounds.
+
+    Raises:
+        ProtocolError: Too many entries, or too long ones.
+    """
+    if metadata is None:
+        return
+    if len(metadata) > limits.max_metadata_keys:
+        raise LimitExceeded(
+            "the number of metadata entries",
+            len(metadata),
+            limits.max_metadata_keys,
+            "send fewer",
+            param="response.metadata",
+        )
+    for key, value in metadata.items():
+        for what, text, limit in (
+            ("key", key, limits.max_metadata_key_length),
+            ("value", value, limits.max_metadata_value_length),
+        ):
+            if len(text) > limit:
+                raise LimitExceeded(
+                    f"the length of the metadata {what} at {shorten(key, 40)}",
+                    len(text),
+                    limit,
+                    "send a shorter one",
+                    param="response.metadata",
+                )
+
+
+def _check_instructions(text: str, limits: SessionLimits, path: str) -> str:
+    num_bytes = len(text.encode())
+    if num_bytes > limits.max_instructions_bytes:
+        raise LimitExceeded(
+            "the size of the instructions in bytes",
+            num_bytes,
+            limits.max_instructions_bytes,
+            "shorten them",
+            param=f"{path}.instructions",
+        )
+    return text
+
+
+def _check_modalities(modalities: list[str], path: str) -> None:
+    """Take audio for text: clients ask for it by default and read the text beside it."""
+    for name in modalities:
+        if name not in ("text", "audio"):
+            raise InvalidValue(
+                f"{path}.output_modalities",
+                f"{path}.output_modalities holds {shorten(name)}; this server answers in 'text'",
+            )
+
+
+def _check_tools(
+    tools: list[dict[str, Any]], limits: SessionLimits, path: str
+) -> list[dict[str, Any]]:
+    for what, value, limit in (
+        ("the number of tools", len(tools), limits.max_tools),
+        ("the size of the tools in bytes", len(msgspec.json.encode(tools)), limits.max_tools_bytes),
+    ):
+        if value > limit:
+            raise LimitExceeded(what, value, limit, "send fewer", param=f"{path}.tools")
+    for index, tool in enumerate(tools):
+        field_name = "name" if tool.get("type") == "function" else "type"
+        if not isinstance(tool.get(field_name), str):
+            raise InvalidValue(
+                f"{path}.tools[{index}].{field_name}",
+                f"{path}.tools[{index}].{field_name} is missing or not a string",
+            )
+    return tools
+
+
+def _check_tool_choice(choice: str | dict[str, Any], path: str) -> str:
+    param = f"{path}.tool_choice"
+    if choice == "required" or isinstance(choice, dict):
+        raise Unsupported(
+            f"{param}: this server cannot force a tool call yet; choose 'auto' or 'none'",
+            param=param,
+        )
+    if choice not in ("auto", "none"):
+        raise InvalidValue(param, f"{param} is {shorten(choice)}; it must be 'auto' or 'none'")
+    return choice
+
+
+def _check_truncation(truncation: str | RetentionRatio) -> TruncationSetting:
+    if isinstance(truncation, RetentionRatio):
+        ratio = truncation.retention_ratio
+        if not 0 < ratio <= 1:
+            raise InvalidValue(
+                "session.truncation.retention_ratio",
+                f"session.truncation.retention_ratio is {ratio}; it must be above 0 and at most 1",
+            )
+        limits = truncation.token_limits
+        if limits and limits.post_instructions is not None and limits.post_instructions < 1:
+            raise InvalidValue(
+                "session.truncation.token_limits.post_instructions",
+                f"post_instructions is {limits.post_instructions}; it must be at least 1",
+            )
+        return truncation
+    if truncation == "auto":
+        return "auto"
+    if truncation == "disabled":
+        return "disabled"
+    raise InvalidValue(
+        "session.truncation",
+        f"session.truncation is {shorten(truncation)}; it must be 'auto', 'disabled' or a "
+        "retention_ratio object",
+        code=ErrorCode.INVALID_VALUE,
+    )
