@@ -6,6 +6,7 @@ import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from engine.build import build_core
@@ -62,7 +63,7 @@ class LLM:
     def __init__(self, model: str, **config: Any) -> None:
         settings = EngineConfig.from_flat(model=str(model), **config)
         self.core = build_core(settings)
-        self.tokenizer = Tokenizer.from_folder(self.core.info.model_path)
+        self.tokenizer = Tokenizer.from_folder(Path(self.core.info.model_path))
         self._max_queued = settings.scheduler.max_num_queued_reqs
         self._request_ids = itertools.count()
 

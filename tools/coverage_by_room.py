@@ -1,0 +1,97 @@
+"""Check that each deciding module is covered by its own test file, not by accident of others."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import coverage
+
+ROOT = Path(__file__).resolve().parent.parent
+DECIDING = [
+    "engine/config.py",
+    "engine/sampling_params.py",
+    "engine/kv_cache/block_pool.py",
+    "engine/kv_cache/budget.py",
+    "engine/kv_cache/manager.py",
+    "engine/kv_cache/prefix_cache.py",
+    "engine/scheduler.py",
+    "engine/core.py",
+    "engine/messages.py",
+]
+LEAST_PERCENT = 95.0
+
+
+def main() -> int:
+    """Run the deciding rooms' tests once and print each module's own coverage.
+
+    Returns:
+        1 when a module is covered less than it should be.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--least", type=float, default=LEAST_PERCENT, help="percent of lines")
+    least = parser.parse_args().least
+    pairs = [(ROOT / module, _test_file(Path(module))) for module in DECIDING]
+    missing = [str(test) for _, test in pairs if not test.is_file()]
+    if missing:
+        print("no test file:", ", ".join(missing))
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        data = _run([test for _, test in pairs], Path(folder))
+        short = [line for pair in pairs if (line := _report(data, *pair, least=least))]
+    print("\n".join(short))
+    return 1 if short else 0
+
+
+def _report(data: coverage.CoverageData, module: Path, test: Path, *, least: float) -> str:
+    """Print a module's share and return a complaint, empty when there is none."""
+    percent, lines = _own_coverage(data, module, test)
+    print(f"{percent:6.1f} %  {module.relative_to(ROOT)}")
+    if percent >= least:
+        return ""
+    return f"{module.relative_to(ROOT)}: lines {lines} are not covered by {test.name}"
+
+
+def _test_file(module: Path) -> Path:
+    """Return ``tests/engine/test_x.py`` for ``engine/x.py`` and for ``engine/room/x.py``."""
+    room = "" if module.stem not in {"manager"} else module.parent.name + "_"
+    return ROOT / "tests" / module.parts[0] / f"test_{room}{module.stem}.py"
+
+
+def _run(tests: list[Path], folder: Path) -> coverage.CoverageData:
+    settings, data_file = folder / "coverage.toml", folder / "data"
+    settings.write_text(
+        "[tool.coverage.run]\n"
+        'dynamic_context = "test_function"\n'
+        'source = ["server", "engine"]\n'
+        f'data_file = "{data_file}"\n'
+    )
+    command = [sys.executable, "-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest"]
+    files = map(str, dict.fromkeys(tests))
+    subprocess.run([*command, "-q", "-m", "not slow", *files], cwd=ROOT, check=True)
+    data = coverage.CoverageData(str(data_file))
+    data.read()
+    return data
+
+
+def _own_coverage(data: coverage.CoverageData, module: Path, test: Path) -> tuple[float, list[int]]:
+    """Return the percentage of statements run by one test file or at import, and those not run."""
+    own = ".".join(test.relative_to(ROOT).with_suffix("").parts)
+    by_line = data.contexts_by_lineno(str(module))
+    covered = {
+        line
+        for line, contexts in by_line.items()
+        if any(context == "" or context.startswith(own + ".") for context in contexts)
+    }
+    analysis = coverage.Coverage(data_file=None, config_file=str(ROOT / "pyproject.toml"))
+    _, statements, excluded, _, _ = analysis.analysis2(str(module))
+    wanted = set(statements) - set(excluded)
+    uncovered = sorted(wanted - covered)
+    return 100.0 * (1 - len(uncovered) / max(1, len(wanted))), uncovered
+
+
+if __name__ == "__main__":
+    sys.exit(main())
