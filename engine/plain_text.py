@@ -22,8 +22,10 @@ from typing import Any
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
+from engine.errors import InvalidParameter
+
 _PUNCTUATION = frozenset(string.punctuation)
-_PRIVATE_USE = (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE))
+_STAND_INS = (*range(0xE000, 0xF900), *range(0xF0000, 0x110000), *range(0x20000, 0x40000))
 _SPACES = re.compile(r"\s*")
 _WORD = re.compile(r"\w")
 _WORD_END = re.compile(r"\w\Z")
@@ -47,6 +49,7 @@ class ControlTokens:
         first = "".join(sorted({name[0] for name in self._by_name}))
         # Gemma has 6,000 of them: find a first character, then look the names up by length.
         self._first = re.compile(f"[{re.escape(first)}]" if first else "(?!)")
+        self._openings = frozenset(name[:2] for name in self._by_name)
         cuts = [(name[:at], name[at:]) for name in self._by_name for at in range(1, len(name))]
         self._prefixes = frozenset(prefix for prefix, _ in cuts)
         self._suffixes = frozenset(suffix for _, suffix in cuts)
@@ -87,14 +90,19 @@ class ControlTokens:
         Returns:
             The texts, and the table for ``str.translate`` that restores them; the table is empty
             when nothing had to be replaced.
+
+        Raises:
+            InvalidParameter: The texts leave no stand-in, which takes a megabyte made for it.
         """
         spots = [self._spots(text) for text in texts]
         if not any(spots):
             return list(texts), {}
         used = set(avoid).union(*texts)
-        free = (char for char in map(chr, _PRIVATE_USE) if char not in used)
+        free = (char for char in map(chr, _STAND_INS) if char not in used)
         chars = {text[at] for text, places in zip(texts, spots, strict=True) for at in places}
         stand_ins = dict(zip(sorted(chars), free, strict=False))
+        if len(stand_ins) < len(chars):
+            raise InvalidParameter("messages", "...", "text with fewer different characters")
         disguised = [
             "".join(stand_ins[c] if i in places else c for i, c in enumerate(text))
             if places
@@ -104,6 +112,8 @@ class ControlTokens:
         return disguised, {ord(other): char for char, other in stand_ins.items()}
 
     def _name_at(self, text: str, at: int) -> str | None:
+        if text[at : at + 2] not in self._openings:
+            return None
         for length in self._lengths:
             if text[at : at + length] in self._by_name:
                 return text[at : at + length]

@@ -97,11 +97,11 @@ class Tokenizer:
             text: A prompt.
             add_special_tokens: Whether to add what the tokenizer puts around a text (BOS, say).
         """
-        return self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+        return self._backend.encode(_valid(text), add_special_tokens=add_special_tokens).ids
 
     def encode_plain(self, text: str) -> list[int]:
         """Encode text from outside: names of special tokens in it stay text."""
-        return self._plain.encode(text, start=True)
+        return self._plain.encode(_valid(text), start=True)
 
     def encode_chat(
         self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
@@ -118,6 +118,7 @@ class Tokenizer:
         Raises:
             TemplateRefused: The template does not render this conversation.
         """
+        messages = [ChatMessage(message.role, _valid(message.content)) for message in messages]
         text = self.chat_template.render(messages, add_generation_prompt=add_generation_prompt)
         ids = self.encode(text, add_special_tokens=False)
         contents = [message.content for message in messages]
@@ -188,6 +189,15 @@ class Tokenizer:
             variables["bos_token"] = ""  # the model wants none
         chatml = self.token_to_id("<|im_start|>") is not None
         return ChatTemplate.fallback(chatml=chatml, variables=variables)
+
+
+def _valid(text: str) -> str:
+    """The text without lone surrogates, which JSON can bring and UTF-8 cannot express."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _backend(path: Path) -> tokenizers.Tokenizer:

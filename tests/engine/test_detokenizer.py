@@ -11,8 +11,9 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders
 
 from engine.detokenizer import IncrementalDetokenizer
-from engine.graphemes import MAX_CLUSTER, last_boundary
+from engine.graphemes import MAX_CLUSTER
 from engine.tokenizer import Tokenizer
+from tests.support.texts import random_text
 from tests.support.tokenizers import (
     byte_level_backend,
     chatml_tokenizer,
@@ -28,31 +29,6 @@ GEMMA = gemma_tokenizer()
 WORD_PIECE = Tokenizer(word_piece_backend())
 PIECEWISE = {"byte-level": BYTE_LEVEL, "llama2": LLAMA2, "gemma": GEMMA, "word-piece": WORD_PIECE}
 EXACT = {"byte-level": BYTE_LEVEL, "llama2": LLAMA2, "gemma": GEMMA}
-
-ANY_CODE_POINT = [*range(0x20, 0xD800), *range(0xE000, 0x11000), *range(0x11000, 0x1FFFF, 3)]
-CLUSTERS = [
-    *"abc xyz!?.,019#*\n",
-    *"こんにちは。会話「」漢字アオイー",
-    "か\u3099", "は\u309a", "あ\u3099", "ｶ\uff9e", "ﾊ\uff9f", "葛\U000e0100", "辻\ufe00",
-    "e\u0301", "o\u0302\u0323", "Z\u0351\u0344\u0357\u0360", " \u0301", "。\u3099",
-    "1\ufe0f\u20e3", "#\ufe0f\u20e3", "❤\ufe0f", "👍🏽", "👨\u200d👩\u200d👧\u200d👦",
-    "🏳\ufe0f\u200d🌈", "❤\ufe0f\u200d🔥", "🧑🏿\u200d🚀", "🇯🇵", "🇺🇸", "🇫", "😀", "©", "™\ufe0f",
-    "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f",
-    "\u1112\u1161\u11ab", "\u1100\u1161", "한", "각\u11a8", "가\u11a8",
-    "क\u094dष", "न\u093f", "क\u094d\u200dष", "ক\u09cdষ", "ம\u0bbf", "ก\u0e33", "น\u0e49\u0e33",
-    "\r\n", "\r", "\n", "\t", "\u200d", "\u0600م", "\u200b", "\u2028", "\ufeff", "\u0301",
-]  # fmt: skip
-
-
-def random_text(draw: random.Random, length: int) -> str:
-    """Everyday text, text in clusters of many code points, and any code points at all."""
-    parts = []
-    for _ in range(length):
-        if draw.random() < 0.9:
-            parts.append(draw.choice(CLUSTERS))
-        else:
-            parts.append(chr(draw.choice(ANY_CODE_POINT)))
-    return "".join(parts)
 
 
 def shuffled_split(draw: random.Random, ids: Sequence[int]) -> list[list[int]]:
@@ -175,48 +151,6 @@ def test_no_delta_ends_inside_a_cluster(kind: str) -> None:
         for delta in deltas:
             at += len(delta)
             assert at in boundaries, (text, at)
-
-
-def test_boundaries_agree_with_the_standard_for_every_prefix() -> None:
-    """Whatever may go out of a prefix ends at a cluster boundary of the whole text."""
-    draw = random.Random(6)
-    for _ in range(600):
-        text = random_text(draw, 8)
-        boundaries = {0, *(match.end() for match in regex.finditer(r"\X", text))}
-        for end in range(1, len(text) + 1):
-            for limit in (end, draw.randint(0, end)):
-                assert last_boundary(text[:end], limit) in boundaries, (text, end, limit)
-
-
-def test_every_code_point_that_extends_is_waited_for() -> None:
-    """No code point that the standard lets extend a letter is cut off from it."""
-    extending = regex.compile(r"[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]")
-    codes = [*range(0x300, 0xD800), *range(0xE000, 0x1F000), *range(0xE0000, 0xE0200)]
-    for char in filter(extending.match, map(chr, codes)):
-        assert last_boundary(f"a{char}", 2) == 0, hex(ord(char))
-
-
-@pytest.mark.parametrize(
-    ("text", "released"),
-    [
-        ("hello", "hell"),
-        ("今日は", "今日"),
-        ("line\n", "line\n"),
-        ("line\r", "line"),
-        ("か\u3099", ""),
-        ("か\u3099か", "か\u3099"),
-        ("🇯🇵🇺🇸", "🇯🇵"),
-        ("🇯🇵🇺", "🇯🇵"),
-        ("👨\u200d", ""),
-        ("各각", "各"),
-        ("\u1100\u1161\u1100", "\u1100\u1161"),
-        ("क\u094d", ""),
-        ("कक", "क"),
-    ],
-)
-def test_only_the_last_cluster_waits(text: str, released: str) -> None:
-    """Everything before the last cluster goes out, and all of it after a line feed."""
-    assert text[: last_boundary(text, len(text))] == released
 
 
 def test_endless_marks_are_not_waited_for_for_ever() -> None:

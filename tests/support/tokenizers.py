@@ -161,6 +161,16 @@ def gemma_tokenizer() -> Tokenizer:
     )
 
 
+def one_of_each_kind() -> dict[str, Tokenizer]:
+    """The tokenizers with chat templates, by name."""
+    return {
+        "chatml": chatml_tokenizer(),
+        "llama2": llama2_tokenizer(),
+        "llama2-legacy": llama2_tokenizer(legacy=True),
+        "gemma": gemma_tokenizer(),
+    }
+
+
 def write_folder(
     folder: Path, backend: tokenizers.Tokenizer, config: dict[str, object] | None = None
 ) -> Path:
