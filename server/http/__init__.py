@@ -1,0 +1,1 @@
+"""The HTTP rooms: chat completions, lists, health, metrics, the live view and the page."""

@@ -1,0 +1,100 @@
+"""The HTTP side of the one port: routes, keys, headers and error shapes, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from server.http.characters import characters_endpoint
+from server.http.client_secrets import client_secrets_endpoint
+from server.http.completions import completions_endpoint
+from server.http.crash_guard import CrashGuard
+from server.http.event_stream import EventStream
+from server.http.guard import Endpoint, guarded
+from server.http.health import health_endpoints
+from server.http.live import LiveView
+from server.http.models import model_endpoints
+from server.http.pages import StaticFile, page_endpoints, read_web_files
+from server.http.refusals import (
+    HttpRefusal,
+    on_http_exception,
+    on_refusal,
+    unavailable,
+)
+from server.http.security_headers import SecurityHeaders
+from server.state import ServerState
+
+
+def build_http_app(
+    state: ServerState, *, web_files: Mapping[str, StaticFile] | None = None
+) -> Starlette:
+    """Put the HTTP rooms together.
+
+    Args:
+        state: Shared with the rest of the server; may gain its engine and catalog later.
+        web_files: The page; read from the source tree when not given.
+    """
+    list_models, get_model = model_endpoints(state)
+    live, ready, metrics = health_endpoints(state)
+    index, static = page_endpoints(read_web_files() if web_files is None else web_files)
+
+    def api(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
+        return Route(path, guarded(state, endpoint), methods=[method])
+
+    return Starlette(
+        routes=[
+            Route("/", index, methods=["GET"]),
+            Route("/static/{name:path}", static, methods=["GET"]),
+            Route("/livez", live, methods=["GET"]),
+            Route("/readyz", ready, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
+            api("/v1/models", list_models),
+            api("/v1/models/{model:path}", get_model),
+            api("/v1/characters", characters_endpoint(state)),
+            api("/v1/engine/live", _live_endpoint(state)),
+            api("/v1/chat/completions", completions_endpoint(state), "POST"),
+            api("/v1/realtime/client_secrets", client_secrets_endpoint(state), "POST"),
+        ],
+        middleware=_middleware(state),
+        exception_handlers={
+            HttpRefusal: on_refusal,
+            HTTPException: on_http_exception,
+        },
+    )
+
+
+def _middleware(state: ServerState) -> list[Middleware]:
+    layers = [Middleware(SecurityHeaders), Middleware(CrashGuard)]
+    origins = state.settings.auth.allowed_origins
+    if origins:
+        layers.insert(
+            1,
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+            ),
+        )
+    return layers
+
+
+def _live_endpoint(state: ServerState) -> Endpoint:
+    views: list[LiveView] = []
+
+    async def watch_engine(_request: Request) -> Response:
+        engine = state.engine
+        if engine is None:
+            raise unavailable("loading", "the model is being loaded; try again in a few seconds")
+        if not views:
+            views.append(LiveView(engine))
+        return EventStream(views[0].watch(is_over=lambda: state.is_draining))
+
+    return watch_engine

@@ -1,0 +1,161 @@
+"""From a checked request to something the engine can run: who speaks, the prompt, the sampling."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+from engine.chat_template import ChatMessage
+from engine.errors import EngineError, InvalidParameter
+from engine.outputs import EngineInfo
+from engine.sampling_params import SamplingParams
+from server.auth import ANONYMOUS
+from server.characters.catalog import ResolvedModel
+from server.engine_port import EnginePort, Tokenizer
+from server.errors import ModelNotFound, PromptDoesNotFit
+from server.http.completion_reply import Plan
+from server.http.completion_shapes import CompletionShape, TokenText
+from server.http.completions_body import CompletionRequest
+from server.http.models import model_not_found
+from server.http.refusals import HttpRefusal, from_engine_error, invalid, unavailable
+from server.http.tag_text import TagText
+from server.prompt import build_prompt
+from server.sampling import build_sampling_params
+from server.state import ServerState
+
+
+@runtime_checkable
+class _DecodingTokenizer(Protocol):
+    """What a tokenizer needs beside the port's verbs for tokens to be shown one by one."""
+
+    def decode(self, token_ids: list[int], *, skip_special_tokens: bool = True) -> str:
+        """Turn ids into text."""
+        ...
+
+
+def engine_of(state: ServerState) -> EnginePort:
+    """The engine, when there is one and new work is taken.
+
+    Raises:
+        HttpRefusal: 503 while the model loads or the server drains.
+    """
+    if state.is_draining:
+        raise unavailable("draining", "the server is about to stop; try again in a few seconds")
+    if state.engine is None:
+        raise unavailable("loading", "the model is being loaded; try again in a few seconds")
+    return state.engine
+
+
+async def make_plan(state: ServerState, request: CompletionRequest, principal: str) -> Plan:
+    """Resolve the model, build the prompt and check the sampling.
+
+    Raises:
+        HttpRefusal: 400 for a value out of range or a prompt too long, 404 for an unknown model.
+    """
+    engine = engine_of(state)
+    resolved = _resolve(state, request.model)
+    params = _sampling_params(request, resolved)
+    prompt = await _prompt_token_ids(state, engine, request, resolved)
+    params = _fit(params, room=engine.info.max_model_len - len(prompt))
+    expressions = resolved.character.expressions if resolved.character else ()
+    return Plan(
+        prompt_token_ids=prompt,
+        params=params,
+        cache_salt="" if principal == ANONYMOUS else principal,
+        shape=CompletionShape(
+            completion_id=f"chatcmpl-{secrets.token_hex(12)}",
+            created=int(time.time()),
+            model=request.model,
+            fingerprint=fingerprint_of(engine.info),
+            include_usage=request.include_usage,
+        ),
+        tags=TagText(expressions, request.tag_dialect),
+        token_text=_token_text(engine.tokenizer) if request.wants_logprobs else None,
+    )
+
+
+def fingerprint_of(info: EngineInfo) -> str:
+    """A short name for what seeded replies depend on beside the request."""
+    made_of = f"{info.model}|{info.architecture}|{info.dtype}|{info.device}|{info.num_parameters}"
+    return "fp_" + hashlib.blake2b(made_of.encode(), digest_size=5).hexdigest()
+
+
+def _resolve(state: ServerState, model: str) -> ResolvedModel:
+    try:
+        return state.catalog.resolve(model)
+    except ModelNotFound as error:
+        raise model_not_found(error) from None
+
+
+def _sampling_params(request: CompletionRequest, resolved: ResolvedModel) -> SamplingParams:
+    character = resolved.character
+    fields = {**(character.sampling if character else {}), **request.sampling}
+    longest = fields.pop("max_tokens", character.max_output_tokens if character else None)
+    try:
+        return build_sampling_params(fields, max_tokens=longest)
+    except InvalidParameter as error:
+        param = error.param or ""
+        if param == "logprobs":
+            param = "top_logprobs"
+        raise invalid(param, error.message) from None
+
+
+def _fit(params: SamplingParams, *, room: int) -> SamplingParams:
+    """Lower ``max_tokens`` to what the context still holds; the reply then ends with ``length``."""
+    if params.max_tokens is None or params.max_tokens <= room:
+        return params
+    return msgspec.structs.replace(params, max_tokens=max(room, params.min_tokens, 1))
+
+
+async def _prompt_token_ids(
+    state: ServerState, engine: EnginePort, request: CompletionRequest, resolved: ResolvedModel
+) -> list[int]:
+    messages = [ChatMessage(role, text) for role, text in request.messages]
+    if resolved.character is not None and resolved.character.prompt:
+        messages.insert(0, ChatMessage("system", resolved.character.prompt))
+    limits = state.settings.limits
+    max_prompt_tokens = engine.info.max_model_len - 1
+    if limits.max_prompt_tokens is not None:
+        max_prompt_tokens = min(max_prompt_tokens, limits.max_prompt_tokens)
+
+    def build() -> list[int]:
+        # Nothing is dropped behind the client's back: it keeps the history here, and can cut it.
+        return build_prompt(
+            messages, engine.tokenizer, max_prompt_tokens=max_prompt_tokens, truncation="disabled"
+        ).token_ids
+
+    num_chars = sum(len(message.content) for message in messages)
+    try:
+        if num_chars <= limits.inline_prompt_chars:
+            return build()
+        return await asyncio.to_thread(build)
+    except PromptDoesNotFit as error:
+        raise invalid(
+            "messages",
+            f"the messages come to {error.num_tokens} tokens, but at most {error.limit} fit into "
+            "the context with room for a reply; leave out the oldest ones",
+            code=error.code,
+        ) from None
+    except EngineError as error:
+        raise from_engine_error(error) from None
+
+
+def _token_text(tokenizer: Tokenizer) -> TokenText:
+    if not isinstance(tokenizer, _DecodingTokenizer):
+        raise HttpRefusal(
+            400,
+            "this server's engine cannot show single tokens; leave logprobs out",
+            code="unsupported",
+            param="logprobs",
+        )
+    decoding = tokenizer
+
+    def text(token_id: int) -> str:
+        return decoding.decode([token_id], skip_special_tokens=False)
+
+    return text

@@ -1,0 +1,177 @@
+"""One chat completion: from a planned prompt to JSON, or to events as steps bring them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from engine.errors import EngineError
+from engine.outputs import RequestDelta
+from engine.request import FinishReason
+from engine.sampling_params import SamplingParams
+from server.engine_port import EnginePort
+from server.http.completion_shapes import CompletionShape, TokenText, logprobs_of, usage_of
+from server.http.event_stream import DONE, event
+from server.http.feed import DeltaFeed, merge
+from server.http.refusals import HttpRefusal, from_code, from_engine_error, unavailable
+from server.http.tag_text import TagText
+from server.log_lines import log_line
+from server.metrics import Metrics, ResponseWatch
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE_S = 10.0
+"""A stream that waits in the queue says so this often, for the sake of proxies between."""
+
+_KEEP_ALIVE = b": waiting\n\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A request that is ready for the engine.
+
+    Attributes:
+        prompt_token_ids: The whole prompt.
+        params: How to sample.
+        cache_salt: Who may share its prefix.
+        shape: What every object of the answer repeats.
+        tags: Turns the model's raw text into what the client asked to see.
+        token_text: For logprobs; ``None`` when they were not asked for.
+    """
+
+    prompt_token_ids: list[int]
+    params: SamplingParams
+    cache_salt: str
+    shape: CompletionShape
+    tags: TagText
+    token_text: TokenText | None
+
+
+class CompletionReply:
+    """Runs one plan; the engine's request never outlives it."""
+
+    def __init__(self, engine: EnginePort, metrics: Metrics, plan: Plan) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._plan = plan
+
+    async def whole(self) -> dict[str, object]:
+        """Collect the reply.
+
+        Raises:
+            HttpRefusal: The engine refused the request or failed on it.
+        """
+        tags = self._plan.tags
+        deltas: list[RequestDelta] = []
+        async with self._submitted() as feed:
+            while not deltas or deltas[-1].finish_reason is None:
+                deltas.append(await feed.take())
+                _refuse_failure(deltas[-1])
+        reply = merge(deltas)
+        assert reply.finish_reason is not None
+        text = tags.feed(reply.text) + tags.finish()
+        return self._plan.shape.whole(
+            text, reply.finish_reason, self._logprobs(reply), usage_of(reply)
+        )
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """Yield the reply as events, each in the moment its step is over.
+
+        Raises:
+            HttpRefusal: The engine refused before the first token; later failures are an error
+                event, because the status has been sent.
+        """
+        shape = self._plan.shape
+        async with self._submitted() as feed:
+            delta = await _take_or_none(feed)
+            if delta is not None:
+                _refuse_failure(delta)
+            yield event(shape.chunk({"role": "assistant", "content": ""}))
+            while True:
+                if delta is None:
+                    yield _KEEP_ALIVE
+                elif (refusal := _failure_of(delta)) is not None:
+                    yield event(refusal.as_error())
+                    break
+                else:
+                    for chunk in self._chunks(delta):
+                        yield event(chunk)
+                    if delta.finish_reason is not None:
+                        break
+                delta = await _take_or_none(feed)
+        yield DONE
+
+    def _chunks(self, delta: RequestDelta) -> Iterator[dict[str, object]]:
+        shape, tags = self._plan.shape, self._plan.tags
+        is_last = delta.finish_reason is not None
+        text = tags.feed(delta.text) + (tags.finish() if is_last else "")
+        logprobs = self._logprobs(delta)
+        if text or logprobs:
+            yield shape.chunk({"content": text}, logprobs=logprobs)
+        if is_last:
+            yield shape.chunk({}, delta.finish_reason)
+            if shape.include_usage:
+                yield shape.usage_chunk(usage_of(delta))
+
+    def _logprobs(self, delta: RequestDelta) -> dict[str, object] | None:
+        token_text = self._plan.token_text
+        if token_text is None:
+            return None
+        return logprobs_of(delta, token_text)
+
+    @asynccontextmanager
+    async def _submitted(self) -> AsyncIterator[DeltaFeed]:
+        """Hand the plan to the engine, and call it off when the caller leaves early."""
+        feed = DeltaFeed()
+        clock = asyncio.get_running_loop().time
+        watch = ResponseWatch(self._metrics, clock())
+        request_id = self._plan.shape.completion_id
+
+        def on_delta(delta: RequestDelta) -> None:
+            watch.on_delta(delta, clock())
+            feed.push(delta)
+            if delta.finish_reason is not None:
+                log_line(logger, "completion", request=request_id, **watch.summary())
+
+        try:
+            self._engine.submit(
+                request_id,
+                self._plan.prompt_token_ids,
+                self._plan.params,
+                on_delta=on_delta,
+                cache_salt=self._plan.cache_salt,
+            )
+        except EngineError as error:
+            raise from_engine_error(error) from None
+        try:
+            yield feed
+        finally:
+            if watch.finish_reason is None:
+                watch.cancelled(clock())
+                self._engine.cancel(request_id)
+
+
+async def _take_or_none(feed: DeltaFeed) -> RequestDelta | None:
+    try:
+        async with asyncio.timeout(KEEP_ALIVE_S):
+            return await feed.take()
+    except TimeoutError:
+        return None
+
+
+def _failure_of(delta: RequestDelta) -> HttpRefusal | None:
+    match delta.finish_reason:
+        case FinishReason.ERROR:
+            return from_code(delta.error_code, delta.error_message, delta.error_param)
+        case FinishReason.ABORT:
+            return unavailable("aborted", "the server called the reply off; try again")
+    return None
+
+
+def _refuse_failure(delta: RequestDelta) -> None:
+    refusal = _failure_of(delta)
+    if refusal is not None:
+        raise refusal

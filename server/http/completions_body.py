@@ -1,0 +1,279 @@
+"""What a chat completion request may say: decoded into a typed struct, checked, made plain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from engine.chat_template import Role
+from engine.sampling_params import MAX_LOGPROBS
+from server.http.refusals import HttpRefusal, from_validation, invalid
+
+MAX_MESSAGES = 4096
+
+TagDialect = Literal["strip", "aituber"]
+
+_NOT_YET = "is not supported yet; leave it out"
+
+
+class ContentPart(msgspec.Struct):
+    """One part of a message's content; only text is understood."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+
+
+class MessageBody(msgspec.Struct):
+    """One message as the client wrote it."""
+
+    role: str
+    content: str | list[ContentPart] | None = None
+    tool_calls: list[object] | None = None
+
+
+class StreamOptions(msgspec.Struct):
+    """How a stream ends."""
+
+    include_usage: bool | None = None
+
+
+class CompletionBody(msgspec.Struct, kw_only=True):
+    """The body of ``POST /v1/chat/completions``; unknown fields are ignored, ``null`` is unset."""
+
+    model: str
+    messages: list[MessageBody]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    tag_dialect: str | None = None
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    repetition_penalty: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_range: int | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    logit_bias: dict[str, float] | None = None
+    allowed_token_ids: list[int] | None = None
+    banned_token_ids: list[int] | None = None
+    seed: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    min_tokens: int | None = None
+    stop: str | list[str] | None = None
+    stop_token_ids: list[int] | None = None
+    ignore_eos: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+
+    tools: list[object] | None = None
+    functions: list[object] | None = None
+    tool_choice: object = None
+    function_call: object = None
+    response_format: object = None
+    modalities: list[str] | None = None
+    audio: object = None
+
+
+_SAMPLING_FIELDS = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "dry_multiplier",
+    "dry_base",
+    "dry_allowed_length",
+    "dry_range",
+    "xtc_probability",
+    "xtc_threshold",
+    "allowed_token_ids",
+    "banned_token_ids",
+    "seed",
+    "min_tokens",
+    "stop_token_ids",
+    "ignore_eos",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """A checked request.
+
+    Attributes:
+        model: As the client named it.
+        messages: ``(role, text)``, roles ``system``, ``user`` and ``assistant`` only.
+        sampling: Sampling parameters that the client set, under the engine's names; ranges are
+            still the engine's to check.
+        stream: Whether the reply is sent as events.
+        include_usage: Whether a stream ends with a usage chunk.
+        wants_logprobs: Whether choices carry ``logprobs``.
+        tag_dialect: What becomes of expression tags in the text.
+    """
+
+    model: str
+    messages: list[tuple[Role, str]]
+    sampling: dict[str, object]
+    stream: bool
+    include_usage: bool
+    wants_logprobs: bool
+    tag_dialect: TagDialect
+
+
+_decoder = msgspec.json.Decoder(CompletionBody)
+
+
+def parse_completion(raw: bytes) -> CompletionRequest:
+    """Decode and check a body.
+
+    Raises:
+        HttpRefusal: 400, with the field at fault as ``param``.
+    """
+    try:
+        body = _decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, msgspec.DecodeError):
+            raise from_validation(error) from None
+        raise invalid(None, "the body is not valid UTF-8", code="invalid_json") from None
+    except RecursionError:
+        raise invalid(None, "the body is nested too deeply", code="invalid_json") from None
+    _refuse_unsupported(body)
+    return CompletionRequest(
+        model=body.model,
+        messages=_messages(body.messages),
+        sampling=_sampling(body),
+        stream=bool(body.stream),
+        include_usage=_include_usage(body),
+        wants_logprobs=bool(body.logprobs),
+        tag_dialect=_dialect(body.tag_dialect),
+    )
+
+
+def _refuse_unsupported(body: CompletionBody) -> None:
+    if body.n is not None and body.n != 1:
+        raise invalid("n", f"n is {body.n}; only one choice per request is made, so it must be 1")
+    for name, value in (("tools", body.tools), ("functions", body.functions)):
+        if value:
+            raise _unsupported(name)
+    for name, choice in (("tool_choice", body.tool_choice), ("function_call", body.function_call)):
+        if choice not in (None, "none", "auto"):
+            raise _unsupported(name)
+    wanted = body.response_format
+    if wanted is not None and not (isinstance(wanted, dict) and wanted.get("type") == "text"):
+        raise _unsupported("response_format", 'other than {"type": "text"} ')
+    if body.modalities is not None and body.modalities not in (["text"], []):
+        raise _unsupported("modalities", 'other than ["text"] ')
+    if body.audio is not None:
+        raise _unsupported("audio")
+
+
+def _unsupported(param: str, what: str = "") -> HttpRefusal:
+    return invalid(param, f"{param} {what}{_NOT_YET}", code="unsupported")
+
+
+def _include_usage(body: CompletionBody) -> bool:
+    if body.stream_options is None:
+        return False
+    if not body.stream:
+        raise invalid("stream_options", "stream_options goes with stream=true only")
+    return bool(body.stream_options.include_usage)
+
+
+def _dialect(name: str | None) -> TagDialect:
+    if name is None or name == "strip":
+        return "strip"
+    if name == "aituber":
+        return "aituber"
+    raise invalid("tag_dialect", 'tag_dialect must be "strip" or "aituber"')
+
+
+def _sampling(body: CompletionBody) -> dict[str, object]:
+    chosen: dict[str, object] = {
+        name: value
+        for name in _SAMPLING_FIELDS
+        if (value := getattr(body, name)) is not None and value != []
+    }
+    longest = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    if longest is not None:
+        chosen["max_tokens"] = longest
+    if body.stop:
+        chosen["stop"] = [body.stop] if isinstance(body.stop, str) else body.stop
+    if body.logit_bias:
+        chosen["logit_bias"] = {_token_id(key): value for key, value in body.logit_bias.items()}
+    if body.top_logprobs is not None:
+        if not body.logprobs:
+            raise invalid("top_logprobs", "top_logprobs goes with logprobs=true only")
+        if not 0 <= body.top_logprobs <= MAX_LOGPROBS:
+            raise invalid("top_logprobs", f"top_logprobs must be from 0 to {MAX_LOGPROBS}")
+    if body.logprobs:
+        chosen["logprobs"] = body.top_logprobs or 0
+    return chosen
+
+
+def _token_id(key: str) -> int:
+    if not (key.isascii() and key.isdigit() and len(key) <= 10):
+        raise invalid("logit_bias", 'the keys of logit_bias must be token ids, such as "50256"')
+    return int(key)
+
+
+def _messages(messages: list[MessageBody]) -> list[tuple[Role, str]]:
+    if not messages:
+        raise invalid("messages", "messages is empty; send at least one")
+    if len(messages) > MAX_MESSAGES:
+        raise invalid(
+            "messages", f"{len(messages)} messages are sent; at most {MAX_MESSAGES} are read"
+        )
+    plain: list[tuple[Role, str]] = []
+    for index, message in enumerate(messages):
+        role = _role(message.role, f"messages[{index}].role")
+        text = _text(message.content, f"messages[{index}].content")
+        if text is not None:
+            plain.append((role, text))
+        elif not message.tool_calls:
+            raise invalid(f"messages[{index}].content", f"messages[{index}].content is missing")
+    if not plain:
+        raise invalid("messages", "no message has any text")
+    return plain
+
+
+def _role(role: str, param: str) -> Role:
+    """Map to the three roles that every chat template knows; a tool's result is the user's side."""
+    match role:
+        case "system" | "developer":
+            return "system"
+        case "user" | "tool" | "function":
+            return "user"
+        case "assistant":
+            return "assistant"
+    raise invalid(param, f"{param} must be system, developer, user, assistant, tool or function")
+
+
+def _text(content: str | list[ContentPart] | None, param: str) -> str | None:
+    if content is None or isinstance(content, str):
+        return content
+    texts = []
+    for index, part in enumerate(content):
+        here = f"{param}[{index}]"
+        if part.type in ("text", "input_text", "output_text"):
+            if part.text is None:
+                raise invalid(f"{here}.text", f"{here}.text is missing")
+            texts.append(part.text)
+        elif part.type == "refusal":
+            texts.append(part.refusal or "")
+        else:
+            raise invalid(
+                here, f"{here} is not text; only text is understood", code="unsupported_modality"
+            )
+    return "".join(texts)

@@ -1,0 +1,73 @@
+"""Server-sent events: each one leaves in the moment it is made, and a stalled reader is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from server.http.disconnects import ClientGone, run_while_connected
+
+logger = logging.getLogger(__name__)
+
+STALL_S = 30.0
+"""A socket that takes nothing for so long has no reader; its request is called off."""
+
+DONE = b"data: [DONE]\n\n"
+
+
+def event(content: object) -> bytes:
+    """One event; JSON holds no raw newline, so one ``data:`` line is enough."""
+    return b"data: " + msgspec.json.encode(content) + b"\n\n"
+
+
+class EventStream(Response):
+    """Writes what a generator yields, without a buffer of its own.
+
+    The generator is closed when the client leaves or stalls, so its ``finally`` is where an
+    engine request is cancelled. The head goes out with the first event: a generator that raises
+    before it turns into an ordinary error answer.
+    """
+
+    def __init__(self, events: AsyncGenerator[bytes, None], *, stall_s: float = STALL_S) -> None:
+        super().__init__(
+            headers={
+                "Cache-Control": "no-store",
+                "Content-Type": "text/event-stream; charset=utf-8",
+                "X-Accel-Buffering": "no",  # nginx would hold the tokens back
+            }
+        )
+        del self.headers["content-length"]
+        self._events = events
+        self._stall_s = stall_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the whole stream, or as much as the client stays for."""
+        try:
+            await run_while_connected(receive, self._write(send))
+        except ClientGone:
+            logger.debug("a client left its event stream")
+        except TimeoutError:
+            logger.info("an event stream took nothing for %.0f s and was given up", self._stall_s)
+
+    async def _write(self, send: Send) -> None:
+        started = False
+        async with aclosing(self._events):
+            async for chunk in self._events:
+                async with asyncio.timeout(self._stall_s):
+                    if not started:
+                        started = True
+                        await send(
+                            {
+                                "type": "http.response.start",
+                                "status": 200,
+                                "headers": self.raw_headers,
+                            }
+                        )
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})

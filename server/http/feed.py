@@ -1,0 +1,57 @@
+"""From the engine's step to one response's writer: deltas in, merged for a reader who is late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from engine.outputs import RequestDelta
+
+
+class DeltaFeed:
+    """Holds what the engine made until the writer takes it.
+
+    It needs no bound of its own: the engine ends each request at ``max_tokens`` or at the
+    context's end. A reader who keeps up gets one delta per step; one who does not gets the
+    steps that it missed in one piece.
+    """
+
+    def __init__(self) -> None:
+        self._pending: deque[RequestDelta] = deque()
+        self._arrived = asyncio.Event()
+
+    def push(self, delta: RequestDelta) -> None:
+        """Take what one step brought; called on the event loop, never blocks."""
+        self._pending.append(delta)
+        self._arrived.set()
+
+    async def take(self) -> RequestDelta:
+        """Wait for news and return all of it as one delta; the terminal one comes last."""
+        await self._arrived.wait()
+        self._arrived.clear()
+        taken = list(self._pending)
+        self._pending.clear()
+        return merge(taken)
+
+
+def merge(deltas: list[RequestDelta]) -> RequestDelta:
+    """Join deltas of one request, oldest first; counts and the end are those of the last."""
+    last = deltas[-1]
+    if len(deltas) == 1:
+        return last
+    logprobs = [entry for delta in deltas for entry in delta.logprobs or []]
+    return RequestDelta(
+        request_id=last.request_id,
+        text="".join(delta.text for delta in deltas),
+        token_ids=[token_id for delta in deltas for token_id in delta.token_ids],
+        finish_reason=last.finish_reason,
+        stop_reason=last.stop_reason,
+        logprobs=logprobs or None,
+        num_prompt_tokens=last.num_prompt_tokens,
+        num_cached_tokens=last.num_cached_tokens,
+        num_output_tokens=last.num_output_tokens,
+        queue_s=last.queue_s,
+        error_code=last.error_code,
+        error_message=last.error_message,
+        error_param=last.error_param,
+    )

@@ -1,0 +1,1 @@
+"""The HTTP rooms, driven without a socket."""

@@ -1,0 +1,52 @@
+"""Short-lived keys for browsers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from server.http.app import build_http_app
+from tests.server.http.rooms import make_state
+from tests.support.fake_engine import FakeEngine
+
+PATH = "/v1/realtime/client_secrets"
+KEY = {"authorization": "Bearer sk-alice"}
+
+
+def locked_client() -> httpx.AsyncClient:
+    """A client of a server that needs keys."""
+    app = build_http_app(make_state(FakeEngine(), keys=[("alice", "sk-alice")]), web_files={})
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+async def test_a_secret_opens_what_its_key_opens() -> None:
+    """It looks as SDKs expect and works at once."""
+    async with locked_client() as client:
+        minted = (await client.post(PATH, json={"session": {"model": "aoi"}}, headers=KEY)).json()
+        assert minted["value"].startswith("ek_")
+        assert minted["session"] == {"type": "realtime", "model": "aoi"}
+        assert minted["expires_at"] == pytest.approx(time.time() + 600, abs=5)
+        headers = {"authorization": f"Bearer {minted['value']}"}
+        assert (await client.get("/v1/characters", headers=headers)).status_code == 200
+
+
+async def test_a_secret_cannot_make_others() -> None:
+    """Otherwise it would never end."""
+    async with locked_client() as client:
+        minted = (await client.post(PATH, json={}, headers=KEY)).json()
+        headers = {"authorization": f"Bearer {minted['value']}"}
+        assert (await client.post(PATH, json={}, headers=headers)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"expires_after": {"seconds": 9}}, {"expires_after": {"seconds": 7201}}, {"session": []}],
+)
+async def test_bad_wishes_are_refused(body: dict[str, Any]) -> None:
+    """Ten seconds to two hours."""
+    async with locked_client() as client:
+        answer = await client.post(PATH, json=body, headers=KEY)
+    assert answer.status_code == 400

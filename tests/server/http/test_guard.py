@@ -1,0 +1,105 @@
+"""Keys in front of the API, and metrics for the house."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from server.http.app import build_http_app
+from tests.server.http.conftest import PAGE
+from tests.server.http.rooms import SpellingEngine, chat_body, make_state
+from tests.support.fake_engine import FakeEngine
+
+KEYS = [("alice", "sk-alice")]
+
+
+def client_for(keys: list[tuple[str, str]], host: str = "127.0.0.1") -> httpx.AsyncClient:
+    """A client at this address of a server with these keys."""
+    app = build_http_app(make_state(FakeEngine(), keys=keys), web_files=PAGE)
+    transport = httpx.ASGITransport(app, client=(host, 50000))
+    return httpx.AsyncClient(transport=transport, base_url="http://test")
+
+
+@pytest.fixture
+async def locked() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a server that needs keys."""
+    async with client_for(KEYS) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/models/aoi", "/v1/characters", "/v1/engine/live"]
+)
+async def test_lists_need_a_key(locked: httpx.AsyncClient, path: str) -> None:
+    """Everything under /v1 does."""
+    answer = await locked.get(path)
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "invalid_api_key"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/realtime/client_secrets"])
+@pytest.mark.parametrize("header", ["", "Bearer wrong", "Basic sk-alice", "Bearer"])
+async def test_posts_need_a_good_key(locked: httpx.AsyncClient, path: str, header: str) -> None:
+    """A wrong one is none."""
+    answer = await locked.post(path, json=chat_body(), headers={"authorization": header})
+    assert answer.status_code == 401
+    assert "sk-alice" not in answer.text
+
+
+async def test_a_good_key_opens(locked: httpx.AsyncClient) -> None:
+    """As OpenAI's SDKs send it."""
+    headers = {"authorization": "Bearer sk-alice"}
+    assert (await locked.get("/v1/models", headers=headers)).status_code == 200
+    answer = await locked.post("/v1/chat/completions", json=chat_body(), headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/static/app.js", "/livez", "/readyz"])
+async def test_the_page_and_the_probes_are_open(locked: httpx.AsyncClient, path: str) -> None:
+    """Neither browsers nor orchestrators have a key yet."""
+    assert (await locked.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "127.8.8.8"])
+async def test_metrics_are_open_to_this_machine(host: str) -> None:
+    """A scraper beside the server needs no key."""
+    async with client_for(KEYS, host) as client:
+        answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert "kaiwa_num_requests_running" in answer.text
+
+
+async def test_metrics_from_elsewhere_need_a_key() -> None:
+    """With keys configured, one of them opens."""
+    async with client_for(KEYS, "192.0.2.7") as client:
+        assert (await client.get("/metrics")).status_code == 401
+        headers = {"authorization": "Bearer sk-alice"}
+        assert (await client.get("/metrics", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "testclient", ""])
+async def test_metrics_from_elsewhere_stay_closed_without_keys(host: str) -> None:
+    """Where no key can be shown, nobody else gets in."""
+    async with client_for([], host) as client:
+        assert (await client.get("/metrics")).status_code == 403
+
+
+async def test_a_proxy_on_this_machine_is_somebody_else() -> None:
+    """A forwarding header says that loopback is not where the request comes from."""
+    async with client_for([]) as client:
+        answer = await client.get("/metrics", headers={"x-forwarded-for": "192.0.2.7"})
+    assert answer.status_code == 403
+
+
+async def test_prefixes_are_shared_per_key() -> None:
+    """Who shares a key shares a cache, and nobody else."""
+    engine = SpellingEngine()
+    app = build_http_app(make_state(engine, keys=KEYS), web_files={})
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        headers = {"authorization": "Bearer sk-alice"}
+        await client.post("/v1/chat/completions", json=chat_body(), headers=headers)
+    assert engine.salts == ["alice"]
