@@ -20,6 +20,7 @@ export class ChatView {
     this.name = "";
     this.unread = "";
     this.atBottom = true;
+    this.pinned = { top: 0, height: 0 };
     this.scroll.addEventListener("scroll", () => this.#noticeScroll(), { passive: true });
     this.latest.addEventListener("click", () => this.toBottom());
     new ResizeObserver(() => this.#follow()).observe(this.scroll);
@@ -82,6 +83,7 @@ export class ChatView {
   /** Go to the newest words. */
   toBottom() {
     this.atBottom = true;
+    this.pinned = { top: 0, height: 0 };
     this.#follow();
     this.latest.hidden = true;
   }
@@ -159,8 +161,12 @@ export class ChatView {
     this.latest.hidden = this.atBottom;
   }
 
+  // The scroll event comes a frame late; a reader who has just moved up must not be pulled down.
   #follow() {
-    if (this.atBottom) this.scroll.scrollTop = this.scroll.scrollHeight;
+    const { scroll, pinned } = this;
+    if (scroll.scrollTop < pinned.top - 2 && scroll.scrollHeight >= pinned.height) this.atBottom = false;
+    if (this.atBottom) scroll.scrollTop = scroll.scrollHeight;
     else this.latest.hidden = false;
+    this.pinned = { top: scroll.scrollTop, height: scroll.scrollHeight };
   }
 }

@@ -255,7 +255,7 @@ export class Face {
     const ink = (d, stroke, width = 5) => svg("path", { d, class: "face-line", stroke, "stroke-width": width });
     const tear = svg("path", { d: "M286 250C296 266 300 274 300 281A12 12 0 0 1 276 281C276 274 280 266 286 250Z", fill: "#8fd0ff", stroke: "#ffffff", "stroke-width": 2.5 });
     const vein = svg("g", { transform: "translate(24 -4)" }, ink("M286 92C292 102 300 104 310 102M318 94C312 84 312 76 318 68M288 82C298 84 304 78 304 68M322 78", "#e5484d", 6));
-    const spark = svg("g", { fill: mix(shade.accent, "#ffffff", 0.35), stroke: mix(shade.accent, "#3a2a10", 0.25), "stroke-width": 1.5 },
+    const spark = svg("g", { fill: mix(shade.accent, "#ffffff", 0.8), stroke: mix(shade.accent, "#3a2a10", 0.3), "stroke-width": 1.5 },
       svg("path", { d: "M348 96l6 17 17 6-17 6-6 17-6-17-17-6 17-6z", class: "face-twinkle" }),
       svg("path", { d: "M58 132l4 12 12 4-12 4-4 12-4-12-12-4 12-4z", class: "face-twinkle" }));
     const shock = svg("g", {}, ink("M330 98L350 84M338 122L362 116M322 76L334 56", shade.accent, 6.5));

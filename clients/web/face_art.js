@@ -104,7 +104,7 @@ export function backHair(style, shade) {
 
 /** Neck, shoulders and clothes. */
 export function body(style, shade) {
-  const neck = svg("path", { d: "M172 286L168 346L200 404L232 346L228 286Z", fill: shade.skin });
+  const neck = svg("path", { d: "M172 286L172 334L150 350C164 384 182 398 200 406C218 398 236 384 250 350L228 334L228 286Z", fill: shade.skin });
   const shadow = svg("path", { d: "M172 300C184 326 216 326 228 300L228 322C216 340 184 340 172 322Z", fill: shade.skinDeep, opacity: 0.75 });
   const torso = svg("path", { d: BODY, fill: shade.cloth });
   const folds = svg("path", { d: "M88 470C90 440 96 424 104 412M312 470C310 440 304 424 296 412", class: "face-line", stroke: shade.clothDeep, "stroke-width": 4 });

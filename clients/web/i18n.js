@@ -60,7 +60,7 @@ const WORDS = {
     feel_neutral: "calm",
     live_title: "One step at a time",
     live_lead:
-      "Every column is one step of the engine. Replies join and leave the running batch between two steps; nobody waits for a batch to fill.",
+      "Every column is one engine step. Replies join and leave between two steps; nobody waits for a batch to fill.",
     live_running: "Running",
     live_waiting: "Waiting",
     live_kv: "KV blocks",

@@ -141,5 +141,5 @@ export function drawSpeed(sheet, model, now) {
 
 function niceCeiling(n) {
   const power = 10 ** Math.floor(Math.log10(n));
-  return [1, 2, 2.5, 5, 10].map((k) => k * power).find((k) => k >= n) ?? n;
+  return [1, 1.5, 2, 3, 4, 6, 8, 10].map((k) => k * power).find((k) => k >= n) ?? n;
 }

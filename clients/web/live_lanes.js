@@ -1,7 +1,7 @@
 // The running batch as a moving picture: lanes flow left, each column one step of the engine.
 
 const HEADER_PX = 4;
-const LABEL_MIN_PX = 11;
+const LABEL_MIN_PX = 8;
 
 /**
  * The colour of a sequence.

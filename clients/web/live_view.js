@@ -30,7 +30,7 @@ export class LiveView {
     this.feedState = "connecting";
     this.last = 0;
     this.drawn = 0;
-    this.saidAt = 0;
+    this.saidAt = -Infinity;
     this.#build();
     this.feed = new LiveFeed(key);
     this.feed.addEventListener("frame", ({ detail }) => this.#take(detail));
