@@ -76,9 +76,16 @@ class AcceptLimits:
             if not self._per_address[ticket.address]:
                 del self._per_address[ticket.address]
 
-    def transports(self) -> list[Transport]:
-        """Of every connection there is, for cutting them off at the end."""
-        return [ticket.transport for ticket in self._tickets]
+    def abort_pending(self) -> None:
+        """Cut off whoever has not said what it wants."""
+        for ticket in list(self._tickets):
+            if ticket.is_pending:
+                ticket.transport.abort()
+
+    def abort_all(self) -> None:
+        """Cut everybody off."""
+        for ticket in list(self._tickets):
+            ticket.transport.abort()
 
     @property
     def has_room_for_heads(self) -> bool:

@@ -35,6 +35,11 @@ KEEPALIVE_S = 20.0
 MAX_QUEUED_FRAMES = 8
 """Incoming frames per socket that wait for their session before reading stops."""
 
+_POLL_S = 0.02
+
+_CUT_OFF_S = 2.0
+"""Seconds for handlers to notice that their connection was cut off."""
+
 SocketHandler = Callable[[RealtimeConnection], Awaitable[None]]
 
 
@@ -125,27 +130,36 @@ class FrontDoor:
         host = f"[{listen.host}]" if ":" in listen.host else listen.host
         return f"{scheme}://{host}:{self.port}"
 
-    async def close(self, code: int, reason: str) -> None:
-        """Stop listening and end every connection, politely for as long as the settings say.
+    async def close(self, code: int, reason: str, *, patience_s: float | None = None) -> None:
+        """Stop listening and end every connection; doing this twice does no harm.
 
         A stalled reader would hold the library's own closing for ever, so whoever has not left
-        by then is cut off.
+        in time is cut off.
+
+        Args:
+            code: Close code for the sockets.
+            reason: For people.
+            patience_s: Seconds for saying goodbye; ``None`` takes the settings'.
         """
-        assert self._server is not None
-        server, patience = self._server, self.state.settings.drain.close_timeout_s
+        if self._server is None:
+            return
+        server, patience = self._server, patience_s
+        if patience is None:
+            patience = self.state.settings.drain.close_timeout_s
         goodbyes = [asyncio.create_task(one.close(code, reason)) for one in server.connections]
         server.close(close_connections=False)
         for http in list(self._uvicorn_state.connections):
             http.shutdown()
-        if goodbyes:
-            await asyncio.wait(goodbyes, timeout=patience)
-        for transport in self.accept_limits.transports():
-            transport.abort()
+        deadline = asyncio.get_running_loop().time() + patience
+        while len(self.accept_limits) and asyncio.get_running_loop().time() < deadline:
+            self.accept_limits.abort_pending()
+            await asyncio.sleep(_POLL_S)
+        self.accept_limits.abort_all()
         for goodbye in goodbyes:
             goodbye.cancel()
         await asyncio.gather(*goodbyes, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(server.wait_closed(), patience)
+            await asyncio.wait_for(server.wait_closed(), _CUT_OFF_S)
 
     def _make_arrival(self, *args: Any, **kwargs: Any) -> Arrival:
         return Arrival(

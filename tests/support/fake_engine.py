@@ -145,6 +145,15 @@ class FakeEngine:
         for request_id, live in list(self._live.items()):
             self._end(request_id, live, FinishReason.ERROR, code)
 
+    async def aclose(self) -> None:
+        """End; live requests end with ``abort``."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.is_alive = False
+        for request_id, live in list(self._live.items()):
+            self._end(request_id, live, FinishReason.ABORT)
+
     def _arm(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.step_s, self._run_step)

@@ -1,0 +1,207 @@
+"""The command ``kaiwa``: reads the command line, and hands over."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from engine.errors import EngineDead, EngineError
+from server.config_loader import LoadedSettings, load_settings
+from server.errors import CharacterFileError
+
+EXIT_USAGE = 2
+EXIT_ENGINE_LOST = 70
+
+_EPILOG = """\
+examples:
+  kaiwa serve                                    the demo model and its characters
+  kaiwa serve --model Qwen/Qwen3-0.6B            a model of the hub
+  kaiwa serve --model ./folder --character aoi.toml --port 9000
+  kaiwa serve --config kaiwa.toml --host 0.0.0.0 --api-keys keys.txt
+  kaiwa chat                                     talk in the terminal
+  kaiwa doctor                                   what would go wrong
+  kaiwa config show --port 9000                  what holds, and why
+
+exit codes: 0 done, 2 wrong usage or settings, 70 the engine is lost for good
+"""
+
+_SERVE_EPILOG = """\
+Settings come from --config, then from the environment (KAIWA_LISTEN_PORT=9000), then from here;
+the last one wins. `kaiwa config show` prints them all, configs/kaiwa.example.toml explains them.
+Once it can answer, it prints one line on standard output: ready http://HOST:PORT
+"""
+
+_ELSEWHERE = {
+    "chat": ("clients.terminal", "talk to a character in the terminal"),
+    "replay": ("clients.replay", "replay recorded load against a server"),
+    "bench": ("clients.bench", "measure a server"),
+}
+"""Commands that clients bring; they are imported by name, so that the server never knows them."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in _ELSEWHERE:
+        return _run_elsewhere(arguments[0], arguments[1:])
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        loaded = _load(options)
+        command: Callable[[LoadedSettings], int] = options.run
+        return command(loaded)
+    except (EngineError, CharacterFileError) as error:
+        sys.stderr.write(f"kaiwa: {error}\n")
+        return EXIT_ENGINE_LOST if isinstance(error, EngineDead) else EXIT_USAGE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(loaded: LoadedSettings) -> int:
+    from server.app import serve  # brings the libraries in; `kaiwa --help` stays quick
+    from server.log_lines import configure_logging
+
+    configure_logging(loaded.settings.log)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(serve(loaded.settings))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _doctor(loaded: LoadedSettings) -> int:
+    from server.doctor import examine, write_report
+
+    return write_report(examine(loaded.settings))
+
+
+def _show(loaded: LoadedSettings) -> int:
+    sys.stdout.write("\n".join(loaded.lines()) + "\n")
+    return 0
+
+
+def _run_elsewhere(command: str, arguments: Sequence[str]) -> int:
+    module_name = _ELSEWHERE[command][0]
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise
+        sys.stderr.write(f"kaiwa: this build has no command {command!r}\n")
+        return EXIT_USAGE
+    run: Callable[[list[str]], int] = module.main
+    return run(list(arguments))
+
+
+def _load(options: argparse.Namespace) -> LoadedSettings:
+    given = {
+        path: value
+        for path, value in vars(options).items()
+        if "." in path and value is not None and value != []
+    }
+    file = options.config or os.environ.get("KAIWA_CONFIG")
+    return load_settings(
+        file=Path(file) if file else None, environment=os.environ, command_line=given
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="kaiwa",
+        description="Let language models play characters in real time.",
+        epilog=_EPILOG,
+        formatter_class=raw,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    settings = _settings_parser()
+    serve = commands.add_parser(
+        "serve", help="serve", parents=[settings], epilog=_SERVE_EPILOG, formatter_class=raw
+    )
+    serve.set_defaults(run=_serve)
+    for name, (_module, text) in _ELSEWHERE.items():
+        commands.add_parser(name, help=text, add_help=False)
+    doctor = commands.add_parser("doctor", help="say what would go wrong", parents=[settings])
+    doctor.set_defaults(run=_doctor)
+    config = commands.add_parser("config", help="show the settings")
+    actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)
+    show = actions.add_parser("show", help="print every setting and its origin", parents=[settings])
+    show.set_defaults(run=_show)
+    return parser
+
+
+def _settings_parser() -> argparse.ArgumentParser:
+    """Options named by the dotted path of their setting; what is not given stays ``None``."""
+    parser = argparse.ArgumentParser(add_help=False)
+
+    def option(flag: str, path: str, kind: Callable[[str], object], name: str, text: str) -> None:
+        target.add_argument(flag, dest=path, type=kind, metavar=name, help=text)
+
+    target = parser.add_argument_group("who is served")
+    option("--model", "engine.model", str, "PATH_OR_ID", "folder or hub id; the demo model if none")
+    target.add_argument(
+        "--character",
+        dest="characters.files",
+        action="append",
+        metavar="FILE",
+        help="a character's TOML file; may be repeated; the shipped ones if none",
+    )
+    target = parser.add_argument_group("where")
+    option("--host", "listen.host", str, "ADDRESS", "default 127.0.0.1")
+    option("--port", "listen.port", int, "PORT", "default 8000; 0 lets the system choose")
+    option("--tls-cert", "listen.tls_cert", str, "FILE", "PEM certificate; then the port is TLS")
+    option("--tls-key", "listen.tls_key", str, "FILE", "PEM private key")
+    option("--api-keys", "auth.api_keys_file", str, "FILE", "one key per line, or name:key")
+    target.add_argument(
+        "--insecure",
+        dest="auth.insecure",
+        action="store_const",
+        const=True,
+        help="listen where others can reach it, without any key",
+    )
+    target = parser.add_argument_group("engine")
+    option("--dtype", "engine.dtype", str, "TYPE", "auto, bfloat16 or float32")
+    option("--device", "engine.device", str, "DEVICE", "auto, cpu or cuda")
+    option("--max-num-seqs", "engine.max_num_seqs", int, "N", "replies in the running batch")
+    option("--max-num-batched-tokens", "engine.max_num_batched_tokens", int, "N", "tokens per step")
+    option("--max-model-len", "engine.max_model_len", int, "N", "tokens of prompt and reply")
+    option("--kv-cache-tokens", "engine.kv_cache_tokens", int, "N", "KV budget in tokens")
+    option("--kv-cache-memory", "engine.kv_cache_memory", _memory, "SIZE", "2GiB, or 0.5 of free")
+    target.add_argument(
+        "--no-enable-prefix-caching",
+        dest="engine.enable_prefix_caching",
+        action="store_const",
+        const=False,
+        help="compute every prompt anew",
+    )
+    target = parser.add_argument_group("running")
+    target.add_argument("--config", metavar="FILE", help="TOML file; or set KAIWA_CONFIG")
+    option("--drain-timeout", "drain.timeout_s", float, "SECONDS", "for replies after SIGTERM")
+    option("--log-format", "log.format", str, "FORMAT", "text or json")
+    option("--log-level", "log.level", str, "LEVEL", "debug, info, warning or error")
+    return parser
+
+
+def _memory(text: str) -> int | float | str:
+    """A number stays a number; ``2GiB`` is the engine's to read."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""Composition root: builds the rooms, serves until told to stop, drains, and says how it went.
+
+::
+
+    open the door ─► load the engine ─► ready, serve ─► drain ─► close all ─► stop the engine
+      /livez 200       /readyz 503        200           503      1012, bounded
+
+The door opens first, so that a taken port is told in the first second and probes are answered while
+the model loads. Whatever happens, the end is bounded: replies get the drain timeout, sockets the
+close timeout, and then everybody is cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from engine.config import EngineConfig
+from engine.errors import ConfigError
+from server.auth import Authenticator, check_exposure
+from server.characters.catalog import Catalog
+from server.characters.toml_file import load_character
+from server.config import ServerSettings
+from server.engine_port import EnginePort
+from server.errors import ErrorType, ProtocolError
+from server.front_door import FrontDoor
+from server.http.app import build_http_app
+from server.log_lines import log_line
+from server.progress import LoadProgress
+from server.protocol.close_codes import CloseCode
+from server.roster import Roster
+from server.state import ServerState
+
+logger = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_USAGE = 2
+EXIT_ENGINE_LOST = 70
+"""The engine is gone for good; whoever supervises the process should start it anew."""
+
+ENGINE_CLOSE_TIMEOUT_S = 10.0
+_DRAIN_POLL_S = 0.05
+
+
+class RunningEngine(EnginePort, Protocol):
+    """An engine that can be stopped."""
+
+    async def aclose(self) -> None:
+        """End it."""
+        ...
+
+
+StartEngine = Callable[[EngineConfig, LoadProgress], Awaitable[RunningEngine]]
+
+
+class StopSignal:
+    """Two steps of being told to stop: finish what runs, and leave at once."""
+
+    def __init__(self) -> None:
+        """Nobody has asked yet."""
+        self._asked = asyncio.Event()
+        self._hurried = asyncio.Event()
+
+    def ask(self) -> None:
+        """Stop; a second time means at once."""
+        (self._hurried if self._asked.is_set() else self._asked).set()
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it was asked for."""
+        return self._asked.is_set()
+
+    @property
+    def is_hurried(self) -> bool:
+        """Whether it was asked for twice."""
+        return self._hurried.is_set()
+
+    async def wait(self) -> None:
+        """Wait until it is asked for."""
+        await self._asked.wait()
+
+
+async def start_engine(config: EngineConfig, progress: LoadProgress) -> RunningEngine:
+    """Start the real engine in its own process."""
+    from engine.async_engine import AsyncEngine  # pulls in the tokenizer; not needed by tests
+
+    return await AsyncEngine.start(config, on_progress=progress)
+
+
+async def serve(
+    settings: ServerSettings,
+    *,
+    start: StartEngine = start_engine,
+    stop: StopSignal | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> int:
+    """Serve until told to stop.
+
+    Args:
+        settings: Complete.
+        start: Starts the engine.
+        stop: Tells to stop, beside the signals SIGTERM and SIGINT.
+        on_ready: Called with the URL once it can answer; prints the ready line when left out.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        EngineError: It cannot start: settings, model, characters, port.
+    """
+    state = build_state(settings)
+    roster = Roster(state)
+    door = FrontDoor(state, build_http_app(state), roster.serve)
+    stop = stop or StopSignal()
+    await door.open()
+    with _signals(stop):
+        try:
+            async with _engine(state, start, stop) as engine:
+                if engine is None:
+                    return EXIT_OK
+                (on_ready or _print_ready)(door.url)
+                watch = asyncio.create_task(_watch(state, roster, engine))
+                try:
+                    return await _serve_until_told(state, roster, engine, stop, watch)
+                finally:
+                    state.is_draining = True
+                    await _send_home(roster, door, stop)
+                    watch.cancel()
+        finally:
+            await door.close(CloseCode.SERVICE_RESTART, "The server stops.", patience_s=0.0)
+
+
+def build_state(settings: ServerSettings) -> ServerState:
+    """Check who may come in and who is served.
+
+    Raises:
+        ConfigError: Keys, exposure or characters cannot be used.
+    """
+    auth = Authenticator.from_config(settings.auth)
+    check_exposure(settings.listen, settings.auth, auth)
+    name = Path(settings.engine.model.model.rstrip("/")).name
+    try:
+        catalog = Catalog(name, [load_character(path) for path in settings.characters.resolved()])
+    except ValueError as error:
+        raise ConfigError(str(error), param="characters.files") from None
+    return ServerState(settings=settings, catalog=catalog, auth=auth)
+
+
+@contextlib.asynccontextmanager
+async def _engine(
+    state: ServerState, start: StartEngine, stop: StopSignal
+) -> AsyncIterator[RunningEngine | None]:
+    """Load the engine into the state; ``None`` when it was told to stop meanwhile."""
+    engine = await _load(state, start, stop)
+    if engine is None:
+        yield None
+        return
+    unsubscribe = engine.add_step_listener(state.metrics.on_step)
+    state.engine = engine
+    try:
+        yield engine
+    finally:
+        unsubscribe()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENGINE_CLOSE_TIMEOUT_S):
+                await engine.aclose()
+
+
+async def _load(state: ServerState, start: StartEngine, stop: StopSignal) -> RunningEngine | None:
+    with LoadProgress() as progress:
+        loading = asyncio.ensure_future(start(state.settings.engine, progress))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if loading.done():
+            stopping.cancel()
+            return loading.result()
+        loading.cancel()
+        # Bounded: an engine that does not let itself be called off dies with this process.
+        await asyncio.wait((loading,), timeout=ENGINE_CLOSE_TIMEOUT_S)
+        return None
+
+
+async def _serve_until_told(
+    state: ServerState,
+    roster: Roster,
+    engine: RunningEngine,
+    stop: StopSignal,
+    watch: asyncio.Task[None],
+) -> int:
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((stopping, watch), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+    if watch.done() and not stop.is_asked:
+        watch.result()
+        logger.critical("the engine is gone for good; leaving with exit code %d", EXIT_ENGINE_LOST)
+        return EXIT_ENGINE_LOST
+    await _drain(state, roster, engine, stop)
+    return EXIT_OK if engine.health().alive else EXIT_ENGINE_LOST
+
+
+async def _drain(
+    state: ServerState, roster: Roster, engine: RunningEngine, stop: StopSignal
+) -> None:
+    """Refuse what is new and let finish what runs, for as long as the settings say."""
+    state.is_draining = True
+    timeout = state.settings.drain.timeout_s
+    busy = _busy(roster, engine)
+    log_line(logger, "draining", timeout_s=timeout, sessions=len(roster), replies=busy)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while loop.time() < deadline:
+        if not _busy(roster, engine) or stop.is_hurried or not engine.health().alive:
+            return
+        await asyncio.sleep(_DRAIN_POLL_S)
+
+
+def _busy(roster: Roster, engine: RunningEngine) -> int:
+    return max(roster.num_replies, engine.health().num_live_requests)
+
+
+async def _send_home(roster: Roster, door: FrontDoor, stop: StopSignal) -> None:
+    error = ProtocolError(
+        "server_draining",
+        "the server restarts and could not finish this reply; reconnect and ask again",
+        type=ErrorType.SERVER,
+    )
+    reason = "The server restarts; come back in a few seconds."
+    roster.close_all(CloseCode.SERVICE_RESTART, reason, error)
+    patience = 0.0 if stop.is_hurried else None
+    await door.close(CloseCode.SERVICE_RESTART, reason, patience_s=patience)
+
+
+async def _watch(state: ServerState, roster: Roster, engine: RunningEngine) -> None:
+    """Look at every reader and at the loop itself; returns when the engine is lost."""
+    loop = asyncio.get_running_loop()
+    interval = state.settings.outbox.watch_interval_s
+    while engine.health().alive:
+        due = loop.time() + interval
+        await asyncio.sleep(interval)
+        now = loop.time()
+        state.metrics.loop_lag.observe(max(0.0, now - due))
+        roster.watch(now)
+
+
+@contextlib.contextmanager
+def _signals(stop: StopSignal) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    handled = (signal.SIGTERM, signal.SIGINT)
+    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+        for number in handled:
+            loop.add_signal_handler(number, stop.ask)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            for number in handled:
+                loop.remove_signal_handler(number)
+
+
+def _print_ready(url: str) -> None:
+    sys.stdout.write(f"ready {url}\n")
+    sys.stdout.flush()

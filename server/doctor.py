@@ -1,0 +1,161 @@
+"""``kaiwa doctor``: looks at the machine and says what would go wrong, before it does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from engine.errors import EngineError
+from server.characters.toml_file import load_character
+from server.config import ServerSettings
+from server.errors import CharacterFileError
+
+Verdict = Literal["pass", "warn", "fail"]
+
+LEAST_PYTHON = (3, 11)
+LEAST_OPEN_FILES = 4096
+_VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
+_PACKAGES = ("torch", "transformers", "tokenizers", "websockets", "uvicorn", "uvloop")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the diagnosis."""
+
+    verdict: Verdict
+    subject: str
+    detail: str
+
+
+def examine(settings: ServerSettings) -> list[Finding]:
+    """Look at everything; nothing is changed or loaded."""
+    checks: list[Callable[[ServerSettings], Iterator[Finding]]] = [
+        _python,
+        _packages,
+        _processor,
+        _model,
+        _characters,
+        _port,
+        _open_files,
+    ]
+    return [finding for check in checks for finding in check(settings)]
+
+
+def write_report(findings: list[Finding]) -> int:
+    """Print one line per finding to stdout; returns the exit code, 1 when something fails."""
+    for finding in findings:
+        sys.stdout.write(f"{finding.verdict:<5} {finding.subject:<14} {finding.detail}\n")
+    failures = sum(finding.verdict == "fail" for finding in findings)
+    warnings = sum(finding.verdict == "warn" for finding in findings)
+    sys.stdout.write(f"{failures} failed, {warnings} to watch\n")
+    return 1 if failures else 0
+
+
+def _python(_settings: ServerSettings) -> Iterator[Finding]:
+    version = platform.python_version()
+    fits = sys.version_info >= LEAST_PYTHON
+    least = ".".join(map(str, LEAST_PYTHON))
+    detail = version if fits else f"{version}; {least} or newer is needed"
+    yield Finding("pass" if fits else "fail", "python", detail)
+
+
+def _packages(_settings: ServerSettings) -> Iterator[Finding]:
+    for name in _PACKAGES:
+        try:
+            yield Finding("pass", name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            verdict: Verdict = "warn" if name == "uvloop" else "fail"
+            yield Finding(verdict, name, "not installed; run `make run`, or pip install kaiwa")
+
+
+def _processor(settings: ServerSettings) -> Iterator[Finding]:
+    flags = _cpu_flags()
+    known = [
+        flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "neon") if flag in flags
+    ]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    detail = f"{platform.machine()}, {cores} cores, {' '.join(known) or 'no vector flags known'}"
+    yield Finding("pass", "processor", detail)
+    if settings.engine.model.device == "cuda" and not Path("/dev/nvidiactl").exists():
+        yield Finding("fail", "gpu", "engine.device is cuda, but there is no NVIDIA device")
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return set(value.split())
+    return set()
+
+
+def _model(settings: ServerSettings) -> Iterator[Finding]:
+    name = settings.engine.model.model
+    folder = Path(name)
+    if not folder.is_dir():
+        is_path = folder.is_absolute() or name.startswith((".", "~"))
+        if is_path:
+            yield Finding("fail", "model", f"there is no folder {name}")
+        else:
+            yield Finding("warn", "model", f"{name} is no folder; it will be looked up on the hub")
+        return
+    missing = [] if (folder / "config.json").is_file() else ["config.json"]
+    if not any(folder.glob("*.safetensors")):
+        missing.append("*.safetensors")
+    if not any((folder / one).is_file() for one in ("tokenizer.json", "tokenizer.model")):
+        missing.append("tokenizer.json")
+    if missing:
+        yield Finding("fail", "model", f"{name} lacks {', '.join(missing)}")
+    else:
+        yield Finding("pass", "model", name)
+
+
+def _characters(settings: ServerSettings) -> Iterator[Finding]:
+    files = settings.characters.resolved()
+    if not files:
+        yield Finding("warn", "characters", "none; only the bare model is served")
+    for file in files:
+        try:
+            yield Finding("pass", "character", load_character(file).id)
+        except (CharacterFileError, EngineError) as error:
+            yield Finding("fail", "character", str(error))
+
+
+def _port(settings: ServerSettings) -> Iterator[Finding]:
+    listen = settings.listen
+    where = f"{listen.host}:{listen.port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        yield Finding("fail", "port", f"{where}: {error.strerror or error}")
+    else:
+        yield Finding("pass", "port", f"{where} is free")
+
+
+def _open_files(settings: ServerSettings) -> Iterator[Finding]:
+    if importlib.util.find_spec("resource") is None:
+        return
+    import resource  # not on every system
+
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(LEAST_OPEN_FILES, settings.limits.max_connections + 64)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        yield Finding("pass", "open files", str(soft))
+    else:
+        yield Finding("warn", "open files", f"{soft}; raise it to {wanted} with ulimit -n {wanted}")

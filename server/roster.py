@@ -1,0 +1,69 @@
+"""Everybody who is connected: a session for each socket, a watchful eye, and a way home."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from server.arrivals import RealtimeConnection
+from server.auth import ANONYMOUS
+from server.connection import Connection
+from server.errors import ProtocolError
+from server.protocol.close_codes import CloseCode
+from server.session import Session, SessionContext
+from server.session_settings import SessionLimits
+from server.socket_wire import SocketWire
+from server.state import ServerState
+
+
+class Roster:
+    """The live connections of one server."""
+
+    def __init__(self, state: ServerState) -> None:
+        """Start with nobody."""
+        self._state = state
+        self._connections: set[Connection] = set()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    @property
+    def num_replies(self) -> int:
+        """Replies that are being written for somebody."""
+        return sum(len(connection.replies) for connection in self._connections)
+
+    async def serve(self, socket: RealtimeConnection) -> None:
+        """Run one session from an admitted, open socket to its end."""
+        admission, engine = socket.admission, self._state.engine
+        assert admission is not None
+        if engine is None:  # admission saw one, so it was lost this very moment
+            return
+        limits = self._state.settings.limits
+        session = Session(
+            f"sess_{secrets.token_hex(8)}",
+            choice=admission.model,
+            limits=SessionLimits(),
+            granted_events=frozenset(admission.query.get("events", "").split(",")),
+            context=SessionContext(
+                cache_salt="" if admission.principal == ANONYMOUS else admission.principal,
+                expires_at=int(time.time() + limits.max_session_s),
+            ),
+        )
+        patience = self._state.settings.drain.close_timeout_s
+        wire = SocketWire(socket, close_timeout_s=patience)
+        connection = Connection(wire, session, self._state, engine)
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
+
+    def watch(self, now: float) -> None:
+        """Look for readers that have stalled."""
+        for connection in list(self._connections):
+            connection.watch(now)
+
+    def close_all(self, code: CloseCode, reason: str, error: ProtocolError) -> None:
+        """Begin to close every connection; replies that still run end with ``error``."""
+        for connection in list(self._connections):
+            connection.close(code, reason, error=error)

@@ -1,0 +1,209 @@
+"""A whole turn over a real socket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.support.fake_engine import FakeEngine
+from tests.support.fake_server import running_server
+
+pytestmark = [pytest.mark.wire]
+
+
+async def receive(client: ClientConnection) -> dict[str, Any]:
+    """The next event."""
+    event = json.loads(await client.recv())
+    assert isinstance(event, dict)
+    return event
+
+
+async def receive_until(client: ClientConnection, kind: str) -> list[dict[str, Any]]:
+    """Events up to and with the first of a kind."""
+    events = [await receive(client)]
+    while events[-1]["type"] != kind:
+        events.append(await receive(client))
+    return events
+
+
+async def say(client: ClientConnection, text: str) -> None:
+    """Add a user message and ask for a reply."""
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    await client.send(json.dumps({"type": "conversation.item.create", "item": item}))
+    await client.send(json.dumps({"type": "response.create"}))
+
+
+async def test_a_turn_streams_and_ends() -> None:
+    """A reply comes in deltas that make up the text, with ids that rise by one."""
+    async with running_server() as server, connect(server.socket_url()) as client:
+        events = [await receive(client)]
+        assert events[0]["type"] == "session.created"
+        await say(client, "Hi!")
+        events += await receive_until(client, "response.done")
+    deltas = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
+    assert "".join(deltas) == "Hello there."
+    assert len(deltas) > 5
+    assert events[-1]["response"]["status"] == "completed"
+    numbers = [int(event["event_id"].rpartition("_")[2]) for event in events]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_a_cancel_frees_the_engine() -> None:
+    """After a cancel the reply is closed and the engine has been told."""
+    engine = FakeEngine(reply="x" * 10_000, step_s=0.005)
+    async with running_server(engine) as server, connect(server.socket_url()) as client:
+        await say(client, "Talk.")
+        await receive_until(client, "response.output_text.delta")
+        await client.send(json.dumps({"type": "response.cancel"}))
+        done = (await receive_until(client, "response.done"))[-1]
+        assert done["response"]["status"] == "cancelled"
+        assert len(engine.cancelled) == 1
+
+
+async def test_a_dropped_socket_frees_the_engine() -> None:
+    """What was being written for somebody who left is called off."""
+    engine = FakeEngine(reply="x" * 10_000, step_s=0.005)
+    async with running_server(engine) as server:
+        async with connect(server.socket_url()) as client:
+            await say(client, "Talk.")
+            await receive_until(client, "response.output_text.delta")
+            client.transport.abort()
+        async with connect(server.socket_url()) as other:
+            await receive(other)
+            while engine.num_live:
+                await receive_nothing(other)
+        assert len(engine.cancelled) == 1
+
+
+async def receive_nothing(client: ClientConnection) -> None:
+    """Let the server breathe once."""
+    await (await client.ping())
+
+
+async def test_two_clients_do_not_mix() -> None:
+    """Each socket gets its own reply, whole."""
+    async with (
+        running_server() as server,
+        connect(server.socket_url()) as one,
+        connect(server.socket_url("model=kaiwa-demo")) as two,
+    ):
+        await say(one, "a")
+        await say(two, "b")
+        for client in (one, two):
+            done = (await receive_until(client, "response.done"))[-1]
+            assert done["response"]["output"][0]["content"][0]["text"] == "Hello there."
+
+
+async def test_a_bad_message_gets_an_error_and_the_socket_lives() -> None:
+    """One unreadable message costs one error event."""
+    async with running_server() as server, connect(server.socket_url()) as client:
+        await client.send("{not json")
+        error = (await receive_until(client, "error"))[-1]
+        assert error["error"]["code"] == "invalid_json"
+        await say(client, "Still there?")
+        await receive_until(client, "response.done")
+
+
+async def test_unknown_types_never_close_the_socket() -> None:
+    """However many events of unknown type come, each gets an error and no more."""
+    async with running_server() as server, connect(server.socket_url()) as client:
+        for _ in range(30):
+            await client.send('{"type": "no.such.event"}')
+            error = (await receive_until(client, "error"))[-1]
+            assert error["error"]["code"] == "unknown_event_type"
+
+
+async def test_only_bad_messages_in_a_row_close_the_socket() -> None:
+    """After the tenth unreadable message the socket is closed with 4400."""
+    async with running_server() as server, connect(server.socket_url()) as client:
+        for _ in range(10):
+            await client.send("garbage")
+        with pytest.raises(ConnectionClosed):
+            await receive_until(client, "never")
+        assert client.close_code == 4400
+
+
+async def test_a_binary_message_closes_with_1003() -> None:
+    """Events are text."""
+    async with running_server() as server, connect(server.socket_url()) as client:
+        await client.send(b"\x00\x01")
+        with pytest.raises(ConnectionClosed):
+            await receive_until(client, "never")
+        assert client.close_code == 1003
+
+
+async def test_a_message_over_the_limit_closes_with_1009() -> None:
+    """64 KiB fit, one byte more does not."""
+    async with running_server() as server, connect(server.socket_url()) as client:
+        filler = "x" * (64 * 1024 - len('{"type":""}'))
+        await client.send('{"type":"' + filler + '"}')
+        await receive_until(client, "error")
+        await client.send('{"type":"' + filler + 'x"}')
+        with pytest.raises(ConnectionClosed):
+            await receive_until(client, "never")
+        assert client.close_code == 1009
+
+
+async def test_text_that_is_not_utf8_closes_with_1007() -> None:
+    """Text frames hold UTF-8."""
+    async with running_server() as server, connect(server.socket_url()) as client:
+        await client.send(b"\xff\xfe", text=True)
+        with pytest.raises(ConnectionClosed):
+            await receive_until(client, "never")
+        assert client.close_code == 1007
+
+
+async def test_extension_events_come_to_who_asked() -> None:
+    """A default connection gets none of them."""
+    engine = FakeEngine(reply="<happy>Hi")
+    async with running_server(engine) as server:
+        seen = {}
+        for query in ("model=aoi", "model=aoi&events=character.v1"):
+            async with connect(server.socket_url(query)) as client:
+                await say(client, "Hi")
+                seen[query] = {
+                    event["type"] for event in await receive_until(client, "response.done")
+                }
+    assert not any(kind.startswith("character.") for kind in seen["model=aoi"])
+
+
+async def test_an_engine_that_refuses_fails_the_reply() -> None:
+    """A refused request ends its response as failed; the session lives."""
+    engine = FakeEngine(refuse_with="queue_full")
+    async with running_server(engine) as server, connect(server.socket_url()) as client:
+        await say(client, "Hi")
+        done = (await receive_until(client, "response.done"))[-1]
+        assert done["response"]["status"] == "failed"
+        assert done["response"]["status_details"]["error"]["code"] == "queue_full"
+        engine.refuse_with = None
+        await client.send(json.dumps({"type": "response.create"}))
+        done = (await receive_until(client, "response.done"))[-1]
+        assert done["response"]["status"] == "completed"
+
+
+async def test_a_long_prompt_is_built_beside_the_loop() -> None:
+    """A prompt over the inline bound takes the same way to the same end."""
+    engine = FakeEngine(max_model_len=100_000)
+    async with (
+        running_server(engine, limits__inline_prompt_chars=10) as server,
+        connect(server.socket_url()) as client,
+    ):
+        await say(client, "a long story")
+        done = (await receive_until(client, "response.done"))[-1]
+        assert done["response"]["status"] == "completed"
+
+
+async def test_a_session_has_a_maximum_age() -> None:
+    """At its end the socket is closed with 1001, and the reason says so."""
+    async with (
+        running_server(limits__max_session_s=1.0) as server,
+        connect(server.socket_url()) as client,
+    ):
+        with pytest.raises(ConnectionClosed):
+            await receive_until(client, "never")
+        assert client.close_code == 1001
+        assert "maximum duration" in (client.close_reason or "")
