@@ -5,9 +5,14 @@ greeting, the assistant's words before any user's, goes last, because the prefix
 it. Between them the conversation falls into *turns*, each a user message and what was answered, and
 they go from the oldest, so that no answer stays without its question.
 
+Where the cut falls decides what the next turn costs: a cut that moves with every turn leaves the
+prefix cache nothing. Nobody remembers the last cut, so cuts are only made at *marks*, which depend
+on the text from the start alone: the first turn after every so many characters. The cut stays at a
+mark until the context is full again. How far the marks are apart is the retention ratio's say.
+
 Tokenising is what costs time here. A conversation that fits is tokenised once. One that does not
 is cut by estimate, from the lengths of its messages, and checked: most often once more, and at most
-a logarithm of the number of turns.
+twice a logarithm of the number of marks.
 """
 
 from __future__ import annotations
@@ -19,6 +24,15 @@ from engine.chat_template import ChatMessage
 from server.engine_port import Tokenizer
 from server.errors import PromptDoesNotFit
 from server.protocol.objects import RetentionRatio, TruncationSetting
+
+AUTO_RETENTION = 0.8
+"""With ``auto``, about this share of the context is still in use after a cut."""
+CHARACTERS_PER_TOKEN = 2
+"""Between Japanese and English; it must not depend on the conversation, or marks would move."""
+MAX_CHARACTERS_PER_TOKEN = 16
+"""More than any text has on average; only runs of spaces or rules come near."""
+TEMPLATE_CHARACTERS = 8
+"""What a template writes around a message, as characters of text; only for estimates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +48,6 @@ class BuiltPrompt:
     num_dropped_messages: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """A conversation, taken apart."""
-
-    system: list[ChatMessage]
-    greeting: list[ChatMessage]
-    turns: list[list[ChatMessage]]
-    newest: list[ChatMessage]
-
-    @property
-    def num_cuts(self) -> int:
-        """How many times something can be dropped: each turn, then the greeting."""
-        return len(self.turns) + bool(self.greeting)
-
-    def cut(self, num_cuts: int) -> list[ChatMessage]:
-        """What is left after so many cuts."""
-        greeting = [] if num_cuts > len(self.turns) else self.greeting
-        kept = [message for turn in self.turns[num_cuts:] for message in turn]
-        return [*self.system, *greeting, *kept, *self.newest]
-
-
 def build_prompt(
     messages: Sequence[ChatMessage],
     tokenizer: Tokenizer,
@@ -68,67 +61,111 @@ def build_prompt(
         messages: System text first, where there is one.
         tokenizer: Of the model that will read them.
         max_prompt_tokens: What the context holds less the room for a reply.
-        truncation: ``auto`` drops turns until the rest fits, a retention ratio until only that
-            share of the context is used, ``disabled`` drops nothing.
+        truncation: ``auto`` drops turns until the rest fits; a retention ratio says how much is
+            kept when something is dropped, and may bound what follows the instructions;
+            ``disabled`` drops nothing.
 
     Raises:
-        PromptDoesNotFit: It cannot be cut, or not enough.
+        PromptDoesNotFit: It may not be cut, or not enough.
     """
-    token_ids = tokenizer.encode_chat(messages)
-    limit = _limit_after_instructions(messages, tokenizer, max_prompt_tokens, truncation)
-    if len(token_ids) <= limit:
-        return BuiltPrompt(token_ids)
+    limit = max_prompt_tokens
     if truncation == "disabled":
+        token_ids = tokenizer.encode_chat(messages)
+        if len(token_ids) <= limit:
+            return BuiltPrompt(token_ids)
         raise PromptDoesNotFit(
             "the conversation and its instructions",
             len(token_ids),
             limit,
             "delete items, shorten the instructions, or set truncation to 'auto'",
         )
-    target = limit
+    ratio = AUTO_RETENTION
     if isinstance(truncation, RetentionRatio):
-        target = min(limit, max(1, int(max_prompt_tokens * truncation.retention_ratio)))
-    parts = _take_apart(messages)
-    sizes = [_estimate(parts.cut(cuts), messages, len(token_ids)) for cuts in range(parts.num_cuts)]
-    first_guess = next((cuts for cuts, size in enumerate(sizes) if cuts and size <= target), None)
-    found = _search(parts, tokenizer, target, first_guess or parts.num_cuts)
-    if found is None and target < limit:
-        found = _search(parts, tokenizer, limit, parts.num_cuts)
-    if found is not None:
-        cuts, kept_ids = found
-        return BuiltPrompt(kept_ids, len(messages) - len(parts.cut(cuts)))
-    smallest = len(tokenizer.encode_chat(parts.cut(parts.num_cuts)))
-    raise PromptDoesNotFit(
-        "the instructions and the newest message alone",
-        smallest,
-        limit,
-        "shorten the instructions or the message",
-    )
+        ratio = truncation.retention_ratio
+        limit = _limit_after_instructions(messages, tokenizer, limit, truncation)
+    cuts = _Cuts(messages, mark_distance=int((1 - ratio) * limit * CHARACTERS_PER_TOKEN))
+    return _search(cuts, tokenizer, limit)
 
 
-def _search(
-    parts: _Parts, tokenizer: Tokenizer, target: int, guess: int
-) -> tuple[int, list[int]] | None:
-    """Find a number of cuts that fits, near the guess; more cuts never make a prompt longer."""
-    cuts, step = guess, 1
-    while True:
-        token_ids = tokenizer.encode_chat(parts.cut(cuts))
-        if len(token_ids) <= target:
-            return cuts, token_ids
-        if cuts >= parts.num_cuts:
-            return None
-        cuts = min(cuts + step, parts.num_cuts)
-        step *= 2
+class _Cuts:
+    """The ways to shorten one conversation: 0 leaves all of it, the last one all it must."""
+
+    def __init__(self, messages: Sequence[ChatMessage], *, mark_distance: int) -> None:
+        system, greeting, turns, newest = _take_apart(messages)
+        self._head = [*system, *greeting]
+        self._tail = newest
+        self._system = system
+        self._turns = turns
+        self._num_messages = len(messages)
+        self._starts = [0]  # the first turn that each cut leaves
+        self._weights = [_weigh(messages)]  # characters that each cut leaves
+        dropped = mark = 0
+        for index, turn in enumerate(turns, start=1):
+            dropped += _weigh(turn)
+            if dropped >= mark + mark_distance or index == len(turns):
+                mark = dropped // mark_distance * mark_distance if mark_distance else dropped
+                self._starts.append(index)
+                self._weights.append(self._weights[0] - dropped)
+        self.last = len(self._starts) - 1
+        if greeting:
+            self.last += 1
+            self._weights.append(_weigh(system) + _weigh(newest))
+
+    def messages(self, cut: int) -> list[ChatMessage]:
+        """What a cut leaves."""
+        if cut >= len(self._starts):
+            return [*self._system, *self._tail]
+        kept = [message for turn in self._turns[self._starts[cut] :] for message in turn]
+        return [*self._head, *kept, *self._tail]
+
+    def num_dropped(self, cut: int) -> int:
+        """How many messages a cut drops."""
+        return self._num_messages - len(self.messages(cut))
+
+    def first_below(self, weight: float, *, start: int = 0) -> int:
+        """The first cut from ``start`` on that leaves at most so many characters, or the last."""
+        for cut in range(start, self.last):
+            if self._weights[cut] <= weight:
+                return cut
+        return self.last
+
+    def weight(self, cut: int) -> int:
+        """How many characters a cut leaves."""
+        return self._weights[cut]
 
 
-def _estimate(kept: list[ChatMessage], messages: Sequence[ChatMessage], num_tokens: int) -> int:
-    """Guess the tokens of some messages from those of all, by their share of the characters."""
-    share = sum(len(message.content) + 8 for message in kept)
-    whole = sum(len(message.content) + 8 for message in messages)
-    return num_tokens * share // whole
+def _search(cuts: _Cuts, tokenizer: Tokenizer, limit: int) -> BuiltPrompt:
+    """Find the first cut that fits; what is far too long is not even tokenised."""
+    cut = cuts.first_below(limit * MAX_CHARACTERS_PER_TOKEN)
+    too_few, found, step = cut - 1, None, 0
+    while found is None or found - too_few > 1:
+        token_ids = tokenizer.encode_chat(cuts.messages(cut))
+        if len(token_ids) <= limit:
+            found, best = cut, token_ids
+            cut = (too_few + found) // 2
+            continue
+        if cut == cuts.last:
+            raise PromptDoesNotFit(
+                "the instructions and the newest message alone",
+                len(token_ids),
+                limit,
+                "shorten the instructions or the message",
+            )
+        too_few = cut
+        if found is not None:
+            cut = (too_few + found) // 2
+        elif step == 0:
+            share = limit / len(token_ids)
+            cut = cuts.first_below(cuts.weight(cut) * share, start=cut + 1)
+            step = 1
+        else:
+            cut, step = min(cut + step, cuts.last), step * 2
+    return BuiltPrompt(best, cuts.num_dropped(found))
 
 
-def _take_apart(messages: Sequence[ChatMessage]) -> _Parts:
+def _take_apart(
+    messages: Sequence[ChatMessage],
+) -> tuple[list[ChatMessage], list[ChatMessage], list[list[ChatMessage]], list[ChatMessage]]:
     """Split into system text, greeting, turns and what must stay."""
     rest = list(messages)
     system: list[ChatMessage] = []
@@ -136,24 +173,23 @@ def _take_apart(messages: Sequence[ChatMessage]) -> _Parts:
         system.append(rest.pop(0))
     starts = [index for index, message in enumerate(rest) if message.role == "user"]
     if not starts:
-        # Nobody has spoken: the newest words stay, the rest is a greeting in several pieces.
-        return _Parts(system, rest[:-1], [], rest[-1:])
+        # Nobody has spoken: the newest words stay, the others are a greeting in several pieces.
+        return system, rest[:-1], [], rest[-1:]
     turns = [rest[start:end] for start, end in zip(starts, [*starts[1:], len(rest)], strict=True)]
-    return _Parts(system, rest[: starts[0]], turns[:-1], turns[-1])
+    return system, rest[: starts[0]], turns[:-1], turns[-1]
+
+
+def _weigh(messages: Sequence[ChatMessage]) -> int:
+    return sum(len(message.content) + TEMPLATE_CHARACTERS for message in messages)
 
 
 def _limit_after_instructions(
-    messages: Sequence[ChatMessage],
-    tokenizer: Tokenizer,
-    max_prompt_tokens: int,
-    truncation: TruncationSetting,
+    messages: Sequence[ChatMessage], tokenizer: Tokenizer, limit: int, truncation: RetentionRatio
 ) -> int:
     """Lower the limit where the client bounds what follows the instructions."""
-    if not isinstance(truncation, RetentionRatio) or truncation.token_limits is None:
-        return max_prompt_tokens
-    bound = truncation.token_limits.post_instructions
+    bound = truncation.token_limits.post_instructions if truncation.token_limits else None
     if bound is None:
-        return max_prompt_tokens
+        return limit
     instructions = [message.content for message in messages[:1] if message.role == "system"]
     num_system_tokens = sum(len(tokenizer.encode_plain(text)) for text in instructions)
-    return min(max_prompt_tokens, num_system_tokens + bound)
+    return min(limit, num_system_tokens + bound)

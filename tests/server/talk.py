@@ -1,0 +1,144 @@
+"""A client, an engine and a clock, played by the test: speaks with one session and notes all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from engine.outputs import RequestDelta
+from engine.request import FinishReason
+from server.characters.catalog import Catalog
+from server.characters.character import Character
+from server.effects import Abort, Effect, Generate, Send
+from server.errors import ProtocolError
+from server.protocol.codec import decode_client_event, encode_server_event
+from server.protocol.objects import LocalizedText
+from server.session import Session, SessionContext
+from server.session_settings import SessionLimits
+
+AOI = Character(
+    id="aoi",
+    name=LocalizedText(en="Aoi", ja="葵"),
+    description=LocalizedText(en="A cheerful student."),
+    greeting=LocalizedText(en="[happy] Hi!", ja="[happy] やあ！"),
+    prompt="You are Aoi.",
+    expressions=("happy", "sad"),
+    sampling={"temperature": 0.6, "top_p": 0.9},
+    max_output_tokens=120,
+    avatar={"hair": "#2b3a67"},
+)
+CATALOG = Catalog("kaiwa-demo", [AOI])
+
+Event = dict[str, Any]
+
+
+class Talk:
+    """One session under test; ``events`` is the wire, ids and all."""
+
+    def __init__(
+        self,
+        model: str = "aoi",
+        *,
+        granted: frozenset[str] = frozenset(),
+        limits: SessionLimits | None = None,
+        context: SessionContext | None = None,
+    ) -> None:
+        self.session = Session(
+            "sess_t",
+            choice=CATALOG.resolve(model),
+            limits=limits or SessionLimits(),
+            granted_events=granted,
+            context=context,
+        )
+        self.now = 100.0
+        self.events: list[Event] = []
+        self.generates: list[Generate] = []
+        self.aborts: list[str] = []
+        self._num_tokens: dict[str, int] = {}
+
+    def carry_out(self, effects: list[Effect]) -> list[Event]:
+        """Do what the session wants; return the events that it sent."""
+        sent: list[Event] = []
+        for effect in effects:
+            match effect:
+                case Send(event):
+                    event_id = self.session.event_counter.next_id()
+                    sent.append(json.loads(encode_server_event(event, event_id)))
+                case Generate():
+                    self.generates.append(effect)
+                case Abort(request_id):
+                    self.aborts.append(request_id)
+        self.events += sent
+        return sent
+
+    def open(self) -> list[Event]:
+        """Connect."""
+        return self.carry_out(self.session.open(self.now))
+
+    def say(self, type: str, **fields: Any) -> list[Event]:
+        """Send an event, through the codec."""
+        frame = json.dumps({"type": type, **fields})
+        try:
+            event = decode_client_event(frame)
+        except ProtocolError as error:
+            return self.carry_out(self.session.refuse(error, self.now))
+        return self.carry_out(self.session.receive(event, self.now))
+
+    def user(self, text: str = "hello", **fields: Any) -> list[Event]:
+        """Put a user's message in."""
+        item = {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": text}],
+        }
+        return self.say("conversation.item.create", item={**item, **fields})
+
+    def ask(self, **response: Any) -> list[Event]:
+        """Ask for a reply."""
+        return self.say("response.create", response=response)
+
+    def write(
+        self,
+        text: str = "",
+        finish: FinishReason | None = None,
+        *,
+        request_id: str | None = None,
+        after: float = 0.01,
+        **fields: Any,
+    ) -> list[Event]:
+        """Have the engine bring a token's worth of text, for the newest request."""
+        self.now += after
+        request_id = request_id or self.generates[-1].request_id
+        count = self._num_tokens[request_id] = self._num_tokens.get(request_id, 0) + 1
+        delta = RequestDelta(
+            request_id,
+            text,
+            [7],
+            finish,
+            **{"num_output_tokens": count, "num_prompt_tokens": 20, **fields},
+        )
+        return self.carry_out(self.session.receive_delta(delta, self.now))
+
+    def reply(self, *texts: str) -> list[Event]:
+        """Ask, and have the engine write all of it."""
+        sent = self.ask()
+        for text in texts:
+            sent += self.write(text)
+        return sent + self.write(finish=FinishReason.STOP)
+
+
+def types(events: list[Event]) -> list[str]:
+    """The events' names."""
+    return [event["type"] for event in events]
+
+
+def text_of(events: list[Event]) -> str:
+    """All deltas, joined."""
+    return "".join(event.get("delta", "") for event in events)
+
+
+def only_error(events: list[Event]) -> Event:
+    """Check that one ``error`` and nothing else was sent; return what it says."""
+    assert types(events) == ["error"], events
+    error: Event = events[0]["error"]
+    return error

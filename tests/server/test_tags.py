@@ -1,0 +1,169 @@
+"""Raw text in, clean text and faces out."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from server.text.tags import (
+    MAX_HELD_SPACES,
+    ExpressionTag,
+    Piece,
+    TagParser,
+    TextPiece,
+    cut_raw_text,
+    strip_tags,
+)
+
+FACES = ("happy", "sad", "Surprised")
+SCRAPS = [
+    "[happy]",
+    "[sad]",
+    "[SAD]",
+    "[sad",
+    "[",
+    "]",
+    "happy]",
+    " ",
+    "  ",
+    "\n",
+    "\u3000",
+    " " * 40,
+]
+SCRAPS += ["a", "b c", "é", "葵！", "\N{GRINNING FACE}", "[x]", "\n\n"]
+
+
+def parse(*parts: str) -> tuple[str, list[tuple[str, int]]]:
+    """Feed parts; return the clean text and the tags with their places."""
+    parser = TagParser(FACES)
+    pieces: list[Piece] = []
+    for part in parts:
+        pieces += parser.feed(part)
+    pieces += parser.finish()
+    text = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
+    assert parser.clean_length == len(text)
+    tags = [(piece.name, piece.offset) for piece in pieces if isinstance(piece, ExpressionTag)]
+    return text, tags
+
+
+def scramble(rng: random.Random) -> str:
+    """Raw text full of tags, half tags and spaces."""
+    return "".join(rng.choice(SCRAPS) for _ in range(rng.randrange(14)))
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean", "tags"),
+    [
+        ("[happy] Hello.", "Hello.", [("happy", 0)]),
+        ("[happy]Hello. [sad] Oh.", "Hello. Oh.", [("happy", 0), ("sad", 6)]),
+        ("Hello.[sad] Oh.", "Hello. Oh.", [("sad", 6)]),
+        ("Hello. [sad]Oh.", "Hello. Oh.", [("sad", 6)]),
+        ("Hello.\n[sad]\n\nOh.", "Hello.\n\nOh.", [("sad", 6)]),
+        ("a [sad] [happy] b", "a b", [("sad", 1), ("happy", 1)]),
+        ("あ。[sad]い。", "あ。い。", [("sad", 2)]),
+        ("Bye. [happy]", "Bye.", [("happy", 4)]),
+        ("  [HAPPY] Hi", "Hi", [("happy", 0)]),
+        ("[surprised] Oh", "Oh", [("Surprised", 0)]),
+        ("[[happy]] x", "[] x", [("happy", 1)]),
+        ("see [1] and [angry]", "see [1] and [angry]", []),
+        ("[happ y]", "[happ y]", []),
+        ("so [hap", "so [hap", []),
+        ("a  b \n", "a  b \n", []),
+        ("[happy]", "", [("happy", 0)]),
+        ("", "", []),
+    ],
+)
+def test_tags_vanish_and_spaces_stay_single(
+    raw: str, clean: str, tags: list[tuple[str, int]]
+) -> None:
+    """A tag leaves neither itself nor a second space behind."""
+    assert parse(raw) == (clean, tags)
+
+
+def test_without_declared_names_every_text_stays() -> None:
+    """A bare model's brackets and spaces are its own."""
+    parser = TagParser(())
+    assert parser.feed("  [happy] x ") == [TextPiece("  [happy] x ")]
+    assert parser.finish() == []
+
+
+def test_half_a_tag_is_never_shown() -> None:
+    """A tag that comes letter by letter shows nothing until it is whole."""
+    parser = TagParser(FACES)
+    assert parser.feed("Hi") == [TextPiece("Hi")]
+    for letter in " [happy":
+        assert parser.feed(letter) == []
+    assert parser.feed("]") == [ExpressionTag("happy", 2)]
+    assert parser.feed(" you") == [TextPiece(" you")]
+
+
+def test_what_cannot_become_a_tag_is_shown_at_once() -> None:
+    """Text is held only while it is the beginning of a declared tag."""
+    parser = TagParser(FACES)
+    assert parser.feed("[hax") == [TextPiece("[hax")]
+    assert parser.feed("[1") == [TextPiece("[1")]
+
+
+def test_words_are_not_held_back() -> None:
+    """A usual piece of text passes as it is; only its last spaces wait."""
+    parser = TagParser(FACES)
+    assert parser.feed("Hello") == [TextPiece("Hello")]
+    assert parser.feed(" there ") == [TextPiece(" there")]
+    assert parser.feed("you") == [TextPiece(" you")]
+
+
+def test_a_cut_off_reply_never_shows_what_was_held() -> None:
+    """After ``abandon`` nothing more comes."""
+    parser = TagParser(FACES)
+    parser.feed("Hi [ha")
+    assert parser.held == " [ha"
+    parser.abandon()
+    assert parser.finish() == []
+
+
+def test_the_result_does_not_depend_on_the_chunks() -> None:
+    """Any cutting of a text gives the same clean text and the same places."""
+    rng = random.Random(3)
+    for _ in range(1_500):
+        raw = scramble(rng)
+        cuts = sorted(rng.randrange(len(raw) + 1) for _ in range(rng.randrange(6)))
+        parts = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
+        assert parse(*parts) == parse(raw) == parse(*raw), repr(raw)
+
+
+def test_what_is_held_is_bounded() -> None:
+    """Neither spaces nor brackets can make the parser keep more than its bounds."""
+    rng = random.Random(4)
+    longest_tag = max(len(name) for name in FACES) + 2
+    for _ in range(500):
+        parser = TagParser(FACES)
+        for character in scramble(rng) + " " * rng.randrange(200):
+            parser.feed(character)
+            assert len(parser.held) < MAX_HELD_SPACES + longest_tag
+
+
+def test_no_declared_tag_is_ever_in_the_clean_text_twice_parsed() -> None:
+    """Leading spaces go, and what is left of ordinary text is a part of the raw text."""
+    for raw in ("[happy] Hi [sad] you", "Hi", " Hi [x]"):
+        assert strip_tags(strip_tags(raw, FACES), FACES) == strip_tags(raw, FACES)
+
+
+def test_a_cut_keeps_the_clean_beginning() -> None:
+    """Cutting the raw text at a clean place leaves that clean text, but for spaces at its end."""
+    rng = random.Random(5)
+    for _ in range(100):
+        raw = scramble(rng)
+        clean = strip_tags(raw, FACES)
+        for end in range(len(clean) + 1):
+            cut = cut_raw_text(raw, FACES, end)
+            assert raw.startswith(cut)
+            assert strip_tags(cut, FACES).rstrip() == clean[:end].rstrip(), (raw, end)
+
+
+def test_a_cut_leaves_out_the_face_that_comes_next() -> None:
+    """What was not heard had no face either; what was heard keeps its own."""
+    raw = "[happy] Hello. [sad] Oh."
+    assert cut_raw_text(raw, FACES, 6) == "[happy] Hello."
+    assert cut_raw_text(raw, FACES, 0) == ""
+    assert cut_raw_text(raw, FACES, 10) == raw
