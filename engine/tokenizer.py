@@ -7,6 +7,7 @@ that holds the sockets never imports transformers or torch.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,9 @@ class Tokenizer:
         pieces = self._control.split(text)
         # Compared by ids and not by text: a normalizer may turn full-width look-alikes into names.
         written = [token_id for _, token_id in pieces if token_id is not None]
-        if written == [token_id for token_id in ids if token_id in self._control.id_set]:
-            return ids
+        made = [token_id for token_id in ids if token_id in self._control.id_set]
+        if made == written or (not restore and Counter(made) <= Counter(written)):
+            return ids  # fewer: a tokenizer that overlooks its own names, as early Llama 2 files do
         ids = []
         for index, (piece, control_id) in enumerate(pieces):
             ids += self._plain.encode(piece.translate(restore), start=index == 0)
@@ -163,22 +165,28 @@ class Tokenizer:
     def ids_containing(self, strings: Iterable[str]) -> list[int]:
         """Token ids whose own text contains one of the strings, in ascending order.
 
-        The first call walks the whole vocabulary (0.2 s for 150,000 tokens); answers are kept.
+        The first call takes the whole vocabulary apart (up to a second for 150,000 tokens, so ask
+        once at start), each new question walks over it (0.1 s), and answers are kept.
         """
         wanted = tuple(sorted({text for text in strings if text}))
-        if wanted not in self._containing:
-            while len(self._containing) >= _MAX_KEPT_ANSWERS:
-                self._containing.pop(next(iter(self._containing)))
-            self._containing[wanted] = self._search([text.encode() for text in wanted])
-        return list(self._containing[wanted])
+        found = self._containing.get(wanted)
+        if found is None:
+            found = self._search(wanted)
+            if len(self._containing) >= _MAX_KEPT_ANSWERS:
+                self._containing = {}
+            self._containing[wanted] = found
+        return list(found)
 
-    def _search(self, wanted: Sequence[bytes]) -> list[int]:
+    def _search(self, wanted: Sequence[str]) -> list[int]:
         table = self._pieces[False]
+        in_bytes = [text.encode() for text in wanted]
         found = []
-        for token_id in sorted(self._backend.get_vocab().values()):
+        for token_id in range(self.vocab_size):
             piece = self._backend.decode([token_id], False) if table is None else table[token_id]
-            data = piece.encode() if isinstance(piece, str) else piece
-            if any(text in data for text in wanted):
+            if isinstance(piece, str):
+                if any(text in piece for text in wanted):
+                    found.append(token_id)
+            elif any(text in piece for text in in_bytes):
                 found.append(token_id)
         return found
 

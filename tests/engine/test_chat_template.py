@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from engine.chat_template import MAX_TEMPLATE_LENGTH, SILENCE, ChatMessage, ChatTemplate
+from engine.chat_template import (
+    CHATML,
+    MAX_TEMPLATE_LENGTH,
+    PLAIN,
+    SILENCE,
+    ChatMessage,
+    ChatTemplate,
+)
 from engine.errors import RequestError, TemplateRefused, UnsupportedModel
+from tests.support.chat_templates import LLAMA3, MISTRAL, QWEN3
 from tests.support.tokenizers import CHATML_TEMPLATE, GEMMA_TEMPLATE, LLAMA2_TEMPLATE
 
 VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -201,3 +210,25 @@ def test_transformers_helpers_exist() -> None:
     )
     expected = f"{json.dumps('<é>', ensure_ascii=False)}4" + '{\n "a": 1\n}'
     assert template.render(chat("u:<é>")) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "source",
+    [CHATML_TEMPLATE, LLAMA2_TEMPLATE, GEMMA_TEMPLATE, LLAMA3, QWEN3, MISTRAL, CHATML, PLAIN],
+)
+@pytest.mark.parametrize("prompt", [True, False])
+def test_text_equals_that_of_transformers(source: str, prompt: bool) -> None:
+    """Conversations that a template accepts as they are look as in transformers."""
+    from transformers.utils import chat_template_utils
+
+    variables = VARIABLES | {"enable_thinking": False}
+    template = ChatTemplate(source, variables)
+    turns = chat("s:be <kind>", "u: hi\n", "a:<think>\nso\n</think>\n\nyes ", "u:é & 会話")
+    for conversation in (turns, turns[1:], turns[1:2]):
+        if template.merges_system and conversation[0].role == "system":
+            continue
+        plain = [{"role": message.role, "content": message.content} for message in conversation]
+        render: Any = chat_template_utils.render_jinja_template
+        theirs = render([plain], chat_template=source, add_generation_prompt=prompt, **variables)
+        assert template.render(conversation, add_generation_prompt=prompt) == theirs[0][0]

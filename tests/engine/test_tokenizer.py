@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +259,13 @@ def test_chats_equal_those_of_transformers(tmp_path: Path, kind: str) -> None:
             text = theirs.apply_chat_template(plain, add_generation_prompt=prompt, tokenize=False)
             assert ours.chat_template.render(chat, add_generation_prompt=prompt) == text
         assert ours.decode(expected) == theirs.decode(expected, skip_special_tokens=True)
+
+
+@pytest.mark.slow
+def test_the_text_edge_imports_no_model_code() -> None:
+    """The process that holds the sockets gets neither torch nor transformers from here."""
+    code = (
+        "import sys, engine.detokenizer\n"
+        "assert not {'torch', 'transformers', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
