@@ -1,5 +1,7 @@
 // The HTTP side of the server: characters, and whether our key opens the door.
 
+const TIMEOUT_MS = 10_000;
+
 /** The server asks for a key, or refuses ours. */
 export class KeyNeeded extends Error {}
 
@@ -32,7 +34,7 @@ export function authorised(key) {
  * @returns {Promise<any>}
  */
 export async function getJson(path, key) {
-  const answer = await fetch(path, { headers: authorised(key), cache: "no-store" });
+  const answer = await fetch(path, { headers: authorised(key), cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
   if (answer.status === 401) throw new KeyNeeded("unauthorised");
   if (!answer.ok) throw new HttpRefusal(answer.status, Number(answer.headers.get("Retry-After")) || 0);
   return answer.json();

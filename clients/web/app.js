@@ -180,6 +180,14 @@ class App {
     byId("lang").addEventListener("click", () => this.#switchLanguage());
     byId("theme").addEventListener("click", () => this.#switchTheme());
     window.addEventListener("hashchange", () => this.#route());
+    window.visualViewport?.addEventListener("resize", () => this.#makeRoom());
+  }
+
+  // Where the on-screen keyboard covers the page instead of shrinking it, shrink the page by hand.
+  #makeRoom() {
+    const { height, scale } = window.visualViewport;
+    const covered = scale === 1 && window.innerHeight - height > 80;
+    document.body.style.height = covered ? `${height}px` : "";
   }
 
   #fitInput() {

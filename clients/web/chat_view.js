@@ -9,6 +9,11 @@ function feelingName(name) {
   return has(`feel_${name}`) ? t(`feel_${name}`) : name;
 }
 
+function emptyWords(item) {
+  if (item.note) return t(item.note);
+  return item.status === "completed" ? "…" : t("stopped_empty");
+}
+
 /** Draws the items of one conversation. */
 export class ChatView {
   constructor() {
@@ -111,7 +116,7 @@ export class ChatView {
   }
 
   #finishRow(row, item) {
-    row.text.textContent = item.text || (item.status === "completed" ? "…" : t("stopped_empty"));
+    row.text.textContent = item.text || emptyWords(item);
     row.text.classList.toggle("hollow", !item.text);
     row.root.dataset.status = item.status;
     row.root.removeAttribute("aria-busy");
@@ -122,8 +127,8 @@ export class ChatView {
     const parts = [];
     const feelings = [...new Set(item.expressions.map((one) => one.name))];
     if (item.greeting) return parts;
-    if (item.note) parts.push(el("span", { class: "why", text: t(item.note) }));
-    else if (item.status !== "completed") parts.push(el("span", { class: "why", text: t(item.status) }));
+    if (item.note && item.text) parts.push(el("span", { class: "why", text: t(item.note) }));
+    else if (item.status !== "completed" && item.text) parts.push(el("span", { class: "why", text: t(item.status) }));
     if (feelings.length > 0) {
       parts.push(el("span", { class: "feelings", text: feelings.slice(0, 4).map(feelingName).join(" → ") }));
     }

@@ -43,13 +43,13 @@ export function luminance(hex) {
 }
 
 /**
- * Near-black or white, whichever reads better on this colour (never below 4.5:1).
+ * Black or white, whichever reads better on this colour (never below 4.5:1).
  * @param {string} hex background colour
  * @returns {string}
  */
 export function inkOn(hex) {
   const l = luminance(hex);
-  return 1.05 / (l + 0.05) >= (l + 0.05) / 0.0565 ? "#ffffff" : "#12110f";
+  return 1.05 / (l + 0.05) >= (l + 0.05) / 0.05 ? "#ffffff" : "#000000";
 }
 
 const PALETTES = [

@@ -23,8 +23,8 @@ export function tint(hue, kind, dark) {
 export function drawLanes(sheet, model, { head, cell, words }) {
   const pen = sheet.begin();
   const lanes = Math.max(6, model.laneCount);
-  const pitch = Math.max(7, Math.min(30, (sheet.height - HEADER_PX * 2) / lanes));
-  const bar = Math.max(4, pitch - Math.max(2, pitch * 0.22));
+  const pitch = Math.max(3, Math.min(30, (sheet.height - HEADER_PX * 2) / lanes));
+  const bar = Math.max(2, pitch - Math.max(1, pitch * 0.22));
   const top = (lane) => HEADER_PX + lane * pitch + (pitch - bar) / 2;
   const right = sheet.width - 14;
   const x = (index) => right - (head - index) * cell;

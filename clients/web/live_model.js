@@ -2,6 +2,7 @@
 
 const KEEP_COLUMNS = 1600;
 const IDLE_GAP_S = 0.6;
+const REST_S = 2.5; // a slow step is no rest
 const FORGET_AFTER = 400; // columns without a sign of life, should its leaving have been missed
 const SPEED_WINDOW_S = 60;
 const LANE_REST = 8; // columns that a lane stays empty, so that a leaving and a joining are told apart
@@ -47,7 +48,7 @@ export class LiveModel {
     const steps = Array.isArray(frame.steps) ? frame.steps : [];
     if (steps.length > 0 && steps.at(-1).step < this.lastStep - KEEP_COLUMNS) this.#restart();
     for (const step of steps) this.#step(step);
-    if (steps.length === 0 && this.lastT !== null && now.t - this.lastT > IDLE_GAP_S) this.#rest();
+    if (steps.length === 0 && this.lastT !== null && now.t - this.lastT > REST_S) this.#rest();
     this.peak = Math.max(this.peak, now.tps);
     this.speed.push({ t: now.t, tps: now.tps });
     while (this.speed.length > 2 && this.speed[1].t < now.t - SPEED_WINDOW_S) this.speed.shift();
@@ -82,8 +83,9 @@ export class LiveModel {
   #step(step) {
     if (step.step <= this.lastStep) return;
     this.lastStep = step.step;
-    if (this.lastT !== null && step.t - this.lastT > IDLE_GAP_S) {
-      this.#column({ gap: true, seconds: step.t - this.lastT, running: 0, waiting: 0, cells: [], joined: [], left: [] });
+    const idle = this.lastT === null ? 0 : step.t - this.lastT - (step.ms ?? 0) / 1000;
+    if (idle > IDLE_GAP_S) {
+      this.#column({ gap: true, seconds: idle, running: 0, waiting: 0, cells: [], joined: [], left: [] });
     } else if (this.lastT !== null && step.t > this.lastT) {
       this.stepsPerSecond += (1 / (step.t - this.lastT) - this.stepsPerSecond) * 0.05;
     }
