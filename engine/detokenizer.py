@@ -118,7 +118,6 @@ class IncrementalDetokenizer:
         held = self._held + text
         if not held:
             return ""
-        limit = len(held)
         if self._matcher is not None and text:
             end = self._matcher.feed(text)
             if end is not None:
@@ -127,9 +126,8 @@ class IncrementalDetokenizer:
                 visible = held[: len(held) - len(text) + end - len(self._matcher.found)]
                 self.text_length += len(visible)
                 return visible
-        if self._matcher is not None:
-            limit -= self._matcher.partial
-        cut = last_boundary(held, limit)
+        waiting = self._matcher.partial if self._matcher is not None else 0
+        cut = last_boundary(held, len(held) - waiting)
         self._held = held[cut:]
         self.text_length += cut
         return held[:cut]
