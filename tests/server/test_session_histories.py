@@ -1,0 +1,192 @@
+"""Random histories of one session, with every promise of the wire checked after each step.
+
+The client creates, deletes, truncates, asks and cancels; the engine writes, ends, fails and aborts,
+also after it was told to stop. Whatever the order: a created response is done exactly once, its
+events come in the order of the chain, its deltas add up to its text, and ids rise by one.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from engine.request import FinishReason
+from server.session_settings import SessionLimits
+from tests.server.talk import Event, Talk
+
+ORDER = {
+    None: {"response.created"},
+    "response.created": {"response.output_item.added", "response.done"},
+    "response.output_item.added": {"conversation.item.added", "response.content_part.added"},
+    "conversation.item.added": {"response.content_part.added"},
+    "response.content_part.added": {"text", "response.output_text.done"},
+    "text": {"text", "response.output_text.done"},
+    "response.output_text.done": {"response.content_part.done"},
+    "response.content_part.done": {"conversation.item.done", "response.output_item.done"},
+    "conversation.item.done": {"response.output_item.done"},
+    "response.output_item.done": {"response.done"},
+    "response.done": set(),
+}
+PIECES = ["[happy] ", "[sad]", "[ha", "ppy]", "Hello", " there", ". ", "葵", "[", "\n", ""]
+
+
+class Judge:
+    """Reads the wire and holds the session to its promises."""
+
+    def __init__(self) -> None:
+        self._last_number = 0
+        self._stage: dict[str, str | None] = {}
+        self._texts: dict[str, str] = {}
+        self._offsets: dict[str, int] = {}
+        self._response_of_item: dict[str, str] = {}
+
+    @property
+    def open_responses(self) -> set[str]:
+        """Created and not done."""
+        return {key for key, stage in self._stage.items() if stage != "response.done"}
+
+    def read(self, event: Event) -> None:
+        """Check one event."""
+        stem, number = event["event_id"].rsplit("_", 1)
+        assert stem == "evt_t"
+        assert int(number) == self._last_number + 1
+        self._last_number += 1
+        name = event["type"]
+        if name.startswith("conversation.item."):
+            response_id = self._response_of_item.get(event.get("item", {}).get("id"))
+            if response_id is None or name.rsplit(".", 1)[1] not in ("added", "done"):
+                return
+        elif name == "response.created" or name == "response.done":
+            response_id = event["response"]["id"]
+        else:
+            response_id = event.get("response_id")
+        if response_id is not None:
+            self._advance(response_id, name, event)
+
+    def _advance(self, response_id: str, name: str, event: Event) -> None:
+        is_text = name in ("response.output_text.delta", "character.expression")
+        stage = "text" if is_text else name
+        assert stage in ORDER[self._stage.get(response_id)], (self._stage.get(response_id), name)
+        self._stage[response_id] = stage
+        text = self._texts.setdefault(response_id, "")
+        match name:
+            case "response.output_item.added":
+                self._response_of_item[event["item"]["id"]] = response_id
+            case "response.output_text.delta":
+                assert event["delta"]
+                self._texts[response_id] = text + event["delta"]
+            case "character.expression":
+                spaces = len(text) - len(text.rstrip())
+                assert len(text) - spaces <= event["text_offset"] <= len(text)
+            case "response.output_text.done":
+                assert event["text"] == text
+            case "response.content_part.done":
+                assert event["part"]["text"] == text
+            case "conversation.item.done" | "response.output_item.done":
+                assert event["item"]["content"] == [{"type": "output_text", "text": text}]
+            case "response.done":
+                self._check_end(event["response"], text)
+
+    def _check_end(self, response: Event, text: str) -> None:
+        status = response["status"]
+        assert status in ("completed", "cancelled", "failed", "incomplete")
+        assert (response["status_details"] is None) == (status == "completed")
+        for item in response["output"]:
+            assert item["content"][0]["text"] == text
+            assert item["status"] == ("completed" if status == "completed" else "incomplete")
+        assert response["output"] or not text
+
+
+class History:
+    """One random life of one session."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        granted = frozenset({"character.v1"} if seed % 2 else set())
+        self.talk = Talk(
+            "aoi" if seed % 3 else "kaiwa-demo",
+            granted=granted,
+            limits=SessionLimits(max_items=8, max_parallel_responses=3),
+        )
+        self.judge = Judge()
+        self.accepted: set[str] = set()
+        self.finished: set[str] = set()
+
+    def step(self) -> None:
+        """Let somebody do something, and judge what follows."""
+        rng, talk = self.rng, self.talk
+        ids = [*talk.session.conversation.item_ids, "nowhere"]
+        requests = [generate.request_id for generate in talk.generates]
+        before = len(talk.events)
+        match rng.randrange(12):
+            case 0:
+                talk.user("hi", **({"id": rng.choice(ids)} if rng.random() < 0.3 else {}))
+            case 1:
+                talk.say("conversation.item.delete", item_id=rng.choice(ids))
+            case 2:
+                place = {"content_index": 0, "text_end": rng.randrange(6)}
+                talk.say("conversation.item.truncate", item_id=rng.choice(ids), **place)
+            case 3:
+                talk.say("conversation.item.retrieve", item_id=rng.choice(ids))
+            case 4:
+                events = rng.choice([[], ["character.expression"]])
+                talk.say("session.update", session={"character": {"events": events}})
+            case 5 | 6:
+                talk.ask(conversation=rng.choice(["auto", "auto", "none"]))
+            case 7:
+                target: dict[str, Any] = {"response_id": rng.choice(requests)} if requests else {}
+                talk.say("response.cancel", **(target if rng.random() < 0.5 else {}))
+            case 8 if requests:
+                self.end(rng.choice(requests))
+            case _ if requests:
+                request_id = rng.choice(requests)
+                if request_id not in self.finished:
+                    talk.write(rng.choice(PIECES), request_id=request_id)
+        self.check(talk.events[before:])
+
+    def end(self, request_id: str) -> None:
+        """Have the engine end a request, once, in one way or another."""
+        if request_id in self.finished:
+            return
+        self.finished.add(request_id)
+        reason = self.rng.choice(list(FinishReason))
+        self.talk.write(self.rng.choice(PIECES), reason, request_id=request_id)
+
+    def check(self, sent: list[Event]) -> None:
+        """Judge the new events, and the session's own books."""
+        for event in sent:
+            self.judge.read(event)
+        session = self.talk.session
+        assert self.judge.open_responses == set(session.running_responses)
+        assert len(self.talk.generates) == sum(
+            event["type"] == "response.created" for event in self.talk.events
+        )
+        assert len(self.talk.aborts) == len(set(self.talk.aborts))
+        session.conversation.check_integrity()
+        for entry in session.conversation.messages():
+            assert entry.content
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_history_keeps_the_promises_of_the_wire(seed: int) -> None:
+    """Sixty steps of client and engine, and then the socket goes."""
+    history = History(seed)
+    history.talk.open()
+    history.check(history.talk.events)
+    for _ in range(60):
+        history.step()
+    before = len(history.talk.events)
+    history.talk.carry_out(history.talk.session.close(history.talk.now))
+    history.check(history.talk.events[before:])
+    assert history.judge.open_responses == set()
+
+
+@pytest.mark.slow
+def test_many_long_histories_keep_the_promises_of_the_wire() -> None:
+    """As above, three hundred times as long."""
+    for seed in range(100, 400):
+        history = History(seed)
+        for _ in range(200):
+            history.step()
