@@ -39,7 +39,12 @@ def kv_bytes_per_token(layers: Sequence[LayerShape], dtype: torch.dtype) -> int:
 
 
 class KVStore:
-    """Keys and values of all layers, ``[num_blocks, block_size, kv_heads, dim]`` each."""
+    """Keys and values of all layers, ``[num_blocks, block_size, kv_heads, dim]`` each.
+
+    Attention reads whole blocks and multiplies what a query must not see by zero. Zero times
+    not-a-number is not zero, so a block is cleared when a sequence starts to fill it: whatever a
+    broken sequence left behind must not reach the heir of its blocks.
+    """
 
     def __init__(
         self,
@@ -49,11 +54,7 @@ class KVStore:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        """Allocate the whole budget, zeroed.
-
-        Zeroed rather than empty because attention reads whole blocks: a masked slot is multiplied
-        by zero, and zero times not-a-number is not zero.
-        """
+        """Allocate the whole budget, zeroed."""
         self.num_blocks = num_blocks
         self.keys = [
             torch.zeros(
@@ -76,9 +77,6 @@ class KVStore:
     def write(self, layer: int, slots: Tensor, key: Tensor, value: Tensor) -> None:
         """Put the keys and values of new tokens into their slots.
 
-        What is not finite is stored as zero: a sequence that has gone wrong fails by its own
-        logits, and its blocks must not poison whoever gets them next.
-
         Args:
             layer: Index of the layer.
             slots: ``[tokens]`` int64, ``block * block_size + offset``.
@@ -86,8 +84,7 @@ class KVStore:
             value: ``[kv_heads, tokens, value_dim]``.
         """
         for store, new in ((self.keys[layer], key), (self.values[layer], value)):
-            rows = torch.nan_to_num(new.transpose(0, 1), nan=0.0, posinf=0.0, neginf=0.0)
-            store.flatten(0, 1).index_copy_(0, slots, rows)
+            store.flatten(0, 1).index_copy_(0, slots, new.transpose(0, 1))
 
     def gather(self, layer: int, blocks: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """Read whole blocks.
@@ -118,7 +115,15 @@ class KVStore:
         for store in (*self.keys, *self.values):
             store.index_copy_(0, destinations, store.index_select(0, sources))
 
-    def clear(self) -> None:
-        """Zero everything."""
+    def clear_blocks(self, blocks: Sequence[int]) -> None:
+        """Zero these blocks in every layer."""
+        if not blocks:
+            return
+        indices = torch.tensor(blocks, dtype=torch.int64, device=self.keys[0].device)
         for store in (*self.keys, *self.values):
-            store.zero_()
+            store.index_fill_(0, indices, 0.0)
+
+    def clear_tail(self, block: int, offset: int) -> None:
+        """Zero a block from ``offset`` on in every layer."""
+        for store in (*self.keys, *self.values):
+            store[block, offset:] = 0.0

@@ -72,6 +72,7 @@ class StepMetadata:
     Attributes:
         num_tokens: New tokens of all sequences; the batch may hold padding rows behind them.
         slots: ``[num_tokens]`` int64, where each new token's key and value go.
+        fresh_blocks: Blocks that a sequence starts to fill in this step.
     """
 
     def __init__(self, spans: Sequence[Span], *, dtype: torch.dtype, device: torch.device) -> None:
@@ -87,6 +88,7 @@ class StepMetadata:
                 for position in range(span.start, span.start + span.num_tokens)
             )
         self.num_tokens = len(slots)
+        self.fresh_blocks = [slot // BLOCK_SIZE for slot in slots if slot % BLOCK_SIZE == 0]
         self.slots = torch.tensor(slots, dtype=torch.int64, device=device)
 
     def groups(self, window: int | None) -> list[AttentionGroup]:

@@ -43,6 +43,7 @@ def packed_forward(
     device = store.keys[0].device
     dtype = store.keys[0].dtype
     metadata = StepMetadata(spans, dtype=dtype, device=device)
+    store.clear_blocks(metadata.fresh_blocks)
     ids = list(token_ids)
     positions = [p for span in spans for p in range(span.start, span.start + span.num_tokens)]
     rows = list(logit_rows)

@@ -44,7 +44,7 @@ class ModelRunner:
         Returns:
             A token, or a sentence about what went wrong, for exactly the sequences that sample.
         """
-        self._store.copy_blocks(plan.block_copies)
+        self._copy_blocks(plan)
         if not plan.sequences:
             return ModelRunnerOutput(sampled={})
         token_ids: list[int] = []
@@ -80,7 +80,15 @@ class ModelRunner:
                 self.execute(
                     SchedulerOutput([ScheduledSequence(request, start, count, table, count == 1)])
                 )
-        self._store.clear()
+        self._store.clear_blocks(table)
+
+    def _copy_blocks(self, plan: SchedulerOutput) -> None:
+        self._store.copy_blocks(plan.block_copies)
+        copied = {destination for _, destination in plan.block_copies}
+        for sequence in plan.sequences if copied else ():
+            block = sequence.block_table[sequence.start // BLOCK_SIZE]
+            if block in copied:  # what lies behind the shared part is another sequence's
+                self._store.clear_tail(block, sequence.start % BLOCK_SIZE)
 
 
 def _new_tokens(sequence: ScheduledSequence) -> list[int]:

@@ -1,0 +1,230 @@
+"""The runner against transformers' own `generate`, and rows against their batch-mates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from engine.config import BLOCK_SIZE, DType
+from engine.model.runner import ModelRunner
+from engine.outputs import SampledToken, ScheduledSequence, SchedulerOutput
+from engine.sampling_params import SamplingParams
+from tests.model.conftest import Load
+from tests.model.driver import (
+    GREEDY,
+    Driver,
+    greedy_reference,
+    make_request,
+    random_prompt,
+)
+from tests.support.tiny_models import FAMILIES
+
+Untouched = Callable[[str], Any]
+EVERY_FAMILY = pytest.mark.parametrize("family", sorted(FAMILIES))
+WATCHED = SamplingParams(temperature=0.9, top_p=0.95, seed=11, logprobs=20)
+
+
+@EVERY_FAMILY
+def test_a_whole_prompt_gives_the_words_of_generate(
+    load: Load, untouched: Untouched, family: str
+) -> None:
+    """A prompt computed in one step, then decodes past the window, equal `generate`."""
+    prompt = random_prompt(41, seed=1)
+    found = Driver(load(family)).run([make_request(prompt)], 24)
+    assert found == [greedy_reference(untouched(family), prompt, 24)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", [1, 2, 5, 16, 17, 40])
+@EVERY_FAMILY
+def test_chunks_give_the_words_of_generate(
+    load: Load, untouched: Untouched, family: str, chunk: int
+) -> None:
+    """A prompt cut at any chunk size over scattered blocks equals `generate`."""
+    prompt = random_prompt(53, seed=chunk)
+    found = Driver(load(family), seed=chunk).run([make_request(prompt)], 12, chunk=chunk)
+    assert found == [greedy_reference(untouched(family), prompt, 12)]
+
+
+@pytest.mark.slow
+@EVERY_FAMILY
+def test_a_mixed_batch_gives_the_words_of_generate(
+    load: Load, untouched: Untouched, family: str
+) -> None:
+    """Prompts of many lengths that join while others decode each equal `generate`."""
+    lengths = [1, 3, 15, 16, 17, 64, 90]
+    prompts = [random_prompt(length, seed=length) for length in lengths]
+    requests = [make_request(p, name=f"r{i}") for i, p in enumerate(prompts)]
+    driver = Driver(load(family), seed=3)
+    driver.run(requests[:3], 4, chunk=7)
+    driver.run(requests[:5], 7, chunk=7)
+    found = driver.run(requests, 14, chunk=7)
+    assert found == [greedy_reference(untouched(family), p, 14) for p in prompts]
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma2"])
+def test_blocks_of_others_leave_no_trace(load: Load, untouched: Untouched, family: str) -> None:
+    """A request that inherits blocks full of another's keys answers as with fresh ones."""
+    driver = Driver(load(family), num_blocks=6)
+    first = make_request(random_prompt(60, seed=5), name="first")
+    driver.run([first], 20)
+    driver.release(first)
+    prompt = random_prompt(50, seed=6)
+    found = driver.run([make_request(prompt, name="second")], 16)
+    assert found == [greedy_reference(untouched(family), prompt, 16)]
+
+
+def test_recomputing_after_preemption_changes_nothing(load: Load, untouched: Untouched) -> None:
+    """A request that lost its blocks in mid-reply goes on with the same words."""
+    prompt = random_prompt(30, seed=8)
+    driver = Driver(load("qwen3"))
+    request = make_request(prompt)
+    driver.run([request], 9)
+    driver.release(request)
+    found = driver.run([request], 20, chunk=11)
+    assert found == [greedy_reference(untouched("qwen3"), prompt, 20)]
+
+
+def test_a_copied_block_carries_its_prefix(load: Load, untouched: Untouched) -> None:
+    """A second request goes on from a copy of a partly filled block."""
+    prompt = random_prompt(24, seed=9)
+    runner = ModelRunner(load("llama"), 8)
+    first = make_request(prompt, name="first")
+    runner.execute(SchedulerOutput([ScheduledSequence(first, 0, 24, [5, 2], True)]))
+    other = [*prompt[:20], 7, 8, 9]
+    second = make_request(other, name="second")
+    plan = SchedulerOutput(
+        [ScheduledSequence(second, 20, 3, [5, 6], True)],
+        block_copies=[(2, 6)],
+    )
+    out = runner.execute(plan)
+    expected = greedy_reference(untouched("llama"), other, 1)
+    assert [out.sampled["second"].token_id] == expected
+
+
+def test_block_copies_read_before_they_write(load: Load, untouched: Untouched) -> None:
+    """Two blocks may change places in one plan."""
+    prompt = random_prompt(32, seed=10)
+    runner = ModelRunner(load("llama"), 4)
+    first = make_request(prompt, name="first")
+    runner.execute(SchedulerOutput([ScheduledSequence(first, 0, 32, [0, 1], True)]))
+    second = make_request([*prompt, 9], name="second")
+    out = runner.execute(
+        SchedulerOutput(
+            [ScheduledSequence(second, 32, 1, [1, 0, 2], True)], block_copies=[(0, 1), (1, 0)]
+        )
+    )
+    expected = greedy_reference(untouched("llama"), [*prompt, 9], 1)
+    assert [out.sampled["second"].token_id] == expected
+
+
+def test_a_step_that_catches_up_with_nobody_samples_nothing(load: Load) -> None:
+    """Chunks short of their prompts bring no token."""
+    out = Driver(load("llama")).step([(make_request(random_prompt(20, seed=1)), 7)])
+    assert out.sampled == {}
+    assert out.failed == {}
+
+
+def test_exactly_the_sequences_that_sample_are_reported(load: Load) -> None:
+    """In a mixed step only those whose share reaches their end get a token."""
+    done = make_request(random_prompt(6, seed=1), name="done")
+    partial = make_request(random_prompt(20, seed=2), name="partial")
+    out = Driver(load("llama")).step([(done, 6), (partial, 9)])
+    assert set(out.sampled) == {"done"}
+
+
+def test_an_empty_plan_is_allowed(load: Load) -> None:
+    """A plan may hold block copies alone."""
+    runner = ModelRunner(load("llama"), 4)
+    assert runner.execute(SchedulerOutput([], block_copies=[(0, 1)])).sampled == {}
+
+
+def test_the_kv_memory_is_the_budget(load: Load) -> None:
+    """What is held is blocks times block size times the cost of a token."""
+    loaded = load("gemma2")
+    runner = ModelRunner(loaded, 7)
+    assert runner.kv_bytes == 7 * BLOCK_SIZE * loaded.kv_bytes_per_token
+
+
+def test_warming_up_leaves_no_trace(load: Load, untouched: Untouched) -> None:
+    """After a warm-up the runner answers as a fresh one."""
+    driver = Driver(load("olmo2"), num_blocks=4)
+    driver.runner.warm_up()
+    prompt = random_prompt(17, seed=3)
+    found = driver.run([make_request(prompt)], 6)
+    assert found == [greedy_reference(untouched("olmo2"), prompt, 6)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@EVERY_FAMILY
+def test_a_row_does_not_notice_its_batch_mates(load: Load, family: str, dtype: DType) -> None:
+    """A seeded reply and all of its log probabilities are the same bits alone and in company."""
+    prompt = random_prompt(37, seed=4)
+
+    def watched(mates: int) -> list[SampledToken]:
+        driver = Driver(load(family, dtype), num_blocks=160, seed=mates)
+        request = make_request(prompt, WATCHED, name="watched")
+        driver.step([(request, 37)])
+        company = [
+            make_request(random_prompt(5 + 13 * i, seed=i), WATCHED, name=f"mate{i}")
+            for i in range(mates)
+        ]
+        order = [*company[: mates // 2], request, *company[mates // 2 :]]
+        driver.run(order, 16)
+        return driver.results["watched"][:16]
+
+    alone = watched(0)
+    for mates in (1, 2, 4, 6, 9):
+        assert watched(mates) == alone
+
+
+def test_a_row_that_breaks_fails_alone(load: Load, untouched: Untouched) -> None:
+    """Logits that are not finite end one request; the others and its heirs go on unharmed."""
+    loaded = load("llama")
+    weight = loaded.model.get_input_embeddings().weight
+    kept = weight[395].clone()
+    prompt = random_prompt(20, seed=12)
+    broken = make_request([*random_prompt(9, seed=13), 395, 7], name="broken")
+    fine = make_request(prompt, name="fine")
+    driver = Driver(loaded, num_blocks=8)
+    with torch.no_grad():
+        weight[395] = float("nan")
+    try:
+        driver.run([broken, fine], 8)
+    finally:
+        with torch.no_grad():
+            weight[395] = kept
+    assert "not a finite number" in driver.failed["broken"]
+    expected = greedy_reference(untouched("llama"), prompt, 8)
+    assert fine.output_token_ids == expected
+    driver.release(broken)
+    heir = make_request(prompt, name="heir")
+    assert driver.run([heir], 8) == [expected]
+
+
+def test_a_seed_gives_the_same_words_in_any_chunks(load: Load) -> None:
+    """The draw depends on the seed and the place in the reply, not on how the prompt was cut."""
+    prompt = random_prompt(45, seed=14)
+    params = SamplingParams(temperature=1.0, seed=5)
+    replies = [
+        Driver(load("llama"), seed=i).run([make_request(prompt, params)], 20, chunk=chunk)
+        for i, chunk in enumerate([None, 4, 19])
+    ]
+    assert replies[0] == replies[1] == replies[2]
+
+
+def test_requests_with_other_parameters_share_a_step(load: Load, untouched: Untouched) -> None:
+    """A greedy request beside sampling ones answers as alone."""
+    prompt = random_prompt(12, seed=15)
+    greedy = make_request(prompt, GREEDY, name="greedy")
+    others = [
+        make_request(prompt, SamplingParams(temperature=1.5, seed=i, top_k=i * 3), name=f"r{i}")
+        for i in range(4)
+    ]
+    found = Driver(load("llama")).run([greedy, *others], 10)
+    assert found[0] == greedy_reference(untouched("llama"), prompt, 10)
+    assert len({tuple(reply) for reply in found}) == 5
