@@ -3,6 +3,7 @@ import { byId, el } from "./dom.js";
 import { has, language, t } from "./i18n.js";
 
 const NEAR_BOTTOM_PX = 48;
+const MOVING_MS = 250;
 const SENTENCE = /^[\s\S]*?[.!?…。！？](?:["'”’」』)）]*)(?:\s|$|(?<=[。！？」』]))/;
 
 function feelingName(name) {
@@ -25,7 +26,10 @@ export class ChatView {
     this.name = "";
     this.unread = "";
     this.atBottom = true;
-    this.pinned = { top: 0, height: 0 };
+    this.movedAt = -Infinity;
+    for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
+      this.scroll.addEventListener(kind, () => this.#noticeMove(), { passive: true });
+    }
     this.scroll.addEventListener("scroll", () => this.#noticeScroll(), { passive: true });
     this.latest.addEventListener("click", () => this.toBottom());
     new ResizeObserver(() => this.#follow()).observe(this.scroll);
@@ -88,7 +92,7 @@ export class ChatView {
   /** Go to the newest words. */
   toBottom() {
     this.atBottom = true;
-    this.pinned = { top: 0, height: 0 };
+    this.movedAt = -Infinity;
     this.#follow();
     this.latest.hidden = true;
   }
@@ -160,18 +164,22 @@ export class ChatView {
     if (ready.trim()) this.announcer.textContent = t("said", { name: this.name, text: ready.trim() });
   }
 
+  #noticeMove() {
+    this.movedAt = performance.now();
+    clearTimeout(this.moving);
+    this.moving = setTimeout(() => this.#follow(), MOVING_MS + 20);
+  }
+
   #noticeScroll() {
     const left = this.scroll.scrollHeight - this.scroll.clientHeight - this.scroll.scrollTop;
     this.atBottom = left < NEAR_BOTTOM_PX;
     this.latest.hidden = this.atBottom;
   }
 
-  // The scroll event comes a frame late; a reader who has just moved up must not be pulled down.
+  // The scroll event comes a frame late; a reader who moves must not be pulled down meanwhile.
   #follow() {
-    const { scroll, pinned } = this;
-    if (scroll.scrollTop < pinned.top - 2 && scroll.scrollHeight >= pinned.height) this.atBottom = false;
-    if (this.atBottom) scroll.scrollTop = scroll.scrollHeight;
+    if (performance.now() - this.movedAt < MOVING_MS) return;
+    if (this.atBottom) this.scroll.scrollTop = this.scroll.scrollHeight;
     else this.latest.hidden = false;
-    this.pinned = { top: scroll.scrollTop, height: scroll.scrollHeight };
   }
 }

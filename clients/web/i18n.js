@@ -2,7 +2,7 @@
 
 const WORDS = {
   en: {
-    title: "Kaiwa",
+    title: "Kaiwa 会話",
     skip: "Skip to the message box",
     chat: "Chat",
     engine: "Engine",
@@ -100,7 +100,7 @@ const WORDS = {
     step_ms: "{ms} ms per step",
   },
   ja: {
-    title: "会話",
+    title: "会話 Kaiwa",
     skip: "入力欄へ移動",
     chat: "会話",
     engine: "エンジン",
@@ -252,7 +252,7 @@ export function localised(text, fallback = "") {
  */
 export function translatePage(root = document) {
   document.documentElement.lang = current;
-  document.title = `${t("title")} · Kaiwa`.replace("Kaiwa · Kaiwa", "Kaiwa 会話");
+  document.title = t("title");
   for (const node of root.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
   for (const node of root.querySelectorAll("[data-t-label]")) {
     node.setAttribute("aria-label", t(node.dataset.tLabel));

@@ -398,7 +398,8 @@ def test_reading_back_is_not_disturbed(visit: Visit, page_url: str) -> None:
     streaming(page)
     expect(page.get_by_test_id("reply-text").last).to_contain_text("word60")
     scroll = page.locator("#scroll")
-    scroll.evaluate("node => { node.scrollTop = 0; }")
+    scroll.hover()
+    page.mouse.wheel(0, -4000)
     expect(page.locator("#latest")).to_be_visible()
     page.wait_for_timeout(400)
     assert scroll.evaluate("node => node.scrollTop") == 0
