@@ -32,7 +32,8 @@ def main(argv: list[str]) -> int:
         print(f"{options.api_key_file}: {error.strerror}", file=sys.stderr)
         return EXIT_FAILED
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    line = Line(lambda: RealtimeClient.connect(options.url, model=options.model, api_key=api_key))
+    model = options.model or first_character(options.url, api_key)
+    line = Line(lambda: RealtimeClient.connect(options.url, model=model, api_key=api_key))
     chat = Chat(
         line,
         Screen(sys.stdout, sys.stderr, is_terminal=is_terminal),
@@ -68,6 +69,12 @@ def fetch_characters(url: str, api_key: str | None) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [character for character in data if isinstance(character, dict)]
+
+
+def first_character(url: str, api_key: str | None) -> str | None:
+    """Who answers when nobody was named; ``None`` when the server does not say."""
+    characters = fetch_characters(url, api_key)
+    return str(characters[0].get("id", "")) or None if characters else None
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -11,7 +11,6 @@ from clients.python.events import raise_if_failed
 from clients.terminal_line import Line
 from clients.terminal_screen import Screen
 from clients.terminal_words import Words
-from server.protocol.objects import CharacterObject
 from server.protocol.server_events import (
     CharacterExpression,
     ErrorEvent,
@@ -62,7 +61,6 @@ class Chat:
             ClientError: The connection cannot be made, or broke.
         """
         self._open()
-        self._screen.note(self._words.hint)
         while True:
             try:
                 said = self._read_line().strip()
@@ -82,21 +80,25 @@ class Chat:
         session = self._line.client.session
         assert session is not None
         self._name = session.model
-        if isinstance(session.character, CharacterObject):
+        if session.character is not None:
             name = session.character.name
-            self._name = (name.ja if self._is_japanese else None) or name.en
+            self._name = (name.ja if self._is_japanese else None) or name.en or session.model
         self._screen.note(self._words.talking_to.format(name=self._name))
+        self._screen.note(self._words.hint)
         self._greet()
 
     def _greet(self) -> None:
-        """Show the greeting; it is the page's to show and enters no conversation."""
+        """Let the character open the conversation; a pipe comes with its own first words."""
         session = self._line.client.session
-        if session is None or not isinstance(session.character, CharacterObject):
+        if session is None or session.character is None:
             return
         greeting = session.character.greeting
         text = (greeting.ja if self._is_japanese else None) or greeting.en
-        if text:
-            self._screen.note(f"{self._name}: {text}")
+        if text and self._screen.is_terminal:
+            self._line.remember(text)
+            self._screen.begin_reply(self._name)
+            self._screen.words(text)
+            self._screen.end_reply()
 
     def _command(self, said: str) -> None:
         match said.split()[0]:

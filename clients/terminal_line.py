@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from clients.python.client import RealtimeClient
 from clients.python.errors import ClientError
 from clients.python.events import Event
+from server.protocol.items import ContentPart, MessageItem
 
 T = TypeVar("T")
 
@@ -64,6 +65,11 @@ class Line:
             self._thread.join(_CLOSE_TIMEOUT_S)
         if not self._loop.is_running():
             self._loop.close()
+
+    def remember(self, text: str) -> None:
+        """Put something that the character has said already into the conversation."""
+        content = [ContentPart(type="output_text", text=text)]
+        self._run(self.client.create_item(MessageItem(role="assistant", content=content)))
 
     def interrupt(self) -> None:
         """Cancel the reply that is being made."""

@@ -25,7 +25,14 @@ from websockets.exceptions import ConnectionClosed
 
 from clients.python.connecting import lost, open_socket, with_query
 from clients.python.errors import ReplyTimeout, RequestRefused
-from clients.python.events import Event, Reply, UnknownEvent, decode_event
+from clients.python.events import (
+    Event,
+    Reply,
+    SessionEvent,
+    SessionInfo,
+    UnknownEvent,
+    decode_event,
+)
 from server.errors import ErrorCode
 from server.protocol.client_events import (
     ClientEvent,
@@ -36,14 +43,12 @@ from server.protocol.client_events import (
 )
 from server.protocol.codec import encode_client_event
 from server.protocol.items import ContentPart, Item, MessageItem
-from server.protocol.objects import ResponseParams, SessionObject
+from server.protocol.objects import ResponseParams
 from server.protocol.server_events import (
     CHARACTER_V1,
     ErrorEvent,
     ResponseCreated,
     ResponseDone,
-    SessionCreated,
-    SessionUpdated,
 )
 
 DEFAULT_URL = "ws://127.0.0.1:8000/v1/realtime"
@@ -65,7 +70,7 @@ class RealtimeClient:
         self._ids = itertools.count(1)
         self._unfinished: str | None = None
         self._is_reading_reply = False
-        self.session: SessionObject | None = None
+        self.session: SessionInfo | None = None
         self.last_event_id = ""
 
     @classmethod
@@ -142,11 +147,11 @@ class RealtimeClient:
         event = decode_event(frame)
         event_id = event.data.get("event_id") if isinstance(event, UnknownEvent) else event.event_id
         self.last_event_id = event_id or self.last_event_id
-        if isinstance(event, SessionCreated | SessionUpdated):
+        if isinstance(event, SessionEvent):
             self.session = event.session
         return event
 
-    async def update_session(self, **fields: object) -> SessionObject:
+    async def update_session(self, **fields: object) -> SessionInfo:
         """Change part of the configuration, and wait until the server has confirmed it.
 
         Raises:
@@ -158,7 +163,7 @@ class RealtimeClient:
         while True:
             event = await self.recv()
             _raise_if_about(event, event_id)
-            if isinstance(event, SessionUpdated):
+            if isinstance(event, SessionEvent):
                 return event.session
 
     async def create_item(self, item: Item, *, previous_item_id: str | None = None) -> str:

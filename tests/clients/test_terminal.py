@@ -1,0 +1,244 @@
+"""``kaiwa chat``, through a pipe and as a terminal would use it."""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.python.client import RealtimeClient
+from clients.terminal import fetch_characters, main
+from clients.terminal_chat import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Chat
+from clients.terminal_line import Line
+from clients.terminal_screen import Screen, harmless
+from clients.terminal_words import ENGLISH, JAPANESE, guess_language
+from tests.clients.live_server import LiveServer, live_server
+
+pytestmark = pytest.mark.wire
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LiveServer]:
+    """One server for all."""
+    with live_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[LiveServer]:
+    """A server whose replies take a minute."""
+    with live_server("a" * 3000, step_s=0.02) as server:
+        yield server
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Let the program read this from its standard input."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+class TestPipe:
+    """Without a terminal."""
+
+    def test_each_line_gets_its_reply(
+        self,
+        server: LiveServer,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Only the words come out, one reply a line, and the exit code is 0."""
+        pipe(monkeypatch, "hello\n\nagain\n")
+        assert main(["--url", server.realtime_url, "--model", "aoi"]) == EXIT_OK
+        assert capsys.readouterr().out == "Hello there.\nHello there.\n"
+
+    def test_commands_work_in_a_pipe(
+        self,
+        server: LiveServer,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """A script can ask who is there and start over."""
+        pipe(monkeypatch, "/characters\n/new\n/nonsense\n/quit\nnever said\n")
+        assert main(["--url", server.realtime_url, "--lang", "ja"]) == EXIT_OK
+        out = capsys.readouterr().out
+        assert "aoi  葵" in out
+        assert "/nonsense というコマンドはありません" in out
+        assert "Hello there." not in out
+
+    def test_no_server_is_told_in_a_friendly_way(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """What is wrong, where, and what to do."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            url = f"ws://127.0.0.1:{free.getsockname()[1]}/v1/realtime"
+        pipe(monkeypatch, "hello\n")
+        assert main(["--url", url]) == EXIT_FAILED
+        told = capsys.readouterr().err
+        assert url in told
+        assert "kaiwa serve" in told
+        assert "Traceback" not in told
+
+    def test_a_failed_reply_fails_the_script(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The reason goes to stderr, the exit code is not 0."""
+        with live_server() as server:
+            server.engine.refuse_with = "queue_full"
+            pipe(monkeypatch, "hello\n")
+            assert main(["--url", server.realtime_url]) == EXIT_FAILED
+        assert capsys.readouterr().err.strip()
+
+    def test_the_key_comes_from_a_file(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """Never from the command line; a wrong file is told by its name."""
+        keys, mine = tmp_path / "keys", tmp_path / "mine"
+        keys.write_text("alice: sk-alice\n")
+        mine.write_text("sk-alice\n")
+        with live_server(api_keys_file=keys) as server:
+            pipe(monkeypatch, "hello\n/characters\n")
+            arguments = ["--url", server.realtime_url, "--api-key-file"]
+            assert main([*arguments, str(mine)]) == EXIT_OK
+            assert "aoi" in capsys.readouterr().out
+            assert main([*arguments, str(tmp_path / "missing")]) == EXIT_FAILED
+            assert "missing" in capsys.readouterr().err
+            assert main(arguments[:2]) == EXIT_FAILED
+            assert "401" in capsys.readouterr().err
+
+
+class Terminal:
+    """A chat on a terminal of which both ends are ours."""
+
+    def __init__(self, server: LiveServer, lines: list[str | type[BaseException]]) -> None:
+        self.out = io.StringIO()
+        self.line = Line(lambda: RealtimeClient.connect(server.realtime_url, model="aoi"))
+        self._lines = iter(lines)
+        self.chat = Chat(
+            self.line,
+            Screen(self.out, self.out, is_terminal=True),
+            ENGLISH,
+            read_line=self._read,
+            fetch_characters=lambda: fetch_characters(server.realtime_url, None),
+        )
+
+    def run(self) -> int:
+        """Talk to the end, and hang up."""
+        try:
+            return self.chat.run()
+        finally:
+            self.line.close()
+
+    def _read(self) -> str:
+        said = next(self._lines, EOFError)
+        if isinstance(said, str):
+            return said
+        raise said
+
+
+class TestTerminal:
+    """With a terminal."""
+
+    def test_name_face_words_and_figures_are_shown(self, server: LiveServer) -> None:
+        """The greeting opens, the reply comes with its face, the figures stand behind it."""
+        terminal = Terminal(server, ["hello"])
+        assert terminal.run() == EXIT_OK
+        shown = terminal.out.getvalue()
+        assert "Hi! I'm Aoi." in shown
+        assert "(^▽^)" in shown
+        assert "Hello there." in shown
+        assert "first token after" in shown
+        assert "tokens/s" in shown
+        assert "\x1b[" in shown
+
+    def test_the_greeting_is_part_of_the_conversation(self, server: LiveServer) -> None:
+        """The character knows what it has said."""
+        Terminal(server, ["hello"]).run()
+        prompt = "".join(map(chr, list(server.engine.prompts.values())[-1]))
+        assert "<assistant>Hi! I'm Aoi. What is your name?<user>hello" in prompt
+
+    def test_ctrl_c_at_the_prompt_leaves(self, server: LiveServer) -> None:
+        """As everywhere."""
+        assert Terminal(server, [KeyboardInterrupt]).run() == EXIT_OK
+
+    def test_ctrl_c_during_a_reply_interrupts_it(
+        self, slow: LiveServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The reply ends, the conversation goes on."""
+        terminal = Terminal(slow, ["hello", "/help"])
+        interrupt_after(terminal.line, monkeypatch, [5])
+        assert terminal.run() == EXIT_OK
+        shown = terminal.out.getvalue()
+        assert "interrupted" in shown
+        assert "/characters" in shown
+        assert slow.engine.cancelled
+
+    def test_a_second_ctrl_c_leaves(
+        self, slow: LiveServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Even when the server does not react."""
+        terminal = Terminal(slow, ["hello", "never said"])
+        interrupt_after(terminal.line, monkeypatch, [5, 5])
+        assert terminal.run() == EXIT_INTERRUPTED
+
+    def test_new_forgets(self, server: LiveServer) -> None:
+        """A new conversation has none of the old one's words."""
+        Terminal(server, ["remember this", "/new", "hello"]).run()
+        prompt = "".join(map(chr, list(server.engine.prompts.values())[-1]))
+        assert "remember this" not in prompt
+
+
+def interrupt_after(line: Line, monkeypatch: pytest.MonkeyPatch, counts: list[int]) -> None:
+    """Press Ctrl-C after so many events of the next reply, and again."""
+    ask: Callable[[str], Iterator[Any]] = line.ask
+
+    class Pressed(Iterator[Any]):
+        def __init__(self, text: str) -> None:
+            self._events, self._seen = ask(text), 0
+
+        def __next__(self) -> Any:
+            if counts and self._seen >= counts[0]:
+                del counts[0]
+                raise KeyboardInterrupt
+            self._seen += 1
+            return next(self._events)
+
+    monkeypatch.setattr(line, "ask", Pressed)
+
+
+def test_a_model_cannot_steer_the_terminal() -> None:
+    """Escape sequences, bells and reversed writing are dropped; Japanese and line ends stay."""
+    assert harmless("a\x1b[2Jb\x07\u202ec\x9bd\r") == "a[2Jbcd"
+    assert harmless("葵\n\tok") == "葵\n\tok"
+
+
+def test_unknown_faces_are_shown_by_name() -> None:
+    """A character may have faces of its own."""
+    out = io.StringIO()
+    Screen(out, out, is_terminal=True).face("smug")
+    assert "(smug)" in out.getvalue()
+
+
+def test_both_languages_say_the_same_things() -> None:
+    """Every text with a gap has the same gap in the other language."""
+    for name in ENGLISH.__slots__:
+        english, japanese = getattr(ENGLISH, name), getattr(JAPANESE, name)
+        for gap in ("{name}", "{command}", "{rate", "{ms"):
+            assert (gap in english) == (gap in japanese), name
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"), [("ja_JP.UTF-8", "ja"), ("de_DE", "en"), ("C", "en")]
+)
+def test_the_language_follows_the_locale(
+    locale: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Japanese for Japanese terminals, English for all others."""
+    monkeypatch.setenv("LC_ALL", locale)
+    assert guess_language() == language
