@@ -148,6 +148,8 @@ class Arrival(asyncio.Protocol):
         elif (end if end >= 0 else len(self._buffer)) > most:
             message = f"the request head is over {most} bytes; send fewer or shorter headers"
             self._refuse(Refusal(431, "head_too_large", message))
+        elif end >= 0 and not _is_http_1(self._buffer):
+            self._refuse(Refusal(400, "bad_request", "this is not HTTP/1.1"))
         elif end >= 0 and self._full is not None:
             self._refuse_full(self._full)
         elif end >= 0:
@@ -191,6 +193,11 @@ class Arrival(asyncio.Protocol):
             self._transport.write_eof()
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(LINGER_S, self._transport.abort)
+
+
+def _is_http_1(head: bytearray) -> bool:
+    line = head[: head.find(b"\r\n")]
+    return line.endswith((b" HTTP/1.1", b" HTTP/1.0"))
 
 
 def _asks_for_websocket(head: bytes) -> bool:

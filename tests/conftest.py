@@ -14,7 +14,16 @@ LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> LoopFactories:
-    """Tests of timing run on the virtual clock; those with real sockets on both real loops."""
-    if "wire" in item.keywords:
-        return {"asyncio": asyncio.SelectorEventLoop, "uvloop": uvloop.new_event_loop}
+    """Tests of timing run on the virtual clock; those with real sockets on both real loops.
+
+    ``wire(only="uvloop")`` is for tests of what no loop has a part in.
+    """
+    marker = item.get_closest_marker("wire")
+    if marker is not None:
+        both: LoopFactories = {
+            "asyncio": asyncio.SelectorEventLoop,
+            "uvloop": uvloop.new_event_loop,
+        }
+        only: str | None = marker.kwargs.get("only")
+        return both if only is None else {only: both[only]}
     return {"virtual": VirtualClockLoop}

@@ -54,6 +54,7 @@ class FakeEngine:
         step_s: Loop seconds between two steps.
         is_alive: When false, submissions raise and nothing more is said.
         is_stuck: When true, requests stay live and nothing is said.
+        obeys_max_tokens: Whether a request's ``max_tokens`` cuts the reply.
         refuse_with: Code with which every request ends at once.
         prompts: Token ids of every submission, by request id.
         cancelled: Ids that were called off, in order.
@@ -64,6 +65,7 @@ class FakeEngine:
     max_model_len: int = 4096
     is_alive: bool = True
     is_stuck: bool = False
+    obeys_max_tokens: bool = True
     refuse_with: str | None = None
     seconds_since_progress: float = 0.0
     prompts: dict[str, list[int]] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class FakeEngine:
         """Take a request; its first delta comes with a later turn of the loop."""
         if not self.is_alive:
             raise EngineDead("the engine is gone")
-        reply = self.reply if params.max_tokens is None else self.reply[: params.max_tokens]
+        reply = self.reply[: params.max_tokens if self.obeys_max_tokens else None]
         self.prompts[request_id] = list(prompt_token_ids)
         self.params[request_id] = params
         self._live[request_id] = _Live(on_delta, reply, len(prompt_token_ids))

@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_server import running_server
+from tests.support.realtime import breathe, receive, receive_until, say
 
 pytestmark = [pytest.mark.wire]
-
-
-async def receive(client: ClientConnection) -> dict[str, Any]:
-    """The next event."""
-    event = json.loads(await client.recv())
-    assert isinstance(event, dict)
-    return event
-
-
-async def receive_until(client: ClientConnection, kind: str) -> list[dict[str, Any]]:
-    """Events up to and with the first of a kind."""
-    events = [await receive(client)]
-    while events[-1]["type"] != kind:
-        events.append(await receive(client))
-    return events
-
-
-async def say(client: ClientConnection, text: str) -> None:
-    """Add a user message and ask for a reply."""
-    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-    await client.send(json.dumps({"type": "conversation.item.create", "item": item}))
-    await client.send(json.dumps({"type": "response.create"}))
 
 
 async def test_a_turn_streams_and_ends() -> None:
@@ -75,13 +53,8 @@ async def test_a_dropped_socket_frees_the_engine() -> None:
         async with connect(server.socket_url()) as other:
             await receive(other)
             while engine.num_live:
-                await receive_nothing(other)
+                await breathe(other)
         assert len(engine.cancelled) == 1
-
-
-async def receive_nothing(client: ClientConnection) -> None:
-    """Let the server breathe once."""
-    await (await client.ping())
 
 
 async def test_two_clients_do_not_mix() -> None:
@@ -197,6 +170,7 @@ async def test_a_long_prompt_is_built_beside_the_loop() -> None:
         assert done["response"]["status"] == "completed"
 
 
+@pytest.mark.slow
 async def test_a_session_has_a_maximum_age() -> None:
     """At its end the socket is closed with 1001, and the reason says so."""
     async with (
