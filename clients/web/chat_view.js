@@ -27,6 +27,7 @@ export class ChatView {
     this.unread = "";
     this.atBottom = true;
     this.movedAt = -Infinity;
+    this.pinnedTop = 0;
     for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) {
       this.scroll.addEventListener(kind, () => this.#noticeMove(), { passive: true });
     }
@@ -172,7 +173,8 @@ export class ChatView {
 
   #noticeScroll() {
     const left = this.scroll.scrollHeight - this.scroll.clientHeight - this.scroll.scrollTop;
-    this.atBottom = left < NEAR_BOTTOM_PX;
+    const stayed = this.atBottom && this.scroll.scrollTop >= this.pinnedTop - 1; // only the box changed
+    this.atBottom = left < NEAR_BOTTOM_PX || stayed;
     this.latest.hidden = this.atBottom;
   }
 
@@ -181,5 +183,6 @@ export class ChatView {
     if (performance.now() - this.movedAt < MOVING_MS) return;
     if (this.atBottom) this.scroll.scrollTop = this.scroll.scrollHeight;
     else this.latest.hidden = false;
+    this.pinnedTop = this.scroll.scrollTop;
   }
 }

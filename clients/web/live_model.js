@@ -5,7 +5,7 @@ const IDLE_GAP_S = 0.6;
 const REST_S = 2.5; // a slow step is no rest
 const FORGET_AFTER = 400; // columns without a sign of life, should its leaving have been missed
 const SPEED_WINDOW_S = 60;
-const LANE_REST = 8; // columns that a lane stays empty, so that a leaving and a joining are told apart
+const LANE_REST = 12; // columns that a lane stays empty, so that a leaving and a joining are told apart
 
 /**
  * @typedef {object} Column

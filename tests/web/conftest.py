@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.web.mock_server import Mock, MockServer
 
@@ -42,6 +42,7 @@ def find_chromium() -> str | None:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start one browser per module: its loop must not outlive the module's plain tests."""
+    expect.set_options(timeout=15_000)  # a loaded machine is slow, not wrong
     path = find_chromium()
     if path is None:
         pytest.skip("no Chromium: install one, or name it in CHROMIUM")

@@ -408,6 +408,17 @@ def test_reading_back_is_not_disturbed(visit: Visit, page_url: str) -> None:
     assert scroll.evaluate("n => n.scrollHeight - n.clientHeight - n.scrollTop") < 60
 
 
+def test_a_notice_does_not_hide_the_newest_words(visit: Visit, page_url: str) -> None:
+    """When a refusal takes room on a short screen, the newest row stays in sight."""
+    page = ready(visit(page_url, viewport={"width": 740, "height": 360}))
+    settled(say(page, "refuse this"), "interrupted")
+    expect(page.get_by_test_id("notice")).to_be_visible()
+    page.wait_for_timeout(400)
+    expect(page.locator("#latest")).to_be_hidden()
+    expect(page.get_by_test_id("reply-text").last).to_be_in_viewport()
+    expect(page.get_by_test_id("reply-text").last).to_have_text("could not finish")
+
+
 def test_each_character_keeps_its_conversation(visit: Visit, mock: Mock) -> None:
     """Going to another character and back finds the old words, told to the server again."""
     page = ready(visit(mock.url))
