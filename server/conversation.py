@@ -194,7 +194,7 @@ class Conversation:
             ProtocolError: ``item_in_progress``.
         """
         entry = self.entry(item_id)
-        _refuse_in_progress(entry)
+        _refuse_in_progress(entry.item)
         self._remove(entry)
 
     def truncate(self, item_id: str, content_index: int, text_end: int | None) -> None:
@@ -212,32 +212,13 @@ class Conversation:
                 part, or the part is of the other kind or shorter.
         """
         entry = self.entry(item_id)
-        item = entry.item
-        if not isinstance(item, MessageItem) or item.role != "assistant":
-            raise InvalidValue("item_id", "only an assistant's message can be truncated")
-        _refuse_in_progress(entry)
-        if not 0 <= content_index < len(item.content):
-            raise InvalidValue(
-                "content_index",
-                f"content_index is {content_index}; the item has "
-                f"{len(item.content)} parts, counted from 0",
-            )
+        item = check_truncation(entry.item, content_index, text_end)
         part = item.content[content_index]
         if part.text is None:
             part, raw = msgspec.structs.replace(part, transcript=""), ""
-        elif text_end is None:
-            raise InvalidValue(
-                "audio_end_ms",
-                "the part is text, which has no milliseconds; "
-                "send text_end, the number of code points that were heard",
-            )
-        elif not 0 <= text_end <= len(part.text):
-            raise InvalidValue(
-                "text_end",
-                f"text_end is {text_end}; the text has {len(part.text)} code points",
-            )
         else:
             raw = entry.raw_texts[content_index]
+            assert text_end is not None
             if text_end < len(part.text):
                 raw = cut_raw_text(raw, self._expressions, text_end)
             part = msgspec.structs.replace(part, text=part.text[:text_end])
@@ -295,8 +276,39 @@ def render_messages(entries: list[Entry]) -> list[ChatMessage]:
     return messages
 
 
-def _refuse_in_progress(entry: Entry) -> None:
-    if entry.is_in_progress:
+def check_truncation(item: Item, content_index: int, text_end: int | None) -> MessageItem:
+    """Find out whether an item can be truncated so; the arguments are those of ``truncate``.
+
+    Raises:
+        ProtocolError: It cannot; the field at fault is named.
+    """
+    if not isinstance(item, MessageItem) or item.role != "assistant":
+        raise InvalidValue("item_id", "only an assistant's message can be truncated")
+    _refuse_in_progress(item)
+    if not 0 <= content_index < len(item.content):
+        raise InvalidValue(
+            "content_index",
+            f"content_index is {content_index}; the item has {len(item.content)} parts, "
+            "counted from 0",
+        )
+    text = item.content[content_index].text
+    if text is None:
+        return item
+    if text_end is None:
+        raise InvalidValue(
+            "audio_end_ms",
+            "the part is text, which has no milliseconds; "
+            "send text_end, the number of code points that were heard",
+        )
+    if not 0 <= text_end <= len(text):
+        raise InvalidValue(
+            "text_end", f"text_end is {text_end}; the text has {len(text)} code points"
+        )
+    return item
+
+
+def _refuse_in_progress(item: Item) -> None:
+    if item.status == "in_progress":
         raise ProtocolError(
             ErrorCode.ITEM_IN_PROGRESS,
             "the item is being written; wait for its response.done, or send response.cancel first",

@@ -21,7 +21,8 @@ from collections.abc import Callable, Mapping
 from engine.outputs import RequestDelta
 from engine.request import FinishReason
 from server.conversation import Conversation, Entry
-from server.errors import ErrorCode, ErrorType, ProtocolError, ResponseFailed
+from server.errors import ProtocolError
+from server.failures import engine_aborted, from_delta
 from server.protocol.items import ContentPart, MessageItem
 from server.protocol.objects import (
     FailureDetail,
@@ -49,17 +50,6 @@ from server.protocol.server_events import (
     TextPart,
 )
 from server.text.tags import Piece, TagParser, TextPiece
-
-_BAD_REQUEST_CODES = frozenset(
-    {
-        ErrorCode.CONTEXT_LENGTH_EXCEEDED,
-        "kv_budget_exceeded",
-        "invalid_parameter",
-        "invalid_request",
-        ErrorCode.INVALID_VALUE,
-    }
-)
-_BUSY_CODES = frozenset({"queue_full"})
 
 
 class Response:
@@ -134,14 +124,9 @@ class Response:
             case FinishReason.LENGTH:
                 events += self.end("incomplete", now, reason="max_output_tokens")
             case FinishReason.ABORT:
-                error = ResponseFailed(
-                    "engine_aborted",
-                    "the engine gave this reply up; ask again",
-                    type=ErrorType.SERVER,
-                )
-                events += self.end("failed", now, error=error)
+                events += self.end("failed", now, error=engine_aborted())
             case FinishReason.ERROR:
-                events += self.end("failed", now, error=_failure(delta))
+                events += self.end("failed", now, error=from_delta(delta))
         return events
 
     def end(
@@ -161,7 +146,6 @@ class Response:
         raw = "".join(self._raw)
         if status != "completed":
             raw = raw.removesuffix(self._parser.held)
-            self._parser.abandon()
         events: list[ServerEvent] = []
         if self.item is None and status == "completed":
             events += self._open_item()
@@ -311,19 +295,6 @@ class Response:
             tokens_per_second=speed,
             cached_tokens=last.num_cached_tokens if last else 0,
         )
-
-
-def classify(code: str) -> ErrorType:
-    """Say whose fault an engine's refusal is."""
-    if code in _BUSY_CODES:
-        return ErrorType.RATE_LIMIT
-    return ErrorType.INVALID_REQUEST if code in _BAD_REQUEST_CODES else ErrorType.SERVER
-
-
-def _failure(delta: RequestDelta) -> ResponseFailed:
-    code = delta.error_code or ErrorCode.SERVER_ERROR
-    message = delta.error_message or "the engine could not write this reply; ask again"
-    return ResponseFailed(code, message, type=classify(code), param=delta.error_param)
 
 
 def _to_ms(seconds: float) -> float:

@@ -16,26 +16,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 from msgspec import UNSET
 
-from engine.chat_template import ChatMessage
-from engine.errors import EngineError
 from engine.outputs import RequestDelta
 from server.characters.catalog import ResolvedModel
-from server.conversation import Conversation, Entry, render_messages
+from server.conversation import Conversation, Entry, check_truncation
 from server.effects import Abort, Effect, Generate, Send
 from server.errors import (
     ErrorCode,
-    ErrorType,
     InvalidValue,
     LimitExceeded,
     NoActiveResponse,
     ProtocolError,
     ResponseActive,
-    ResponseFailed,
     Unsupported,
     shorten,
 )
+from server.failures import from_exception
 from server.items import accept_item
 from server.protocol.client_events import (
     ClientEvent,
@@ -50,7 +48,7 @@ from server.protocol.client_events import (
     SessionUpdate,
 )
 from server.protocol.event_ids import EventCounter
-from server.protocol.items import InputItem, Item, ItemReference
+from server.protocol.items import Item
 from server.protocol.objects import (
     ErrorDetail,
     ResponseParams,
@@ -72,8 +70,9 @@ from server.protocol.server_events import (
     SessionUpdated,
     grant_events,
 )
-from server.response import Response, classify
-from server.session_settings import SessionLimits, SessionSettings, check_metadata
+from server.response import Response
+from server.response_plan import plan_response
+from server.session_settings import SessionLimits, SessionSettings
 from server.session_view import describe_session
 
 _EXPRESSION = str(CharacterExpression.__struct_config__.tag)
@@ -208,7 +207,7 @@ class Session:
         if response is None:
             return []
         self._forget(request_id)
-        return _send(response.end("failed", now, error=as_failure(error)))
+        return _send(response.end("failed", now, error=from_exception(error)))
 
     def close(self, now: float, *, error: ProtocolError | None = None) -> list[Effect]:
         """End the session: everything that runs is aborted, and nothing is done any more.
@@ -308,7 +307,7 @@ class Session:
         return entry.item
 
     def _truncate(self, event: ConversationItemTruncate) -> list[Effect]:
-        text_end = None if event.text_end is UNSET else event.text_end
+        text_end = _text_end(event)
         self._conversation.truncate(event.item_id, event.content_index, text_end)
         truncated = ConversationItemTruncated(
             item_id=event.item_id,
@@ -319,78 +318,66 @@ class Session:
         return [Send(truncated)]
 
     def _create_response(self, params: ResponseParams, now: float) -> list[Effect]:
-        is_default = self._is_for_default_conversation(params)
-        if is_default and self._active_id is not None:
-            raise ResponseActive(self._active_id)
-        if len(self._running) >= self._limits.max_parallel_responses:
+        plan = plan_response(
+            params,
+            settings=self._settings,
+            conversation=self._conversation,
+            limits=self._limits,
+            accept=self._accept,
+        )
+        interrupted = self._active_id if plan.is_default else None
+        if interrupted is not None and not plan.interrupts:
+            raise ResponseActive(interrupted)
+        num_running = len(self._running) - (interrupted is not None)
+        if num_running >= self._limits.max_parallel_responses:
             raise LimitExceeded(
                 "the number of responses at once",
-                len(self._running) + 1,
+                num_running + 1,
                 self._limits.max_parallel_responses,
                 "wait for a response.done, or send response.cancel",
             )
-        settings = self._settings.with_response(params, self._limits)
-        sampling = settings.sampling_params("response")
-        metadata = None if params.metadata is UNSET else params.metadata
-        check_metadata(metadata, self._limits)
-        messages = self._build_messages(settings.system_text, params)
-
+        heard = plan.heard
+        if heard is not None:
+            self._check_heard(heard, interrupted)
+        effects: list[Effect] = []
+        if interrupted is not None:
+            effects += self._cancel(interrupted, now, None)
+        if heard is not None:
+            effects += self._truncate(heard)
         self._num_responses += 1
         response = Response(
             f"resp_{self._stem}_{self._num_responses}",
-            conversation=self._conversation if is_default else None,
+            conversation=self._conversation if plan.is_default else None,
             expressions=self._expressions,
             new_item_id=self._new_item_id,
-            max_output_tokens=settings.max_output_tokens,
-            metadata=metadata,
+            max_output_tokens=plan.settings.max_output_tokens,
+            metadata=plan.metadata,
             now=now,
         )
         self._running[response.id] = response
-        if is_default:
+        if plan.is_default:
             self._active_id = response.id
         generate = Generate(
             request_id=response.id,
-            messages=messages,
-            params=sampling,
-            max_output_tokens=settings.max_output_tokens,
-            truncation=settings.truncation,
+            messages=plan.build_messages(self._conversation),
+            params=plan.sampling,
+            max_output_tokens=plan.settings.max_output_tokens,
+            truncation=plan.settings.truncation,
             cache_salt=self._context.cache_salt,
         )
-        return [*_send(response.start()), generate]
+        return [*effects, *_send(response.start()), generate]
 
-    @staticmethod
-    def _is_for_default_conversation(params: ResponseParams) -> bool:
-        if params.conversation in (UNSET, None, "auto"):
-            return True
-        if params.conversation == "none":
-            return False
-        raise InvalidValue(
-            "response.conversation",
-            f"response.conversation is {shorten(params.conversation)}; it must be 'auto' or 'none'",
-        )
-
-    def _build_messages(self, system_text: str, params: ResponseParams) -> list[ChatMessage]:
-        system = [ChatMessage("system", system_text)] if system_text else []
-        if params.input is UNSET or params.input is None:
-            return system + self._conversation.messages()
-        if len(params.input) > self._limits.max_input_items:
-            raise LimitExceeded(
-                "the number of input items",
-                len(params.input),
-                self._limits.max_input_items,
-                "send fewer",
-                param="response.input",
-            )
-        entries = [
-            self._read_input(item, f"response.input[{index}]")
-            for index, item in enumerate(params.input)
-        ]
-        return system + render_messages(entries)
-
-    def _read_input(self, item: InputItem, path: str) -> Entry:
-        if isinstance(item, ItemReference):
-            return self._conversation.entry(item.id, param=f"{path}.id")
-        return self._accept(item, path)
+    def _check_heard(self, heard: ConversationItemTruncate, interrupted: str | None) -> None:
+        """Find out whether ``_truncate`` will do, once the interrupted response has ended."""
+        try:
+            item = self._retrieve(heard.item_id)
+            response = self._running.get(interrupted or "")
+            if response is not None and response.item is not None and response.item.id == item.id:
+                item = msgspec.structs.replace(item, status="incomplete")
+            check_truncation(item, heard.content_index, _text_end(heard))
+        except ProtocolError as error:
+            error.param = f"response.heard.{error.param}"
+            raise
 
     def _cancel(self, response_id: str, now: float, error: ProtocolError | None) -> list[Effect]:
         response = self._running[response_id]
@@ -442,19 +429,8 @@ class Session:
         )
 
 
-def as_failure(error: Exception) -> ProtocolError:
-    """Turn what stopped a response into what the client may know of it."""
-    if isinstance(error, ProtocolError):
-        return error
-    if isinstance(error, EngineError):
-        return ResponseFailed(
-            error.code, error.message, type=classify(error.code), param=error.param
-        )
-    return ResponseFailed(
-        ErrorCode.SERVER_ERROR,
-        "the server could not write this reply; ask again",
-        type=ErrorType.SERVER,
-    )
+def _text_end(event: ConversationItemTruncate) -> int | None:
+    return None if event.text_end is UNSET else event.text_end
 
 
 def _send(events: Iterable[ServerEvent]) -> list[Effect]:

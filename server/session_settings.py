@@ -152,37 +152,6 @@ class SessionSettings:
         return value
 
 
-def check_metadata(metadata: Mapping[str, str] | None, limits: SessionLimits) -> None:
-    """Hold a response's metadata to its bounds.
-
-    Raises:
-        ProtocolError: Too many entries, or too long ones.
-    """
-    if metadata is None:
-        return
-    if len(metadata) > limits.max_metadata_keys:
-        raise LimitExceeded(
-            "the number of metadata entries",
-            len(metadata),
-            limits.max_metadata_keys,
-            "send fewer",
-            param="response.metadata",
-        )
-    for key, value in metadata.items():
-        for what, text, limit in (
-            ("key", key, limits.max_metadata_key_length),
-            ("value", value, limits.max_metadata_value_length),
-        ):
-            if len(text) > limit:
-                raise LimitExceeded(
-                    f"the length of the metadata {what} at {shorten(key, 40)}",
-                    len(text),
-                    limit,
-                    "send a shorter one",
-                    param="response.metadata",
-                )
-
-
 def _check_instructions(text: str, limits: SessionLimits, path: str) -> str:
     num_bytes = len(text.encode())
     if num_bytes > limits.max_instructions_bytes:

@@ -23,6 +23,7 @@ MAX_DEPTH = 32
 """Brackets inside brackets; a tool's JSON schema is the deepest thing that clients send."""
 MAX_EVENT_ID_LENGTH = 512
 
+_MAY_BE_TOO_LARGE = re.compile(r"[0-9]{40}|[eE]\+?[0-9]{2}")
 _LONE_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _VALIDATION_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(.*)`$")
 _encode_json = msgspec.json.Encoder().encode
@@ -130,12 +131,14 @@ def _parse(text: str) -> tuple[Any, str | None]:
     def constant(name: str) -> None:
         problems.append(f"{name} is not JSON; send a number or null")
 
+    # A hook per number is slow, and hardly a frame holds any number that needs one.
+    is_suspicious = _MAY_BE_TOO_LARGE.search(text) is not None
     try:
         payload = json.loads(
             text,
             object_pairs_hook=unique,
-            parse_float=number,
-            parse_int=integer,
+            parse_float=number if is_suspicious else None,
+            parse_int=integer if is_suspicious else None,
             parse_constant=constant,
         )
     except json.JSONDecodeError as error:

@@ -94,8 +94,21 @@ class SessionPatch(SamplingFields, kw_only=True):
     character: CharacterPatch | None | UnsetType = UNSET
 
 
+class HeardPrefix(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How much of an assistant's message its listener heard, in code points of clean text."""
+
+    item_id: str
+    text_end: int
+
+
 class ResponseParams(SamplingFields, kw_only=True):
-    """``response.create``'s response: what is left out is as the session says."""
+    """``response.create``'s response: what is left out is as the session says.
+
+    Attributes:
+        if_active: Our extension: ``error`` (the standard's way, and the default), or
+            ``interrupt`` to cancel what is being said in the same breath.
+        heard: Our extension: truncate an item to this, before the prompt is built.
+    """
 
     instructions: str | None | UnsetType = UNSET
     output_modalities: list[str] | None | UnsetType = UNSET
@@ -105,6 +118,8 @@ class ResponseParams(SamplingFields, kw_only=True):
     conversation: str | None | UnsetType = UNSET
     input: list[InputItem] | None | UnsetType = UNSET
     metadata: dict[str, str] | None | UnsetType = UNSET
+    if_active: str | None | UnsetType = UNSET
+    heard: HeardPrefix | None | UnsetType = UNSET
 
 
 class LocalizedText(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -239,7 +254,7 @@ class ResponseMetrics(msgspec.Struct, kw_only=True):
     """Where the time of one reply went, as an extra field of ``response.done``.
 
     Attributes:
-        ttft_ms: From ``response.created`` to the first text out of the engine.
+        ttft_ms: From ``response.created`` to the first token out of the engine.
         queue_ms: From submission to the first step that took part in.
         total_ms: From ``response.created`` to ``response.done``.
         output_tokens: Sampled tokens.

@@ -106,12 +106,11 @@ class TagParser:
 
     @property
     def held(self) -> str:
-        """The end of the raw text that is held back right now."""
-        return self._run + self._pending
+        """The end of the raw text that is held back right now.
 
-    def abandon(self) -> None:
-        """End a reply that was cut off: what is held back is never shown."""
-        self._run = self._pending = ""
+        A reply that is cut off leaves it out, and does not call ``finish``.
+        """
+        return self._run + self._pending
 
     def _skim(self, text: str) -> str | None:
         """Handle the usual piece, some words without a bracket, in one go; else return ``None``."""

@@ -134,7 +134,11 @@ class History:
                 events = rng.choice([[], ["character.expression"]])
                 talk.say("session.update", session={"character": {"events": events}})
             case 5 | 6:
-                talk.ask(conversation=rng.choice(["auto", "auto", "none"]))
+                talk.ask(
+                    conversation=rng.choice(["auto", "auto", "none"]),
+                    if_active=rng.choice(["error", "interrupt"]),
+                    heard=rng.choice([None, {"item_id": rng.choice(ids), "text_end": 2}]),
+                )
             case 7:
                 target: dict[str, Any] = {"response_id": rng.choice(requests)} if requests else {}
                 talk.say("response.cancel", **(target if rng.random() < 0.5 else {}))

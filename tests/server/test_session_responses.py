@@ -219,3 +219,65 @@ def test_deltas_of_nobody_are_ignored() -> None:
     """A stale delta harms nothing."""
     talk = Talk()
     assert talk.write("x", request_id="resp_gone_1") == []
+
+
+def test_a_barge_in_takes_one_frame() -> None:
+    """Interrupt, truncate to what was heard, and answer: in this order, in one event."""
+    talk = Talk()
+    talk.user("hi")
+    talk.ask()
+    talk.write("[happy] Hello there. [sad] But")
+    talk.user("wait")
+    sent = talk.ask(if_active="interrupt", heard={"item_id": "item_t_2", "text_end": 5})
+    assert talk.aborts == ["resp_t_1"]
+    assert types(sent)[-3:] == [
+        "response.done",
+        "conversation.item.truncated",
+        "response.created",
+    ]
+    assert talk.generates[-1].messages == [
+        PERSONA,
+        ChatMessage("user", "hi"),
+        ChatMessage("assistant", "[happy] Hello"),
+        ChatMessage("user", "wait"),
+    ]
+    assert talk.session.running_responses == ["resp_t_2"]
+
+
+@pytest.mark.parametrize(
+    ("response", "param"),
+    [
+        ({"if_active": "queue"}, "response.if_active"),
+        ({"heard": {"item_id": "no", "text_end": 1}}, "response.heard.item_id"),
+        ({"heard": {"item_id": "item_t_1", "text_end": 99}}, "response.heard.text_end"),
+        ({"heard": {"item_id": "item_t_1"}}, "response.heard.text_end"),
+        ({"max_output_tokens": 0}, "response.max_output_tokens"),
+    ],
+)
+def test_a_barge_in_that_cannot_be_interrupts_nothing(response: dict[str, Any], param: str) -> None:
+    """It is checked as a whole before anything is stopped."""
+    talk = Talk()
+    talk.ask()
+    talk.write("Hello")
+    error = only_error(talk.ask(**{"if_active": "interrupt", **response}))
+    assert error["param"] == param
+    assert talk.aborts == []
+    assert talk.session.running_responses == ["resp_t_1"]
+
+
+def test_a_barge_in_on_silence_just_answers() -> None:
+    """The reply may have ended while the frame was on its way."""
+    talk = Talk()
+    talk.reply("Hello")
+    sent = talk.ask(if_active="interrupt", heard={"item_id": "item_t_1", "text_end": 2})
+    assert types(sent) == ["conversation.item.truncated", "response.created"]
+
+
+def test_what_another_response_still_writes_cannot_have_been_heard() -> None:
+    """Beside the conversation nothing is interrupted, so the item is still being written."""
+    talk = Talk()
+    talk.ask()
+    talk.write("Hello")
+    heard = {"item_id": "item_t_1", "text_end": 2}
+    error = only_error(talk.ask(conversation="none", heard=heard))
+    assert error["code"] == "item_in_progress"

@@ -113,13 +113,13 @@ def test_words_are_not_held_back() -> None:
     assert parser.feed("you") == [TextPiece(" you")]
 
 
-def test_a_cut_off_reply_never_shows_what_was_held() -> None:
-    """After ``abandon`` nothing more comes."""
+def test_what_is_held_is_the_end_of_the_raw_text() -> None:
+    """A reply that is cut off takes it off its raw text, and both agree again."""
     parser = TagParser(FACES)
-    parser.feed("Hi [ha")
+    assert parser.feed("Hi [ha") == [TextPiece("Hi")]
     assert parser.held == " [ha"
-    parser.abandon()
-    assert parser.finish() == []
+    parser.feed("ppy] [s")
+    assert parser.held == " [s"
 
 
 def test_the_result_does_not_depend_on_the_chunks() -> None:

@@ -1,0 +1,50 @@
+"""Why a reply failed, in the words that its client may hear."""
+
+from __future__ import annotations
+
+from engine.errors import EngineError
+from engine.outputs import RequestDelta
+from server.errors import ErrorCode, ErrorType, ProtocolError, ResponseFailed
+
+_CLIENTS_FAULT = frozenset(
+    {
+        "context_length_exceeded",
+        "invalid_parameter",
+        "invalid_request",
+        "kv_budget_exceeded",
+    }
+)
+_TRY_LATER = frozenset({"queue_full"})
+
+
+def from_delta(delta: RequestDelta) -> ProtocolError:
+    """Read a request's terminal delta whose reason is ``error``."""
+    return _make(
+        delta.error_code or ErrorCode.SERVER_ERROR,
+        delta.error_message or "the engine could not write this reply; ask again",
+        delta.error_param,
+    )
+
+
+def from_exception(error: Exception) -> ProtocolError:
+    """Read what stopped a reply from starting; of an unknown error only that it happened."""
+    if isinstance(error, ProtocolError):
+        return error
+    if isinstance(error, EngineError):
+        return _make(error.code, error.message, error.param)
+    return _make(ErrorCode.SERVER_ERROR, "the server could not write this reply; ask again", None)
+
+
+def engine_aborted() -> ProtocolError:
+    """An abort that this session did not ask for."""
+    return _make("engine_aborted", "the engine gave this reply up; ask again", None)
+
+
+def _make(code: str, message: str, param: str | None) -> ResponseFailed:
+    if code in _TRY_LATER:
+        kind = ErrorType.RATE_LIMIT
+    elif code in _CLIENTS_FAULT:
+        kind = ErrorType.INVALID_REQUEST
+    else:
+        kind = ErrorType.SERVER
+    return ResponseFailed(code, message, type=kind, param=param)

@@ -1,0 +1,159 @@
+"""What a ``response.create`` asks for, checked and put together before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from engine.chat_template import ChatMessage
+from engine.sampling_params import SamplingParams
+from server.conversation import Conversation, Entry, render_messages
+from server.errors import InvalidValue, LimitExceeded, shorten
+from server.protocol.client_events import ConversationItemTruncate
+from server.protocol.items import InputItem, Item, ItemReference
+from server.protocol.objects import HeardPrefix, ResponseParams
+from server.session_settings import SessionLimits, SessionSettings
+
+Accept = Callable[[Item, str], Entry]
+"""Makes an entry of a client's item; the second argument is where the item stands in its event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponsePlan:
+    """A response that can be started.
+
+    Attributes:
+        is_default: It writes the default conversation; otherwise it runs beside it.
+        settings: The session's, with the response's own over them.
+        sampling: For the engine.
+        input: What the model reads; ``None`` for the conversation as it then is.
+        metadata: The client's, as it is.
+        interrupts: What is being said may be cancelled for it.
+        heard: A truncation to be made before.
+    """
+
+    is_default: bool
+    settings: SessionSettings
+    sampling: SamplingParams
+    input: list[Entry] | None
+    metadata: dict[str, str] | None
+    interrupts: bool
+    heard: ConversationItemTruncate | None
+
+    def build_messages(self, conversation: Conversation) -> list[ChatMessage]:
+        """For the model: the system text first, then what it reads."""
+        text = self.settings.system_text
+        system = [ChatMessage("system", text)] if text else []
+        return system + (
+            conversation.messages() if self.input is None else render_messages(self.input)
+        )
+
+
+def plan_response(
+    params: ResponseParams,
+    *,
+    settings: SessionSettings,
+    conversation: Conversation,
+    limits: SessionLimits,
+    accept: Accept,
+) -> ResponsePlan:
+    """Check a ``response.create`` and gather what it needs; nothing is changed.
+
+    Raises:
+        ProtocolError: A field is refused.
+    """
+    own = settings.with_response(params, limits)
+    metadata = None if params.metadata is UNSET else params.metadata
+    _check_metadata(metadata, limits)
+    given = None if params.input is UNSET else params.input
+    heard = None if params.heard is UNSET else params.heard
+    return ResponsePlan(
+        is_default=_is_for_default_conversation(params),
+        settings=own,
+        sampling=own.sampling_params("response"),
+        input=None if given is None else _read_input(given, conversation, limits, accept),
+        metadata=metadata,
+        interrupts=_may_interrupt(params),
+        heard=None if heard is None else _as_truncation(heard),
+    )
+
+
+def _is_for_default_conversation(params: ResponseParams) -> bool:
+    if params.conversation in (UNSET, None, "auto"):
+        return True
+    if params.conversation == "none":
+        return False
+    raise InvalidValue(
+        "response.conversation",
+        f"response.conversation is {shorten(params.conversation)}; it must be 'auto' or 'none'",
+    )
+
+
+def _as_truncation(heard: HeardPrefix) -> ConversationItemTruncate:
+    return ConversationItemTruncate(item_id=heard.item_id, text_end=heard.text_end)
+
+
+def _may_interrupt(params: ResponseParams) -> bool:
+    if params.if_active in (UNSET, None, "error"):
+        return False
+    if params.if_active == "interrupt":
+        return True
+    raise InvalidValue(
+        "response.if_active",
+        f"response.if_active is {shorten(params.if_active)}; it must be 'error' or 'interrupt'",
+    )
+
+
+def _read_input(
+    items: list[InputItem], conversation: Conversation, limits: SessionLimits, accept: Accept
+) -> list[Entry]:
+    """Find what is referred to, and take in what is given."""
+    if len(items) > limits.max_input_items:
+        raise LimitExceeded(
+            "the number of input items",
+            len(items),
+            limits.max_input_items,
+            "send fewer",
+            param="response.input",
+        )
+    entries: list[Entry] = []
+    for index, item in enumerate(items):
+        path = f"response.input[{index}]"
+        if isinstance(item, ItemReference):
+            entries.append(conversation.entry(item.id, param=f"{path}.id"))
+        else:
+            entries.append(accept(item, path))
+    return entries
+
+
+def _check_metadata(metadata: Mapping[str, str] | None, limits: SessionLimits) -> None:
+    """Hold a response's metadata to its bounds.
+
+    Raises:
+        ProtocolError: Too many entries, or too long ones.
+    """
+    if metadata is None:
+        return
+    if len(metadata) > limits.max_metadata_keys:
+        raise LimitExceeded(
+            "the number of metadata entries",
+            len(metadata),
+            limits.max_metadata_keys,
+            "send fewer",
+            param="response.metadata",
+        )
+    for key, value in metadata.items():
+        for what, text, limit in (
+            ("key", key, limits.max_metadata_key_length),
+            ("value", value, limits.max_metadata_value_length),
+        ):
+            if len(text) > limit:
+                raise LimitExceeded(
+                    f"the length of the metadata {what} at {shorten(key, 40)}",
+                    len(text),
+                    limit,
+                    "send a shorter one",
+                    param="response.metadata",
+                )
