@@ -8,7 +8,7 @@ from collections.abc import Callable
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
 from engine.kv_cache.budget import resolve_num_blocks
-from engine.model.loader import load_model
+from engine.model.loader import LoadedModel, load_model
 from engine.model.memory import free_memory_bytes
 from engine.model.runner import ModelRunner
 from engine.outputs import EngineInfo
@@ -29,7 +29,15 @@ def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -
         ModelError: The checkpoint cannot be served.
         ConfigError: The settings cannot work with this model on this machine.
     """
-    loaded = load_model(config.model, on_progress=on_progress)
+    return assemble_core(load_model(config.model, on_progress=on_progress), config)
+
+
+def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
+    """Take the KV memory for a loaded model and put the core together.
+
+    Raises:
+        ConfigError: The budget cannot work on this machine.
+    """
     num_blocks = resolve_num_blocks(
         config.cache,
         bytes_per_token=loaded.kv_bytes_per_token,
