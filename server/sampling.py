@@ -13,6 +13,8 @@ from engine.sampling_params import SamplingParams
 from server.errors import InvalidValue
 from server.protocol.objects import SamplingFields
 
+MAX_TOKEN_ID = 2**31 - 1
+
 SAMPLING_TYPES: dict[str, tuple[type, ...]] = {
     "temperature": (int, float),
     "top_p": (int, float),
@@ -74,10 +76,14 @@ def check_sampling(
         InvalidValue: A value is out of range; it names the field by its dotted path.
     """
     try:
-        return build_sampling_params(fields, max_tokens=max_tokens)
+        params = build_sampling_params(fields, max_tokens=max_tokens)
     except InvalidParameter as error:
         name = "max_output_tokens" if error.param == "max_tokens" else error.param
         raise InvalidValue(f"{path}.{name}", f"{path}.{error.message}") from None
+    if params.highest_token_id() > MAX_TOKEN_ID:
+        # The engine knows its vocabulary; this only keeps numbers out that no frame can carry.
+        raise InvalidValue(path, f"{path} names a token id above {MAX_TOKEN_ID}")
+    return params
 
 
 def to_fields(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from server.errors import ErrorCode, InvalidEvent, InvalidValue, shorten
 from server.protocol.client_events import CLIENT_EVENT_TYPES, ClientEvent
+from server.protocol.items import PartType, Role
 from server.protocol.server_events import SERVER_EVENT_TYPES, ServerEvent
 
 MAX_DEPTH = 32
@@ -234,8 +235,23 @@ def _explain(error: msgspec.ValidationError, name: str, event_id: str | None) ->
             code=ErrorCode.MISSING_REQUIRED_PARAMETER,
             event_id=event_id,
         )
-    what = what[:1].lower() + what[1:].replace("`", "")
-    return InvalidValue(path, f"{name}: {path or 'the event'}: {what[:200]}", event_id=event_id)
+    what = what[:1].lower() + what[1:200].replace("`", "")
+    if what.startswith("invalid"):
+        what += _name_choices(path)
+    return InvalidValue(path, f"{name}: {path or 'the event'}: {what}", event_id=event_id)
+
+
+def _name_choices(path: str) -> str:
+    """Say what a field that knows only some words would have taken."""
+    if path.endswith("role"):
+        choices: tuple[str, ...] = get_args(Role)
+    elif re.search(r"content\[\d+\]\.type$", path):
+        choices = get_args(PartType)
+    elif path.endswith("type"):
+        choices = ("message", "function_call", "function_call_output")
+    else:
+        return ""
+    return f"; it must be one of {', '.join(choices)}"
 
 
 def _is_encodable(text: str) -> bool:

@@ -26,12 +26,7 @@ from server.protocol.codec import (
 from server.protocol.items import MessageItem
 from server.protocol.objects import ErrorDetail, RetentionRatio
 from server.protocol.server_events import ErrorEvent, ResponseOutputTextDelta
-
-ITEM = {
-    "type": "message",
-    "role": "user",
-    "content": [{"type": "input_text", "text": "やあ \N{WAVING HAND SIGN}"}],
-}
+from tests.server.frames import ITEM, spoilt_frame
 
 
 def refuse(frame: str | bytes | dict[str, Any]) -> ProtocolError:
@@ -174,6 +169,12 @@ def test_an_event_id_that_cannot_be_used_is_refused(event_id: object) -> None:
     assert (error.code, error.param, error.event_id) == ("invalid_value", "event_id", None)
 
 
+def test_a_word_that_is_not_known_is_answered_with_those_that_are() -> None:
+    """The way out is in the message."""
+    frame = {"type": "conversation.item.create", "item": {**ITEM, "role": "tool"}}
+    assert refuse(frame).message.endswith("it must be one of system, user, assistant")
+
+
 def test_unknown_fields_are_ignored() -> None:
     """R4: clients send audio settings and fields of tomorrow everywhere."""
     frame = {
@@ -264,72 +265,13 @@ def test_deltas_of_one_part_merge() -> None:
     assert first.delta == "Hello"
 
 
-SEEDS = [
-    {"type": "conversation.item.create", "event_id": "e", "item": ITEM, "previous_item_id": "root"},
-    {
-        "type": "response.create",
-        "response": {"metadata": {"a": "b"}, "temperature": 0.5, "stop": ["x"], "input": [ITEM]},
-    },
-    {
-        "type": "session.update",
-        "session": {"type": "realtime", "tools": [{"type": "function", "name": "f"}], "seed": 3},
-    },
-    {"type": "conversation.item.truncate", "item_id": "i", "content_index": 0, "text_end": 3},
-]
-JUNK: list[Any] = [
-    None,
-    True,
-    -1,
-    2**70,
-    1.5,
-    "",
-    "x",
-    "\x00",
-    [],
-    {},
-    [[]],
-    {"type": "message"},
-    "response",
-]
-
-
-def mutate(rng: random.Random) -> str | bytes:
-    """Spoil a good frame, in its tree or in its bytes."""
-    frame = json.loads(json.dumps(rng.choice(SEEDS)))
-    node: Any = frame
-    for _ in range(rng.randrange(4)):
-        children = [
-            key
-            for key in (node if isinstance(node, dict) else range(len(node)))
-            if isinstance(node[key], dict | list) and node[key]
-        ]
-        if not children:
-            break
-        node = node[rng.choice(children)]
-    key = rng.choice(list(node) if isinstance(node, dict) else list(range(len(node))))
-    node[key] = rng.choice(JUNK)
-    text = bytearray(json.dumps(frame, ensure_ascii=rng.random() < 0.5).encode())
-    for _ in range(rng.choice([0, 0, 1, 3])):
-        at = rng.randrange(len(text) or 1)
-        match rng.randrange(4):
-            case 0:
-                text[at : at + 1] = bytes([rng.randrange(256)])
-            case 1:
-                del text[at : at + rng.randrange(1, 5)]
-            case 2:
-                text[at:at] = rng.choice([b"\\ud800", b"NaN", b"{", b"[[", b'"', b"\xff", b"1e999"])
-            case _:
-                text = text[: at + 1]
-    return bytes(text) if rng.random() < 0.5 else text.decode(errors="surrogateescape")
-
-
 @pytest.mark.slow
 def test_twenty_thousand_spoilt_frames_parse_or_are_refused() -> None:
     """Whatever comes, the codec returns an event or raises ``ProtocolError`` with a short word."""
     rng = random.Random(7)
     for _ in range(20_000):
         try:
-            decode_client_event(mutate(rng))
+            decode_client_event(spoilt_frame(rng))
         except ProtocolError as error:
             message = error.message.encode()
             assert len(message) < 600

@@ -112,6 +112,8 @@ def test_tools_are_kept_and_shown() -> None:
         ({"presence_penalty": 3}, "session.presence_penalty"),
         ({"logit_bias": {"-1": 1}}, "session.logit_bias"),
         ({"logit_bias": {str(number): 1 for number in range(2000)}}, "session.logit_bias"),
+        ({"logit_bias": {"9" * 30: 1}}, "session"),
+        ({"stop_token_ids": [2**70]}, "session"),
         ({"min_tokens": 200}, "session.min_tokens"),
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
         ({"max_output_tokens": 4097}, "session.max_output_tokens"),

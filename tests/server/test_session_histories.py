@@ -10,10 +10,14 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.request import FinishReason
+from server.errors import ProtocolError
+from server.protocol.codec import decode_client_event
 from server.session_settings import SessionLimits
+from tests.server.frames import spoilt_frame
 from tests.server.talk import Event, Talk
 
 ORDER = {
@@ -188,9 +192,29 @@ def test_any_history_keeps_the_promises_of_the_wire(seed: int) -> None:
 
 
 @pytest.mark.slow
+def test_no_frame_whatever_it_holds_breaks_a_session() -> None:
+    """Spoilt frames end as events or errors; the engine's parameters can always be sent on."""
+    rng = random.Random(17)
+    talk, judge = Talk(), Judge()
+    for _ in range(10_000):
+        before = len(talk.events)
+        now = talk.now
+        try:
+            event = decode_client_event(spoilt_frame(rng))
+        except ProtocolError as error:
+            talk.carry_out(talk.session.refuse(error, now))
+        else:
+            talk.carry_out(talk.session.receive(event, now))
+        for sent in talk.events[before:]:
+            judge.read(sent)
+        while talk.generates:
+            msgspec.msgpack.encode(talk.generates.pop())
+
+
+@pytest.mark.slow
 def test_many_long_histories_keep_the_promises_of_the_wire() -> None:
-    """As above, three hundred times as long."""
-    for seed in range(100, 400):
+    """As above, many more and longer."""
+    for seed in range(100, 250):
         history = History(seed)
         for _ in range(200):
             history.step()
