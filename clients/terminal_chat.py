@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from clients.python.errors import ClientError, ReplyFailed, RequestRefused
@@ -11,6 +14,7 @@ from clients.python.events import raise_if_failed
 from clients.terminal_line import Line
 from clients.terminal_screen import Screen
 from clients.terminal_words import Words
+from server.protocol.objects import ResponseMetrics
 from server.protocol.server_events import (
     CharacterExpression,
     ErrorEvent,
@@ -131,27 +135,22 @@ class Chat:
     def _exchange(self, said: str) -> bool:
         """Show one reply; false when the user interrupted twice and wants to leave."""
         self._screen.begin_reply(self._name)
+        try:
+            with _interrupts(self._line.interrupt):
+                self._show_reply(said)
+        except KeyboardInterrupt:
+            self._screen.end_reply(self._words.interrupted)
+            return False
+        except RequestRefused as refusal:
+            self._screen.end_reply()
+            self._fail(refusal)
+        return True
+
+    def _show_reply(self, said: str) -> None:
         asked_at = time.monotonic()
         first_at: float | None = None
-        interrupts = 0
-        events = self._line.ask(said)
-        while True:
-            try:
-                event = next(events, None)
-            except KeyboardInterrupt:
-                interrupts += 1
-                if interrupts > 1:
-                    self._screen.end_reply(self._words.interrupted)
-                    return False
-                self._line.interrupt()
-                continue
-            except RequestRefused as refusal:
-                self._screen.end_reply()
-                self._fail(refusal)
-                return True
+        for event in self._line.ask(said):
             match event:
-                case None:
-                    return True
                 case ResponseOutputTextDelta():
                     first_at = time.monotonic() if first_at is None else first_at
                     self._screen.words(event.delta)
@@ -163,7 +162,7 @@ class Chat:
                     self._finish(event, asked_at, first_at)
 
     def _finish(self, done: ResponseDone, asked_at: float, first_at: float | None) -> None:
-        words, usage = self._words, done.response.usage
+        words = self._words
         notes = []
         match done.response.status:
             case "cancelled":
@@ -172,9 +171,8 @@ class Chat:
                 notes.append(words.cut_short)
         if first_at is not None:
             notes.append(words.first_token.format(ms=(first_at - asked_at) * 1000))
-            spent = time.monotonic() - first_at
-            if usage is not None and usage.output_tokens > 1 and spent > 0:
-                rate = (usage.output_tokens - 1) / spent
+            rate = _tokens_per_second(done, time.monotonic() - first_at)
+            if rate is not None:
                 notes.append(words.tokens_per_second.format(rate=rate))
         self._screen.end_reply(*notes)
         try:
@@ -187,3 +185,35 @@ class Chat:
         self._screen.problem(failure.message)
         if not self._screen.is_terminal:
             self._exit_code = EXIT_FAILED
+
+
+def _tokens_per_second(done: ResponseDone, spent: float) -> float | None:
+    """The server's own figure, or what it looked like from here."""
+    if isinstance(done.x_metrics, ResponseMetrics):
+        return done.x_metrics.tokens_per_second
+    usage = done.response.usage
+    if usage is None or usage.output_tokens < 2 or spent <= 0:
+        return None
+    return (usage.output_tokens - 1) / spent
+
+
+@contextmanager
+def _interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C interrupt the reply, and the second raise ``KeyboardInterrupt``.
+
+    A handler of our own, because an exception would come out of whatever line runs just then.
+    """
+    presses = 0
+
+    def on_press(_number: int, _frame: FrameType | None) -> None:
+        nonlocal presses
+        presses += 1
+        if presses > 1:
+            raise KeyboardInterrupt
+        interrupt()
+
+    before = signal.signal(signal.SIGINT, on_press)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

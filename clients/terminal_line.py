@@ -72,17 +72,17 @@ class Line:
         self._run(self.client.create_item(MessageItem(role="assistant", content=content)))
 
     def interrupt(self) -> None:
-        """Cancel the reply that is being made."""
-        self._run(self.client.cancel())
+        """Cancel the reply that is being made; does not wait, so a signal handler may call it."""
+        asyncio.run_coroutine_threadsafe(self._cancel(), self._loop)
 
     def ask(self, text: str) -> Iterator[Event]:
-        """Say something and yield the reply's events as they come.
-
-        ``KeyboardInterrupt`` may come out of the iterator; it can be read on afterwards.
-        """
+        """Say something and yield the reply's events as they come."""
         arrived: queue.SimpleQueue[Event | BaseException | None] = queue.SimpleQueue()
         asyncio.run_coroutine_threadsafe(self._forward(text, arrived), self._loop)
-        return _Arrivals(arrived)
+        while (event := arrived.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
 
     async def _forward(
         self, text: str, arrived: queue.SimpleQueue[Event | BaseException | None]
@@ -97,6 +97,10 @@ class Line:
             if not isinstance(error, Exception):
                 raise
 
+    async def _cancel(self) -> None:
+        with contextlib.suppress(ClientError):  # whoever reads the reply hears of it too
+            await self.client.cancel()
+
     async def _reopen(self) -> None:
         await self._stack.aclose()
         self._stack = AsyncExitStack()
@@ -104,18 +108,3 @@ class Line:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-
-class _Arrivals(Iterator[Event]):
-    """An iterator and no generator, because an interrupt would end a generator for good."""
-
-    def __init__(self, arrived: queue.SimpleQueue[Event | BaseException | None]) -> None:
-        self._arrived = arrived
-
-    def __next__(self) -> Event:
-        event = self._arrived.get()
-        if event is None:
-            raise StopIteration
-        if isinstance(event, BaseException):
-            raise event
-        return event

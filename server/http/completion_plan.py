@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -30,11 +31,15 @@ from server.state import ServerState
 
 
 @runtime_checkable
-class _DecodingTokenizer(Protocol):
+class _SpellingTokenizer(Protocol):
     """What a tokenizer needs beside the port's verbs for tokens to be shown one by one."""
 
-    def decode(self, token_ids: list[int], *, skip_special_tokens: bool = True) -> str:
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Turn ids into text."""
+        ...
+
+    def pieces(self, *, skip_special_tokens: bool = True) -> Mapping[int, str | bytes] | None:
+        """What each token adds to a text, if its decoder can be told so."""
         ...
 
 
@@ -146,16 +151,19 @@ async def _prompt_token_ids(
 
 
 def _token_text(tokenizer: Tokenizer) -> TokenText:
-    if not isinstance(tokenizer, _DecodingTokenizer):
+    if not isinstance(tokenizer, _SpellingTokenizer):
         raise HttpRefusal(
             400,
             "this server's engine cannot show single tokens; leave logprobs out",
             code="unsupported",
             param="logprobs",
         )
-    decoding = tokenizer
+    pieces = tokenizer.pieces(skip_special_tokens=False)
+    if pieces is not None:
+        return pieces.__getitem__
+    spelling = tokenizer
 
-    def text(token_id: int) -> str:
-        return decoding.decode([token_id], skip_special_tokens=False)
+    def decode(token_id: int) -> str:
+        return spelling.decode([token_id], skip_special_tokens=False)
 
-    return text
+    return decode

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from engine.outputs import Logprob, RequestDelta, TokenLogprobs
 from engine.request import FinishReason
 
-TokenText = Callable[[int], str]
-"""Gives the text of one token id."""
+TokenText = Callable[[int], str | bytes]
+"""Gives the text of one token id, or its bytes where they are no whole characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +120,8 @@ def _entry(entry: TokenLogprobs, token_text: TokenText) -> dict[str, object]:
 
 
 def _one(candidate: Logprob, token_text: TokenText) -> dict[str, object]:
-    text = token_text(candidate.token_id)
-    # A lone piece of a character has no bytes of its own that could be told from U+FFFD.
-    octets = None if "\ufffd" in text else list(text.encode())
+    piece = token_text(candidate.token_id)
+    text = piece if isinstance(piece, str) else piece.decode(errors="replace")
+    octets = list(piece.encode() if isinstance(piece, str) else piece)
     # JSON has no -infinity; OpenAI writes -9999 for a token that is out of the question.
     return {"token": text, "logprob": max(candidate.logprob, -9999.0), "bytes": octets}

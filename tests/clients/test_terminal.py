@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,7 +206,7 @@ def interrupt_after(line: Line, monkeypatch: pytest.MonkeyPatch, counts: list[in
         def __next__(self) -> Any:
             if counts and self._seen >= counts[0]:
                 del counts[0]
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
             self._seen += 1
             return next(self._events)
 

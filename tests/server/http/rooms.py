@@ -77,6 +77,10 @@ class SpellingTokenizer(FakeTokenizer):
         """One character per token."""
         return "".join(map(chr, token_ids))
 
+    def pieces(self, *, skip_special_tokens: bool = True) -> Mapping[int, str | bytes] | None:
+        """Not known beforehand."""
+        return None
+
 
 class SpellingEngine(FakeEngine):
     """Reports log probabilities, the chosen token always at -0.5, and keeps the cache salts."""

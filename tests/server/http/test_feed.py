@@ -46,6 +46,14 @@ def test_the_end_token_has_no_logprob_on_the_wire() -> None:
     assert [entry["token"] for entry in shown["content"]] == ["a"]
 
 
+def test_part_of_a_character_is_shown_by_its_bytes() -> None:
+    """A client can put the character together; the text alone would not let it."""
+    entries = [TokenLogprobs(Logprob(97, -1.0), [])]
+    shown = msgspec.to_builtins(logprobs_of(make_delta("a", logprobs=entries), lambda _: b"\xe6"))
+    (entry,) = shown["content"]
+    assert (entry["token"], entry["bytes"]) == ("\ufffd", [0xE6])
+
+
 def test_an_impossible_token_has_a_finite_logprob() -> None:
     """JSON knows no infinity."""
     entries = [TokenLogprobs(Logprob(97, float("-inf")), [])]
