@@ -1,0 +1,1 @@
+"""Makers: programs that produce what the repository ships."""

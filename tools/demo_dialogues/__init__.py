@@ -1,0 +1,1 @@
+"""The dialogue world from which Kaiwa's demo character model is trained."""

@@ -1,0 +1,271 @@
+"""Train the demo character model on endless fresh dialogues."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import distributed
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from tools.demo_dialogues.drills import drill
+from tools.demo_dialogues.generator import dialogue
+from tools.demo_dialogues.tokenizer import END, PAD, Example, encode_dialogue
+
+_POOL = 384
+"""Dialogues that are sorted by length together, so that a batch wastes little padding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """What decides the weights, besides the machine's arithmetic."""
+
+    seed: int = 20260
+    steps: int = 1300
+    workers: int = 2
+    """Processes of one thread that each compute the gradient of their own batch."""
+    batch_tokens: int = 3072
+    """Tokens of one worker in one step, padding included."""
+    max_tokens: int = 1024
+    """Longer dialogues are cut at the end."""
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 40
+    decay_steps: int = 300
+    """Last steps, over which the learning rate falls to zero."""
+    short_steps: int = 200
+    """First steps, whose dialogues are short, so that copying is learned early."""
+    drill_from: int = 300
+    """First step with drills, dialogues that are dense in words to be copied."""
+    drill_until: int = 500
+    """From here on drills are few."""
+
+
+def new_model(vocab_size: int, tokenizer: Tokenizer) -> LlamaForCausalLM:
+    """Build the untrained model."""
+    config = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=192,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=6,
+        num_key_value_heads=3,
+        head_dim=32,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        rms_norm_eps=1e-5,
+        bos_token_id=None,
+        eos_token_id=tokenizer.token_to_id(END),
+        pad_token_id=tokenizer.token_to_id(PAD),
+        initializer_range=0.03,
+    )
+    return LlamaForCausalLM(config)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Right-padded ids ``[B, T]`` and the mask of targets ``[B, T]``."""
+
+    ids: torch.Tensor
+    learn: torch.Tensor
+    tokens: int
+    """Tokens that are not padding."""
+
+
+def batches(tokenizer: Tokenizer, config: TrainingConfig) -> Iterator[Batch]:
+    """Yield batches for ever; short dialogues only while the curriculum says so."""
+    rng = random.Random(config.seed)
+    made = 0
+    while True:
+        longest = 3 if made < config.short_steps * config.workers else 20
+        share = _drill_share(made // config.workers, config)
+        pool = [
+            encode_dialogue(
+                drill(rng) if share and rng.random() < share else dialogue(rng, longest=longest),
+                tokenizer,
+            )
+            for _ in range(_POOL)
+        ]
+        pool.sort(key=lambda example: len(example.ids))
+        groups: list[list[Example]] = [[]]
+        for example in pool:
+            width = min(len(example.ids), config.max_tokens)
+            if groups[-1] and width * (len(groups[-1]) + 1) > config.batch_tokens:
+                groups.append([])
+            groups[-1].append(example)
+        rng.shuffle(groups)
+        for group in groups:
+            made += 1
+            yield _collate(group, config.max_tokens)
+
+
+def _drill_share(step: int, config: TrainingConfig) -> float:
+    if step < config.drill_from:
+        return 0.0
+    return 0.6 if step < config.drill_until else 0.15
+
+
+def _collate(group: list[Example], max_tokens: int) -> Batch:
+    width = min(max(len(example.ids) for example in group), max_tokens)
+    ids = torch.zeros(len(group), width, dtype=torch.long)
+    learn = torch.zeros(len(group), width, dtype=torch.bool)
+    for row, example in enumerate(group):
+        size = min(len(example.ids), width)
+        ids[row, :size] = torch.tensor(example.ids[:size])
+        learn[row, :size] = torch.tensor(example.learn[:size])
+    return Batch(ids, learn, sum(min(len(example.ids), width) for example in group))
+
+
+def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
+    """Return the mean cross-entropy over the targets; padding is behind, so causality hides it."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden = model.model(input_ids=batch.ids[:, :-1], use_cache=False).last_hidden_state
+        chosen = batch.learn[:, 1:]
+        logits = model.lm_head(hidden[chosen])
+    return functional.cross_entropy(logits.float(), batch.ids[:, 1:][chosen])
+
+
+def _share_gradients(model: LlamaForCausalLM, batch: Batch, workers: int) -> int:
+    """Average the gradients of all workers; return how many tokens they read together."""
+    if workers == 1:
+        return batch.tokens
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat(
+        [gradient.flatten() for gradient in gradients] + [torch.tensor([float(batch.tokens)])]
+    )
+    distributed.all_reduce(flat)
+    start = 0
+    for gradient in gradients:
+        gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient) / workers)
+        start += gradient.numel()
+    return int(flat[-1])
+
+
+def _learning_share(step: int, config: TrainingConfig) -> float:
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    return min(1.0, max(0.0, (config.steps - step) / max(1, config.decay_steps)))
+
+
+def optimizers(model: LlamaForCausalLM, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    """Give Muon the matrices inside the layers and AdamW everything else."""
+    matrices = [p for name, p in model.model.layers.named_parameters() if p.ndim == 2]
+    inner = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in inner]
+    return [
+        torch.optim.Muon(
+            matrices,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            momentum=0.95,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+        torch.optim.AdamW(others, lr=config.learning_rate, weight_decay=0.0, betas=(0.9, 0.95)),
+    ]
+
+
+@dataclass(slots=True)
+class TrainingResult:
+    """What a training run cost."""
+
+    steps: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0
+
+
+def train(
+    model: LlamaForCausalLM,
+    tokenizer: Tokenizer,
+    config: TrainingConfig,
+    *,
+    rank: int = 0,
+    checkpoint: Path | None = None,
+    minutes: float | None = None,
+    report: Callable[[int], str] | None = None,
+) -> TrainingResult:
+    """Train in place.
+
+    Args:
+        model: The model; it is changed.
+        tokenizer: Its tokenizer.
+        config: Seed, steps and rates.
+        checkpoint: Where to save every 100 steps, and to resume from when the file exists.
+        rank: This worker's number; worker 0 alone reports and saves.
+        minutes: Stop after this much time, whatever the step.
+        report: Called every 250 steps; its text goes above the progress bar.
+    """
+    result = TrainingResult()
+    chosen = optimizers(model, config)
+    if checkpoint and checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(saved["model"])
+        for optimizer, state in zip(chosen, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        result = TrainingResult(**saved["result"])
+    started = time.monotonic() - result.seconds
+    model.train()
+    # A resumed run skips what it has seen, so that it continues as if it had never stopped.
+    skipped = result.steps * config.workers + rank
+    source = islice(batches(tokenizer, config), skipped, None, config.workers)
+    bar = tqdm(
+        total=config.steps,
+        initial=result.steps,
+        desc="train",
+        unit="step",
+        mininterval=5,
+        disable=rank > 0,
+    )
+    while result.steps < config.steps and not (minutes and result.seconds > minutes * 60):
+        batch = next(source)
+        for optimizer in chosen:
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * _learning_share(result.steps, config)
+        loss = loss_of(model, batch)
+        loss.backward()
+        tokens = _share_gradients(model, batch, config.workers)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in chosen:
+            optimizer.step()
+            optimizer.zero_grad()
+        result.steps += 1
+        result.tokens += tokens
+        result.seconds = time.monotonic() - started
+        result.loss += (float(loss.detach()) - result.loss) * (0.05 if result.steps > 20 else 0.5)
+        bar.set_postfix(
+            loss=f"{result.loss:.3f}", tokens=f"{result.tokens / 1e6:.2f}M", refresh=False
+        )
+        bar.update()
+        if checkpoint and rank == 0 and result.steps % 100 == 0:
+            _save(checkpoint, model, chosen, result)
+        if report and rank == 0 and result.steps % 250 == 0:
+            model.eval()
+            bar.write(report(result.steps))
+            model.train()
+    bar.close()
+    model.eval()
+    return result
+
+
+def _save(
+    path: Path, model: LlamaForCausalLM, chosen: list[torch.optim.Optimizer], result: TrainingResult
+) -> None:
+    part = path.with_suffix(".part")
+    state = {name: getattr(result, name) for name in ("steps", "tokens", "seconds", "loss")}
+    torch.save(
+        {
+            "model": model.state_dict(),
+            "optimizers": [o.state_dict() for o in chosen],
+            "result": state,
+        },
+        part,
+    )
+    part.replace(path)
