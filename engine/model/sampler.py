@@ -10,7 +10,8 @@ is sorted only for a row whose filters reach further than that, so the result is
 one uniform number per row, keyed by seed and position, through the inverse of the cumulative
 distribution.
 
-Whatever a row goes through depends on that row alone, down to the order of additions.
+Whatever a row goes through depends on that row alone, down to the order of additions: running sums
+are taken along the row, and nothing is reduced in an order that the number of rows could change.
 """
 
 from __future__ import annotations
@@ -180,18 +181,14 @@ def _draw(logits: Tensor, requests: Sequence[Request]) -> list[int]:
     pending = [row for row, filtered in enumerate(rows.filtered) if filtered]
     vocab = logits.shape[1]
     for size in (*(size for size in _PRESELECT if size < vocab), vocab):
-        # everything is sorted for few rows only, one by one: torch adds up a single long row in
-        # another order than several
-        parts = [[row] for row in pending] if size == vocab else [pending] if pending else []
-        pending = []
-        for part in parts:
-            top, ids = torch.topk(probabilities[part], size)
-            drawn = _draw_sorted(top, ids, rows.select(part), vocab)
-            for row, token_id in zip(part, drawn, strict=True):
-                if token_id is None:
-                    pending.append(row)
-                else:
-                    token_ids[row] = token_id
+        if not pending:
+            break
+        top, ids = torch.topk(probabilities[pending], size)
+        drawn = _draw_sorted(top, ids, rows.select(pending), vocab)
+        for row, token_id in zip(pending, drawn, strict=True):
+            if token_id is not None:
+                token_ids[row] = token_id
+        pending = [row for row, token_id in zip(pending, drawn, strict=True) if token_id is None]
     return token_ids
 
 
