@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -18,14 +18,14 @@ from engine.sampling_params import SamplingParams
 from server.auth import ANONYMOUS
 from server.characters.catalog import ResolvedModel
 from server.engine_port import EnginePort, Tokenizer
-from server.errors import ModelNotFound, PromptDoesNotFit
+from server.errors import ErrorCode, ModelNotFound, PromptDoesNotFit
 from server.http.completion_reply import Plan
 from server.http.completion_shapes import CompletionShape, TokenText
 from server.http.completions_body import CompletionRequest
 from server.http.models import model_not_found
 from server.http.refusals import HttpRefusal, from_engine_error, invalid, unavailable
 from server.http.tag_text import TagText
-from server.prompt import build_prompt
+from server.prompt import MAX_CHARACTERS_PER_TOKEN, build_prompt
 from server.sampling import build_sampling_params
 from server.state import ServerState
 
@@ -65,6 +65,7 @@ async def make_plan(state: ServerState, request: CompletionRequest, principal: s
     engine = engine_of(state)
     resolved = _resolve(state, request.model)
     params = _sampling_params(request, resolved)
+    _check_token_ids(params, engine.info.vocab_size)
     prompt = await _prompt_token_ids(state, engine, request, resolved)
     params = _fit(params, room=engine.info.max_model_len - len(prompt))
     expressions = resolved.character.expressions if resolved.character else ()
@@ -110,6 +111,23 @@ def _sampling_params(request: CompletionRequest, resolved: ResolvedModel) -> Sam
         raise invalid(param, error.message) from None
 
 
+def _check_token_ids(params: SamplingParams, vocab_size: int) -> None:
+    """Find the field whose token id is none; the engine would know only that there is one."""
+    named: dict[str, Iterable[int]] = {
+        "logit_bias": params.logit_bias,
+        "stop_token_ids": params.stop_token_ids,
+        "allowed_token_ids": params.allowed_token_ids or (),
+        "banned_token_ids": params.banned_token_ids,
+    }
+    for param, token_ids in named.items():
+        highest = max(token_ids, default=-1)
+        if highest >= vocab_size:
+            raise invalid(
+                param,
+                f"{param} names token {highest}, but the ids of this model end at {vocab_size - 1}",
+            )
+
+
 def _fit(params: SamplingParams, *, room: int) -> SamplingParams:
     """Lower ``max_tokens`` to what the context still holds; the reply then ends with ``length``."""
     if params.max_tokens is None or params.max_tokens <= room:
@@ -135,19 +153,25 @@ async def _prompt_token_ids(
         ).token_ids
 
     num_chars = sum(len(message.content) for message in messages)
+    if num_chars > max_prompt_tokens * MAX_CHARACTERS_PER_TOKEN:
+        raise _too_long(f"{num_chars} characters", max_prompt_tokens)
     try:
         if num_chars <= limits.inline_prompt_chars:
             return build()
         return await asyncio.to_thread(build)
     except PromptDoesNotFit as error:
-        raise invalid(
-            "messages",
-            f"the messages come to {error.num_tokens} tokens, but at most {error.limit} fit into "
-            "the context with room for a reply; leave out the oldest ones",
-            code=error.code,
-        ) from None
+        raise _too_long(f"{error.num_tokens} tokens", error.limit) from None
     except EngineError as error:
         raise from_engine_error(error) from None
+
+
+def _too_long(length: str, limit: int) -> HttpRefusal:
+    return invalid(
+        "messages",
+        f"the messages come to {length}, but at most {limit} tokens fit into the context with "
+        "room for a reply; leave out the oldest ones",
+        code=ErrorCode.CONTEXT_LENGTH_EXCEEDED,
+    )
 
 
 def _token_text(tokenizer: Tokenizer) -> TokenText:

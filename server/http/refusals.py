@@ -119,6 +119,7 @@ def internal() -> HttpRefusal:
 def from_code(code: str | None, message: str | None, param: str | None = None) -> HttpRefusal:
     """Translate how the engine ended a request; only request faults keep their sentence."""
     if code in _INVALID_CODES:
+        param = "messages" if param == "prompt" else param  # a chat has no field of that name
         return invalid(param, message or "the engine refused the request", code=code)
     if code == "queue_full":
         return unavailable(code, message or "the queue is full; try again in a few seconds")

@@ -122,9 +122,12 @@ class TestPrompt:
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as other:
             assert (await post(other, "x" * 20_000)).json()["usage"]["prompt_tokens"] > 20_000
 
-    async def test_a_prompt_beyond_the_context_is_refused(self, client: httpx.AsyncClient) -> None:
-        """Nothing is cut away behind the client's back."""
-        answer = await post(client, "x" * 5000)
+    @pytest.mark.parametrize("num_chars", [5000, 500_000])
+    async def test_a_prompt_beyond_the_context_is_refused(
+        self, client: httpx.AsyncClient, num_chars: int
+    ) -> None:
+        """Nothing is cut away behind the client's back; a giant is not even tokenised."""
+        answer = await post(client, "x" * num_chars)
         assert answer.status_code == 400
         assert answer.json()["error"]["code"] == "context_length_exceeded"
 
@@ -233,6 +236,8 @@ class TestRefusals:
             ("stop", ["x"] * 1000),
             ("stop", "x" * 65536),
             ("logit_bias", {"5": 1000}),
+            ("logit_bias", {"9999999": 1}),
+            ("stop_token_ids", [9999999]),
             ("seed", 2**63),
         ],
     )
