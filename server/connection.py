@@ -134,6 +134,7 @@ class Connection:
 
     def _count_unreadable(self, error: ProtocolError) -> None:
         if error.code not in _UNREADABLE:
+            self._num_unreadable = 0
             return
         self._num_unreadable += 1
         if self._num_unreadable >= self._limits.max_bad_messages:

@@ -1,0 +1,160 @@
+"""The command line: what it takes, what it says, and how it exits."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.__main__ import main
+from server.config import REPOSITORY
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    code = main(arguments)
+    told = capsys.readouterr()
+    return code, told.out, told.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["serve", "--help"], ["config", "show", "--help"], ["doctor", "-h"]]
+)
+def test_help_is_there(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """Each command explains itself and exits with 0."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 0
+    assert "usage: kaiwa" in capsys.readouterr().out
+
+
+def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first page has commands to copy."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "kaiwa serve --model" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["sing"], ["serve", "--no-such"], ["serve", "--port", "x"]]
+)
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """As argparse has it."""
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--port", "70000"], "listen.port is 70000"),
+        (["--host", "0.0.0.0"], "--api-keys"),
+        (["--config", "nowhere.toml"], "nowhere.toml"),
+        (["--api-keys", "nowhere.txt"], "nowhere.txt"),
+        (["--character", "nowhere.toml"], "nowhere.toml"),
+        (["--dtype", "int2"], "dtype"),
+        (["--log-format", "xml"], "log.format"),
+        (["--tls-cert", "cert.pem"], "tls_key"),
+        (["--kv-cache-tokens", "64", "--kv-cache-memory", "1GiB"], "kv_cache_memory"),
+    ],
+)
+def test_settings_that_cannot_work_exit_with_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    """One sentence on standard error, no traceback."""
+    code, _, err = run(capsys, "serve", *arguments)
+    assert code == 2
+    assert words in err
+    assert err.startswith("kaiwa: ")
+    assert "Traceback" not in err
+
+
+def test_a_taken_port_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """Told in the first second, before any model is loaded."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        code, _, err = run(capsys, "serve", "--port", port)
+    assert code == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in err
+
+
+def test_config_show_names_every_origin(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """File, environment and command line are told apart."""
+    file = tmp_path / "kaiwa.toml"
+    file.write_text("[engine]\nmax_num_seqs = 5\n")
+    monkeypatch.setenv("KAIWA_LISTEN_HOST", "127.0.0.2")
+    code, out, _ = run(capsys, "config", "show", "--config", str(file), "--port", "9000")
+    assert code == 0
+    lines = {line.split(" = ")[0]: line for line in out.splitlines()}
+    assert lines["engine.max_num_seqs"].endswith(f"# {file}")
+    assert lines["listen.host"].endswith("# environment")
+    assert lines["listen.port"].endswith("# command line")
+    assert lines["drain.timeout_s"].endswith("# default")
+
+
+def test_the_configuration_file_may_come_from_the_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As containers like it."""
+    file = tmp_path / "kaiwa.toml"
+    file.write_text("[listen]\nport = 9009\n")
+    monkeypatch.setenv("KAIWA_CONFIG", str(file))
+    assert "listen.port = 9009" in run(capsys, "config", "show")[1]
+
+
+def test_memory_is_a_size_a_number_or_a_share(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each way to name the KV budget reaches the engine as it is meant."""
+    for text, shown in (("2GiB", '"2GiB"'), ("0.5", "0.5"), ("1048576", "1048576")):
+        out = run(capsys, "config", "show", "--kv-cache-memory", text)[1]
+        assert f"engine.kv_cache_memory = {shown} " in out
+
+
+def test_doctor_fails_on_a_missing_model(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It says what is missing, and the exit code shows it."""
+    code, out, _ = run(capsys, "doctor", "--model", str(tmp_path / "none"), "--port", "0")
+    assert code == 1
+    assert "fail  model" in out
+    assert "pass  python" in out
+
+
+def test_doctor_sees_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before a server does."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        out = run(capsys, "doctor", "--port", port)[1]
+    assert "fail  port" in out
+
+
+def test_doctor_names_what_a_model_folder_lacks(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A folder without weights is no model."""
+    (tmp_path / "config.json").write_text("{}")
+    out = run(capsys, "doctor", "--model", str(tmp_path), "--port", "0")[1]
+    assert "lacks *.safetensors, tokenizer.json" in out
+
+
+@pytest.mark.slow
+def test_the_server_knows_no_client() -> None:
+    """Importing the command brings in neither clients nor the model's libraries."""
+    program = (
+        "import sys, server.__main__, server.app\n"
+        "print(sorted(m for m in ('clients', 'torch', 'transformers') if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True
+    )
+    assert done.stdout.strip() == "[]"
