@@ -85,10 +85,14 @@ class SessionContext:
     Attributes:
         cache_salt: Prompts share memory only under the same salt.
         expires_at: Unix time at which the session ends, for show; ``None`` for never.
+        known_models: Names that ``session.model`` may be meant to switch to, which is refused. Any
+            other name is what a client calls its model by habit (agents SDKs send ``gpt-realtime``
+            in every update), and is passed over. ``None`` refuses every name but the session's.
     """
 
     cache_salt: str = ""
     expires_at: int | None = None
+    known_models: frozenset[str] | None = None
 
 
 class Session:
@@ -268,7 +272,9 @@ class Session:
                 self.choice.character.id,
                 f"{self.choice.engine}@{self.choice.character.id}",
             }
-        if patch.model not in (UNSET, None) and patch.model not in names:
+        known = self._context.known_models
+        is_other = patch.model not in (UNSET, None) and patch.model not in names
+        if is_other and (known is None or patch.model in known):
             raise InvalidValue(
                 "session.model",
                 f"session.model is {shorten(patch.model)}, but this session is with "

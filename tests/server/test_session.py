@@ -149,6 +149,14 @@ def test_naming_the_same_model_is_no_change(model: str) -> None:
     assert types(update(Talk(), model=model)) == ["session.updated"]
 
 
+def test_a_model_by_habit_is_passed_over_where_models_are_known() -> None:
+    """An SDK's default name spoils no update; a real wish to switch is refused."""
+    talk = Talk(context=SessionContext(known_models=frozenset({"aoi", "mia"})))
+    (updated,) = update(talk, model="gpt-realtime", instructions="Be kind.")
+    assert (updated["session"]["model"], updated["session"]["instructions"]) == ("aoi", "Be kind.")
+    assert only_error(update(talk, model="mia"))["param"] == "session.model"
+
+
 def test_extension_events_are_granted_on_request() -> None:
     """R2: known names are granted, unknown ones left out, and the list is shown."""
     talk = Talk()
