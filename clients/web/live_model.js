@@ -47,6 +47,7 @@ export class LiveModel {
     now.seats = frame.max_num_seqs ?? now.seats;
     const steps = Array.isArray(frame.steps) ? frame.steps : [];
     if (steps.length > 0 && steps.at(-1).step < this.lastStep - KEEP_COLUMNS) this.#restart();
+    if (frame.dropped > 0) this.#doubt();
     for (const step of steps) this.#step(step);
     if (steps.length === 0 && this.lastT !== null && now.t - this.lastT > REST_S) this.#rest();
     this.peak = Math.max(this.peak, now.tps);
@@ -72,6 +73,11 @@ export class LiveModel {
     this.lastStep = -1;
     this.lastT = null;
     this.lanes.clear();
+  }
+
+  // Steps were lost on the way, perhaps with somebody's leaving: who stays silent now is forgotten soon.
+  #doubt() {
+    for (const seat of this.lanes.values()) seat.seen = this.next - FORGET_AFTER + LANE_REST;
   }
 
   // The feed is quiet while the engine rests, so an empty frame means that nothing runs.

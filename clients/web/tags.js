@@ -34,6 +34,7 @@ export function withTags(text, expressions) {
   let raw = "";
   let at = 0;
   for (const { name, offset } of expressions) {
+    if (offset >= chars.length) break; // interrupted before the words it was meant for
     raw += `${chars.slice(at, offset).join("")}[${name}] `;
     at = Math.max(at, offset);
   }

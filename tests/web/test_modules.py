@@ -24,13 +24,16 @@ def test_tags_come_apart_and_together(visit: Visit, page_url: str) -> None:
         """
         const raw = "[happy] Hi 👋 [note] there. [sad] Bye.";
         const { text, expressions } = m.parseTags(raw, ["happy", "sad"]);
-        return [text, expressions.map((e) => [e.name, e.offset]), m.withTags(text, expressions)];
+        const cut = m.withTags("Hi", [{ name: "happy", offset: 0 }, { name: "sad", offset: 2 }]);
+        const places = expressions.map((e) => [e.name, e.offset]);
+        return [text, places, m.withTags(text, expressions), cut];
         """,
     )
     assert found == [
         "Hi 👋 [note] there. Bye.",
         [["happy", 0], ["sad", 19]],
         "[happy] Hi 👋 [note] there. [sad] Bye.",
+        "[happy] Hi",
     ]
 
 
