@@ -19,6 +19,8 @@ from websockets.exceptions import (
 from clients.python.errors import ConnectFailed, ConnectionLost, ConnectRefused
 
 MAX_EVENT_BYTES = 16 << 20
+CLOSE_TIMEOUT_S = 3.0
+"""For the closing handshake with a server that may have stopped listening."""
 
 
 def with_query(url: str, fields: Mapping[str, str | None]) -> str:
@@ -42,6 +44,7 @@ async def open_socket(url: str, api_key: str | None, timeout_s: float) -> Client
             compression=None,
             max_size=MAX_EVENT_BYTES,
             open_timeout=timeout_s,
+            close_timeout=CLOSE_TIMEOUT_S,
             proxy=None if _is_loopback(url) else True,
         )
     except InvalidStatus as error:

@@ -1,14 +1,18 @@
 """``GET /v1/engine/live``: what the engine does, step by step, while somebody watches.
 
 Steps go into one bounded ring per listener; a listener who is late loses the oldest. Nobody's
-words are in it: requests appear under the opaque ids that the server gave them.
+words are in it, and requests appear under aliases: their real ids would tell every watcher which
+replies belong to one session.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -71,6 +75,7 @@ class LiveView:
         self._engine = engine
         self._listeners: set[LiveListener] = set()
         self._unsubscribe: Callable[[], None] | None = None
+        self._alias = make_alias()
 
     @property
     def num_listeners(self) -> int:
@@ -127,13 +132,24 @@ class LiveView:
             self._unsubscribe = None
 
     def _on_step(self, stats: StepStats) -> None:
-        encoded = msgspec.Raw(msgspec.json.encode(step_view(stats)))
+        encoded = msgspec.Raw(msgspec.json.encode(step_view(stats, self._alias)))
         now = asyncio.get_running_loop().time()
         for listener in self._listeners:
             listener.push(encoded, stats, now)
 
 
-def step_view(stats: StepStats) -> dict[str, object]:
+def make_alias() -> Callable[[str], str]:
+    """Make a function that gives each request id a name of its own, the same every time."""
+    key = secrets.token_bytes(16)
+
+    @lru_cache(maxsize=4096)
+    def alias(request_id: str) -> str:
+        return "req_" + hashlib.blake2b(request_id.encode(), key=key, digest_size=6).hexdigest()
+
+    return alias
+
+
+def step_view(stats: StepStats, alias: Callable[[str], str]) -> dict[str, object]:
     """One step as the wire shows it."""
     return {
         "step": stats.step,
@@ -143,10 +159,10 @@ def step_view(stats: StepStats) -> dict[str, object]:
         "waiting": stats.num_waiting,
         "prefill_tokens": stats.prefill_tokens,
         "decode_tokens": stats.decode_tokens,
-        "joined": stats.joined,
-        "left": stats.left,
+        "joined": [alias(request_id) for request_id in stats.joined],
+        "left": [alias(request_id) for request_id in stats.left],
         "preempted": stats.num_preempted,
         "kv_blocks_used": stats.kv_blocks_used,
         "kv_blocks_cached": stats.kv_blocks_cached,
-        "batch": stats.batch,
+        "batch": [(alias(request_id), kind, count) for request_id, kind, count in stats.batch],
     }

@@ -9,7 +9,14 @@ import msgspec
 from starlette.types import ASGIApp
 
 from engine.outputs import StepStats
-from server.http.live import MAX_LISTENERS, RING_STEPS, LiveListener, LiveView, step_view
+from server.http.live import (
+    MAX_LISTENERS,
+    RING_STEPS,
+    LiveListener,
+    LiveView,
+    make_alias,
+    step_view,
+)
 from server.state import ServerState
 from tests.server.http.rooms import AsgiCall, chat_body
 from tests.support.fake_engine import FakeEngine
@@ -38,9 +45,18 @@ def make_step(step: int = 1, *, time_s: float = 0.0, decode_tokens: int = 1) -> 
 
 def test_a_step_is_shown_in_milliseconds() -> None:
     """Times leave in the wire's unit, the batch as it was."""
-    view = step_view(make_step())
+    view = step_view(make_step(), str.upper)
     assert view["ms"] == 12.3
-    assert view["batch"] == [("resp_1", "prefill", 16), ("resp_2", "decode", 1)]
+    assert view["batch"] == [("RESP_1", "prefill", 16), ("RESP_2", "decode", 1)]
+    assert view["joined"] == ["RESP_1"]
+
+
+def test_an_alias_is_constant_and_tells_nothing() -> None:
+    """A watcher can follow a request, and not guess whose it is."""
+    alias = make_alias()
+    assert alias("resp_1") == alias("resp_1") != alias("resp_2")
+    assert "resp" not in alias("resp_1")
+    assert make_alias()("resp_1") != alias("resp_1")
 
 
 async def test_an_idle_engine_shows_itself_once_a_second(app: ASGIApp) -> None:
