@@ -68,8 +68,10 @@ class CompletionReply:
         deltas: list[RequestDelta] = []
         async with self._submitted() as feed:
             while not deltas or deltas[-1].finish_reason is None:
-                deltas.append(await feed.take())
-                _refuse_failure(deltas[-1])
+                delta = await feed.take()
+                if delta is not None:
+                    _refuse_failure(delta)
+                    deltas.append(delta)
         reply = merge(deltas)
         assert reply.finish_reason is not None
         text = tags.feed(reply.text) + tags.finish()
@@ -86,22 +88,23 @@ class CompletionReply:
         """
         shape = self._plan.shape
         async with self._submitted() as feed:
-            delta = await _take_or_none(feed)
-            if delta is not None:
-                _refuse_failure(delta)
-            yield event(shape.chunk({"role": "assistant", "content": ""}))
-            while True:
-                if delta is None:
-                    yield _KEEP_ALIVE
-                elif (refusal := _failure_of(delta)) is not None:
-                    yield event(refusal.as_error())
-                    break
-                else:
-                    for chunk in self._chunks(delta):
-                        yield event(chunk)
-                    if delta.finish_reason is not None:
+            with feed.ticking(KEEP_ALIVE_S):
+                delta = await feed.take()
+                if delta is not None:
+                    _refuse_failure(delta)
+                yield event(shape.chunk({"role": "assistant", "content": ""}))
+                while True:
+                    if delta is None:
+                        yield _KEEP_ALIVE
+                    elif (refusal := _failure_of(delta)) is not None:
+                        yield event(refusal.as_error())
                         break
-                delta = await _take_or_none(feed)
+                    else:
+                        for chunk in self._chunks(delta):
+                            yield event(chunk)
+                        if delta.finish_reason is not None:
+                            break
+                    delta = await feed.take()
         yield DONE
 
     def _chunks(self, delta: RequestDelta) -> Iterator[dict[str, object]]:
@@ -152,14 +155,6 @@ class CompletionReply:
             if watch.finish_reason is None:
                 watch.cancelled(clock())
                 self._engine.cancel(request_id)
-
-
-async def _take_or_none(feed: DeltaFeed) -> RequestDelta | None:
-    try:
-        async with asyncio.timeout(KEEP_ALIVE_S):
-            return await feed.take()
-    except TimeoutError:
-        return None
 
 
 def _failure_of(delta: RequestDelta) -> HttpRefusal | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Self
 
 import msgspec
 from starlette.responses import Response
@@ -57,9 +58,10 @@ class EventStream(Response):
 
     async def _write(self, send: Send) -> None:
         started = False
-        async with aclosing(self._events):
-            async for chunk in self._events:
-                async with asyncio.timeout(self._stall_s):
+        async with asyncio.timeout(None) as deadline, aclosing(self._events):
+            with _StallWatch(deadline, self._stall_s) as watch:
+                async for chunk in self._events:
+                    watch.is_sending = True
                     if not started:
                         started = True
                         await send(
@@ -70,4 +72,40 @@ class EventStream(Response):
                             }
                         )
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    watch.is_sending = False
+                    watch.num_sent += 1
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _StallWatch:
+    """Looks now and then whether the same write is still under way.
+
+    One timer per stream: a timeout around each write would cost more than the write.
+
+    Attributes:
+        is_sending: Whether a write is under way.
+        num_sent: Writes that are over.
+    """
+
+    def __init__(self, deadline: asyncio.Timeout, stall_s: float) -> None:
+        """Watch over the block of ``deadline``, which is brought forward when it stalls."""
+        self.is_sending = False
+        self.num_sent = 0
+        self._seen = -1
+        self._deadline = deadline
+        self._interval_s = stall_s / 2
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._interval_s, self._look)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        if self.is_sending and self._seen == self.num_sent:
+            self._deadline.reschedule(self._loop.time())
+            return
+        self._seen = self.num_sent if self.is_sending else -1
+        self._timer = self._loop.call_later(self._interval_s, self._look)

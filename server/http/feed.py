@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from engine.outputs import RequestDelta
 
@@ -17,21 +18,49 @@ class DeltaFeed:
     """
 
     def __init__(self) -> None:
-        self._pending: deque[RequestDelta] = deque()
+        self._pending: list[RequestDelta] = []
         self._arrived = asyncio.Event()
+        self._is_quiet = False
 
     def push(self, delta: RequestDelta) -> None:
         """Take what one step brought; called on the event loop, never blocks."""
+        self._is_quiet = False
         self._pending.append(delta)
         self._arrived.set()
 
-    async def take(self) -> RequestDelta:
-        """Wait for news and return all of it as one delta; the terminal one comes last."""
+    async def take(self) -> RequestDelta | None:
+        """Wait for news and return all of it as one delta; the terminal one comes last.
+
+        Returns:
+            ``None`` when there was nothing for a while; see ``ticking``.
+        """
         await self._arrived.wait()
         self._arrived.clear()
-        taken = list(self._pending)
-        self._pending.clear()
-        return merge(taken)
+        taken, self._pending = self._pending, []
+        return merge(taken) if taken else None
+
+    @contextmanager
+    def ticking(self, interval_s: float) -> Iterator[None]:
+        """Wake the writer with ``None`` at each end of an interval in which nothing came.
+
+        One timer for the whole reply: a timeout around each ``take`` would cost more than it.
+        """
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle
+
+        def tick() -> None:
+            nonlocal timer
+            if self._is_quiet:
+                self._arrived.set()
+            self._is_quiet = True
+            timer = loop.call_later(interval_s, tick)
+
+        self._is_quiet = True
+        timer = loop.call_later(interval_s, tick)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def merge(deltas: list[RequestDelta]) -> RequestDelta:

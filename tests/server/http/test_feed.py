@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
+import pytest
 
 from engine.outputs import Logprob, RequestDelta, TokenLogprobs
 from engine.request import FinishReason
@@ -34,8 +37,24 @@ async def test_a_late_writer_gets_all_in_one() -> None:
     feed.push(make_delta("b", num_output_tokens=2))
     feed.push(make_delta("", num_output_tokens=3, finish_reason=FinishReason.STOP))
     merged = await feed.take()
+    assert merged is not None
     assert (merged.text, merged.token_ids) == ("ab", [97, 98])
     assert (merged.num_output_tokens, merged.finish_reason) == (3, FinishReason.STOP)
+
+
+async def test_a_waiting_writer_is_woken_now_and_then() -> None:
+    """Each quiet interval gives one ``None``; news start the next one over."""
+    feed = DeltaFeed()
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with feed.ticking(10.0):
+        assert await feed.take() is None
+        assert loop.time() - started == pytest.approx(10.0, abs=0.1)
+        feed.push(make_delta("a"))
+        assert await feed.take() is not None
+        woken_after = loop.time()
+        assert await feed.take() is None
+        assert loop.time() - woken_after == pytest.approx(20.0, abs=0.1)
 
 
 def test_the_end_token_has_no_logprob_on_the_wire() -> None:
