@@ -37,6 +37,7 @@ class Roster:
         admission, engine = socket.admission, self._state.engine
         assert admission is not None
         if engine is None:  # admission saw one, so it was lost this very moment
+            await socket.close(CloseCode.TRY_AGAIN_LATER, "The server is not ready.")
             return
         limits = self._state.settings.limits
         session = Session(

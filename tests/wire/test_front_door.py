@@ -13,6 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+import server.arrivals
 from tests.support.certificates import make_certificate
 from tests.support.fake_server import running_server
 from tests.support.raw_http import dialled, exchange, read_answer, upgrade_head
@@ -121,6 +122,31 @@ async def test_too_many_silent_connections_get_503() -> None:
             await stack.enter_async_context(dialled(server.address))
         reader, _ = await stack.enter_async_context(dialled(server.address))
         assert (await read_answer(reader)).status == 503
+
+
+async def test_a_later_head_is_bounded_too() -> None:
+    """An endless header on a connection that is kept alive ends the connection."""
+    async with running_server() as server, dialled(server.address) as (reader, writer):
+        writer.write(LIVEZ)
+        assert (await read_answer(reader)).status == 200
+        writer.write(b"GET / HTTP/1.1\r\nX: ")
+        writer.write(b"a" * 100_000)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await asyncio.wait_for(read_answer(reader), 5)
+
+
+async def test_a_body_that_does_not_come_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A request has a time in which to come in whole."""
+    monkeypatch.setattr(server.arrivals, "REQUEST_TIMEOUT_S", 0.1)
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"
+    )
+    async with running_server() as running:
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await exchange(running.address, head + b"12345")
 
 
 async def test_realtime_is_the_only_subprotocol_that_is_echoed() -> None:

@@ -1,0 +1,126 @@
+"""Who is let in, in which order things are asked, and what is told to whom."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from server.admission import Admission, HandshakeHead, Refusal, admit
+from server.auth import Authenticator
+from server.characters.catalog import Catalog
+from server.characters.character import Character
+from server.config_loader import load_settings
+from server.state import ServerState
+from tests.support.fake_engine import FakeEngine
+
+GOOD = "/v1/realtime?model=aoi"
+
+
+def make_state(engine: FakeEngine | None = None, *, key: str | None = None) -> ServerState:
+    """A server with one character and, where named, one key."""
+    return ServerState(
+        settings=load_settings(
+            command_line={"auth.allowed_origins": ["https://a.example"]}
+        ).settings,
+        catalog=Catalog("fake", [Character.from_prompt("aoi", "You are Aoi.")]),
+        auth=Authenticator([("alice", key)] if key else []),
+        engine=engine or FakeEngine(),
+    )
+
+
+def knock(state: ServerState, target: str = GOOD, **head: object) -> Admission:
+    """Judge a handshake to this host."""
+    return admit(state, HandshakeHead(target=target, **{"hosts": ["x"], **head}), 0.0)  # type: ignore[arg-type]
+
+
+def refusal(state: ServerState, target: str = GOOD, **head: object) -> Refusal:
+    """How a handshake is turned away."""
+    with pytest.raises(Refusal) as refused:
+        knock(state, target, **head)
+    return refused.value
+
+
+def test_a_good_handshake_names_principal_and_model() -> None:
+    """And hands the query on."""
+    admission = knock(make_state(), GOOD + "&events=character.v1")
+    assert admission.principal == "anonymous"
+    assert admission.model.character is not None
+    assert admission.query["events"] == "character.v1"
+
+
+@pytest.mark.parametrize("model", ["aoi", "fake", "fake%40aoi"])
+def test_characters_and_engine_can_be_named(model: str) -> None:
+    """Alone, or one with the other."""
+    assert knock(make_state(), f"/v1/realtime?model={model}").model.engine == "fake"
+
+
+def test_the_page_is_judged_before_the_key() -> None:
+    """A foreign page learns nothing about keys."""
+    state = make_state(key="good")
+    assert refusal(state, origins=["https://evil.example"]).status == 403
+
+
+def test_the_key_is_judged_before_the_model() -> None:
+    """Who has no key learns no names."""
+    refused = refusal(make_state(key="good"), "/v1/realtime?model=nobody")
+    assert refused.status == 401
+    assert "aoi" not in refused.message
+
+
+def test_a_listed_origin_passes() -> None:
+    """As the operator has written it."""
+    assert knock(make_state(), origins=["https://a.example"]).principal
+
+
+def test_a_browser_key_is_taken_from_the_subprotocols() -> None:
+    """And ``realtime`` alone is echoed."""
+    offered = ["realtime", "openai-insecure-api-key.good"]
+    admission = knock(make_state(key="good"), subprotocols=offered)
+    assert (admission.principal, admission.subprotocol) == ("alice", "realtime")
+
+
+def test_a_key_in_the_query_is_not_taken() -> None:
+    """Query strings end up in logs."""
+    assert refusal(make_state(key="good"), GOOD + "&api_key=good").status == 401
+
+
+def test_a_client_secret_opens_a_session() -> None:
+    """A browser comes with what its page was given."""
+    state = make_state(key="good")
+    secret = state.auth.mint("alice", 0.0)
+    assert knock(state, authorization=f"Bearer {secret.value}").principal == "alice"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"is_draining": True},
+        {"engine": None},
+        {"engine": FakeEngine(is_alive=False)},
+        {"engine": FakeEngine(seconds_since_progress=60.0)},
+    ],
+    ids=["draining", "loading", "dead", "stuck"],
+)
+def test_a_server_that_cannot_says_when_to_come_back(broken: dict[str, object]) -> None:
+    """503 and ``Retry-After``, which SDKs obey."""
+    state = make_state()
+    for name, value in broken.items():
+        setattr(state, name, value)
+    refused = refusal(state)
+    assert refused.status == 503
+    assert refused.headers()["Retry-After"] == "2"
+
+
+def test_a_refusal_has_the_shape_that_sdks_read() -> None:
+    """One ``error`` object with message, type, param and code."""
+    refused = refusal(make_state(), "/v1/realtime")
+    error = json.loads(refused.body())["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["param"] == "model"
+    assert set(error) == {"message", "type", "param", "code"}
+
+
+def test_two_keys_in_two_headers_are_none() -> None:
+    """What cannot be said plainly is not guessed; the head then holds no authorization."""
+    assert refusal(make_state(key="good"), authorization=None).status == 401
