@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from engine import messages
 from engine.config import EngineConfig
@@ -117,7 +117,7 @@ class ProcessClient(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the first connection, if it comes from our own user; refuse any other."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's are, by duty and not by class
         stranger = messages.peer_uid(transport.get_extra_info("socket")) != os.getuid()
         if stranger or self._transport is not None:
             transport.abort()

@@ -1,0 +1,183 @@
+"""The engine for servers: text deltas in step order, one end each, whoever leaves or fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from engine.async_engine import AsyncEngine
+from engine.core import EngineCore
+from engine.engine_client import InProcessClient
+from engine.errors import DuplicateRequest, EngineDead
+from engine.outputs import RequestDelta, StepStats
+from engine.request import FinishReason
+from engine.sampling_params import SamplingParams
+from tests.support.scripted_model import ScriptedModelRunner, scripted_core
+from tests.support.tokenizers import chatml_tokenizer
+
+TEXT = "One, two, three. こんにちは。 STOP and never this."
+
+
+def spells(text: str) -> tuple[EngineCore, list[int]]:
+    """Return a core whose model says ``text`` after any prompt, and the prompt that it ignores."""
+    tokens = chatml_tokenizer().encode_plain(text)
+    prompt = [5, 6, 7]
+
+    def next_token(seen: Sequence[int]) -> int:
+        return tokens[(len(seen) - len(prompt)) % len(tokens)]
+
+    return scripted_core(next_token=next_token), prompt
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[AsyncEngine]:
+    """An engine that says ``TEXT`` over and over."""
+    core, _ = spells(TEXT)
+    engine = AsyncEngine(InProcessClient(core), chatml_tokenizer())
+    yield engine
+    await engine.aclose()
+
+
+def num_tokens() -> int:
+    """Tokens in ``TEXT``."""
+    return len(chatml_tokenizer().encode_plain(TEXT))
+
+
+async def collect(
+    engine: AsyncEngine, params: SamplingParams, prompt: Sequence[int] = (5, 6, 7)
+) -> list[RequestDelta]:
+    """Return all deltas of one request."""
+    return [delta async for delta in engine.generate(prompt, params)]
+
+
+async def test_the_deltas_are_the_text(engine: AsyncEngine) -> None:
+    """Concatenated they are what the model says, and the last one ends it."""
+    deltas = await collect(engine, SamplingParams(max_tokens=num_tokens()))
+    assert "".join(delta.text for delta in deltas) == TEXT
+    assert [d.finish_reason for d in deltas if d.finish_reason] == [FinishReason.LENGTH]
+    assert deltas[-1].num_output_tokens == num_tokens()
+
+
+async def test_each_step_brings_its_tokens_at_once(engine: AsyncEngine) -> None:
+    """One delta per step: nothing is collected."""
+    deltas = await collect(engine, SamplingParams(max_tokens=10))
+    assert [len(delta.token_ids) for delta in deltas] == [1] * 10
+
+
+async def test_a_stop_string_ends_the_reply_before_it(engine: AsyncEngine) -> None:
+    """The engine is told to stop too, and nothing of the string is shown."""
+    deltas = await collect(engine, SamplingParams(stop=["STOP"], max_tokens=400))
+    assert "".join(delta.text for delta in deltas) == TEXT[: TEXT.index("STOP")]
+    assert (deltas[-1].finish_reason, deltas[-1].stop_reason) == (FinishReason.STOP, "STOP")
+    await asyncio.sleep(0.01)
+    client = engine._client
+    assert isinstance(client, InProcessClient)
+    assert not client.core.has_work
+
+
+async def test_cancel_ends_with_abort_and_no_more_text(engine: AsyncEngine) -> None:
+    """Exactly one terminal delta follows, empty."""
+    deltas: list[RequestDelta] = []
+
+    def cancel_after_five(delta: RequestDelta) -> None:
+        deltas.append(delta)
+        if len(deltas) == 5:
+            engine.cancel("a")
+            engine.cancel("a")
+
+    engine.submit("a", [5, 6, 7], SamplingParams(max_tokens=400), on_delta=cancel_after_five)
+    await asyncio.sleep(0.01)
+    assert [(d.text, d.finish_reason) for d in deltas[5:]] == [("", FinishReason.ABORT)]
+
+
+async def test_leaving_the_loop_early_cancels(engine: AsyncEngine) -> None:
+    """A reader who goes away does not leave a stream running."""
+    stream = engine.generate([5, 6, 7], SamplingParams(max_tokens=400))
+    await anext(stream)
+    await stream.aclose()  # type: ignore[attr-defined]
+    await asyncio.sleep(0.01)
+    assert engine.health().num_live_requests == 0
+
+
+async def test_a_refusal_comes_as_a_terminal_delta(engine: AsyncEngine) -> None:
+    """There is one way to hear of the end; the code and the sentence are in it."""
+    (delta,) = await collect(engine, SamplingParams(), prompt=[1] * 600)
+    assert (delta.finish_reason, delta.error_code) == (
+        FinishReason.ERROR,
+        "context_length_exceeded",
+    )
+    assert "600 tokens" in (delta.error_message or "")
+
+
+async def test_a_refusal_is_never_told_from_within_submit(engine: AsyncEngine) -> None:
+    """The caller has its own books in order before the first delta."""
+    deltas: list[RequestDelta] = []
+    engine.submit("a", [1] * 600, SamplingParams(), on_delta=deltas.append)
+    assert deltas == []
+    await asyncio.sleep(0.01)
+    assert len(deltas) == 1
+
+
+async def test_a_live_id_is_refused_and_its_owner_does_not_notice(engine: AsyncEngine) -> None:
+    """Two requests under one id could not be told apart."""
+    deltas: list[RequestDelta] = []
+    engine.submit("a", [5, 6, 7], SamplingParams(max_tokens=3), on_delta=deltas.append)
+    with pytest.raises(DuplicateRequest):
+        engine.submit("a", [5, 6, 7], SamplingParams(), on_delta=deltas.append)
+    await asyncio.sleep(0.01)
+    assert [d.finish_reason for d in deltas] == [None, None, FinishReason.LENGTH]
+
+
+async def test_a_listener_that_fails_costs_nobody_else(
+    engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fan-out goes on; the fault is logged without what was said."""
+
+    def fail(delta: RequestDelta) -> None:
+        raise RuntimeError("listener")
+
+    deltas: list[RequestDelta] = []
+    engine.submit("bad", [5, 6, 7], SamplingParams(max_tokens=3), on_delta=fail)
+    engine.submit("good", [5, 6, 7], SamplingParams(max_tokens=3), on_delta=deltas.append)
+    await asyncio.sleep(0.01)
+    assert len(deltas) == 3
+    assert "One" not in "".join(record.getMessage() for record in caplog.records)
+
+
+async def test_step_listeners_hear_of_every_step_until_they_leave(engine: AsyncEngine) -> None:
+    """The live view and the metrics hang on this."""
+    steps: list[StepStats] = []
+    leave = engine.add_step_listener(steps.append)
+    await collect(engine, SamplingParams(max_tokens=4))
+    assert [step.step for step in steps] == [1, 2, 3, 4]
+    leave()
+    await collect(engine, SamplingParams(max_tokens=4))
+    assert len(steps) == 4
+
+
+async def test_when_the_engine_is_lost_every_live_request_ends_with_an_error() -> None:
+    """Nobody waits for ever, and a newcomer is told at once."""
+    core, prompt = spells(TEXT)
+    engine = AsyncEngine(InProcessClient(core), chatml_tokenizer())
+    deltas: list[RequestDelta] = []
+    engine.submit("a", prompt, SamplingParams(max_tokens=400), on_delta=deltas.append)
+    engine._lose("the engine process ended")
+    assert (deltas[-1].finish_reason, deltas[-1].error_code) == (FinishReason.ERROR, "engine_dead")
+    assert not engine.health().alive
+    with pytest.raises(EngineDead):
+        engine.submit("b", prompt, SamplingParams(), on_delta=deltas.append)
+    await engine.aclose()
+
+
+async def test_a_failed_step_ends_its_requests_and_the_engine_goes_on(engine: AsyncEngine) -> None:
+    """A request-scoped failure never costs the engine."""
+    client = engine._client
+    assert isinstance(client, InProcessClient)
+    runner = client.core._runner
+    assert isinstance(runner, ScriptedModelRunner)
+    runner.fail_next = RuntimeError("boom")
+    (failed,) = await collect(engine, SamplingParams(max_tokens=3))
+    assert failed.finish_reason is FinishReason.ERROR
+    assert len(await collect(engine, SamplingParams(max_tokens=3))) == 3
