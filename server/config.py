@@ -84,12 +84,12 @@ class AuthConfig:
 class LimitsConfig:
     """What one client, and all of them together, may take."""
 
-    max_connections: int = 1000
+    max_connections: int = 2000
     """TCP connections in all; one more is answered with 503."""
     max_connections_per_address: int = 256
     """TCP connections from one address; loopback, where proxies and load tests live, is exempt."""
-    max_pending_heads: int = 256
-    """Connections whose request head has not come in yet."""
+    max_pending_heads: int = 4096
+    """Connections whose request head has not come in; in a reconnect storm that is everybody."""
     head_timeout_s: float = 10.0
     """Seconds for the request head, TLS handshake apart."""
     max_head_bytes: int = 32 * 1024

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import socket
@@ -17,11 +16,11 @@ from engine.errors import EngineError
 from server.characters.toml_file import load_character
 from server.config import ServerSettings
 from server.errors import CharacterFileError
+from server.open_files import SPARE, open_files_limit
 
 Verdict = Literal["pass", "warn", "fail"]
 
 LEAST_PYTHON = (3, 11)
-LEAST_OPEN_FILES = 4096
 _VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
 _PACKAGES = ("torch", "transformers", "tokenizers", "websockets", "uvicorn", "uvloop")
 
@@ -149,13 +148,9 @@ def _port(settings: ServerSettings) -> Iterator[Finding]:
 
 
 def _open_files(settings: ServerSettings) -> Iterator[Finding]:
-    if importlib.util.find_spec("resource") is None:
-        return
-    import resource  # not on every system
-
-    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = min(LEAST_OPEN_FILES, settings.limits.max_connections + 64)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        yield Finding("pass", "open files", str(soft))
+    limit = open_files_limit(hard=True)
+    wanted = settings.limits.max_connections + SPARE
+    if limit is None or limit >= wanted:
+        yield Finding("pass", "open files", "no limit" if limit is None else str(limit))
     else:
-        yield Finding("warn", "open files", f"{soft}; raise it to {wanted} with ulimit -n {wanted}")
+        yield Finding("warn", "open files", f"{limit}; {wanted} are needed, raise ulimit -Hn")

@@ -29,6 +29,7 @@ _TOKENS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _BYTES = (0, 1024, 4096, 16384, 32768, 65536, 131072, 262144, 1048576)
 _SESSION = (1, 10, 60, 300, 900, 1800, 3600, 7200)
 _MAX_GAPS = 4096
+_TELL_TOKENS_EVERY = 16  # a counter's lock per token is a tenth of the whole fan-out
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # lines that nobody reads
 
@@ -108,6 +109,7 @@ class ResponseWatch:
         "_metrics",
         "_num_tokens",
         "_submitted_at",
+        "_untold_tokens",
         "finish_reason",
     )
 
@@ -121,6 +123,7 @@ class ResponseWatch:
         self._gaps: list[float] = []
         self._last: RequestDelta | None = None
         self._num_tokens = 0
+        self._untold_tokens = 0
         self.finish_reason: FinishReason | None = None
 
     def cancelled(self, now: float) -> None:
@@ -138,7 +141,9 @@ class ResponseWatch:
 
     def _on_tokens(self, count: int, now: float) -> None:
         self._num_tokens += count
-        self._metrics.generation_tokens.inc(count)
+        self._untold_tokens += count
+        if self._untold_tokens >= _TELL_TOKENS_EVERY:
+            self._tell_tokens()
         if self._first_at is None:
             self._first_at = now
             self._metrics.ttft.observe(now - self._submitted_at)
@@ -149,9 +154,14 @@ class ResponseWatch:
                 self._gaps.append(gap)
         self._last_at = now
 
+    def _tell_tokens(self) -> None:
+        self._metrics.generation_tokens.inc(self._untold_tokens)
+        self._untold_tokens = 0
+
     def _on_end(self, delta: RequestDelta, reason: FinishReason, now: float) -> None:
         self.finish_reason = reason
         metrics = self._metrics
+        self._tell_tokens()
         metrics.requests.labels(reason.value).inc()
         metrics.e2e.observe(now - self._submitted_at)
         if self._num_tokens or delta.num_prompt_tokens:
