@@ -106,7 +106,7 @@ def check_config(config: Mapping[str, Any]) -> None:
             raise UnsupportedModel(
                 f"{name} is multimodal ({key}); choose the text-only checkpoint of this family"
             )
-    _check_layers(config, name, model_type)
+    check_layers(config, name)
     if config.get("quantization_config") is not None:
         raise UnsupportedModel(
             f"{name} is quantised and this build has no quantised kernels; "
@@ -189,7 +189,16 @@ def model_context(config: Any) -> int | None:
     return min(found, default=None)
 
 
-def _check_layers(config: Mapping[str, Any], name: str, model_type: str) -> None:
+def check_layers(config: Mapping[str, Any], name: str) -> None:
+    """Refuse layers that are not attention over the sequence's own keys.
+
+    Called for the file and once more for what transformers makes of it, which fills in what older
+    files leave out.
+
+    Raises:
+        UnsupportedModel: It names what was found.
+    """
+    model_type = str(config.get("model_type", ""))
     layer_types = config.get("layer_types") or []
     strange = sorted({str(kind) for kind in layer_types} - _ATTENTION_LAYERS)
     recurrent = [key for key in _RECURRENT_KEYS if config.get(key) is not None]

@@ -18,7 +18,7 @@ from engine.attention.interface import ATTENTION_NAME, register_attention
 from engine.attention.kv_store import LayerShape, kv_bytes_per_token
 from engine.config import ModelConfig
 from engine.errors import ConfigError, ModelError, ModelNotFound, UnsupportedModel
-from engine.model.checks import check_folder, model_context
+from engine.model.checks import check_folder, check_layers, model_context
 from engine.model.probe import probe_layers
 from engine.model.self_check import run_self_check
 
@@ -87,6 +87,7 @@ def load_model(config: ModelConfig, *, on_progress: Progress | None = None) -> L
         hf_config: Any = AutoConfig.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:  # transformers raises whatever its parsers raise
         raise UnsupportedModel(f"{folder}/config.json is not understood: {error}") from error
+    check_layers(hf_config.to_dict(), config.model)
     max_model_len = resolve_max_model_len(config.max_model_len, model_context(hf_config))
     dtype = resolve_dtype(config.dtype, _checkpoint_dtype(raw), device)
     report(_SHARE["find"], "reading weights")

@@ -5,7 +5,7 @@ from the logits as the model gave them; temperature; top-k; top-p; min-p; XTC; o
 take the largest logit after the penalties and skip the rest.
 
 The full vocabulary is neither sorted nor drawn from by a general multinomial: each costs more than
-the whole step of a small model. The likeliest 64 tokens are taken first, then 1,024, and everything
+the whole step of a small model. The likeliest 64 tokens are taken first, then more, and everything
 is sorted only for a row whose filters reach further than that, so the result is exact. The draw is
 one uniform number per row, keyed by seed and position, through the inverse of the cumulative
 distribution.
@@ -29,7 +29,7 @@ from engine.model.penalties import LogitChanges, changes_logits
 from engine.outputs import Logprob, ModelRunnerOutput, SampledToken, TokenLogprobs
 from engine.request import Request
 
-_PRESELECT = (64, 1024)
+_PRESELECT = (64, 1024, 8192)
 _DRAW_BLOCK = 128
 _COLDEST = 1e-5
 """Temperatures below this are greedy (vLLM's ``_SAMPLING_EPS``)."""

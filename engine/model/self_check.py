@@ -24,11 +24,15 @@ from engine.model.packed import packed_forward
 _NUM_TOKENS = 24
 _LONGEST_WINDOW = 128
 _CHUNKS = ((5, 1, 7, 1, 2, 9), (1, 11, 3, 1))
-_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.06}
-"""Largest root mean square difference of logits, as a share of the logits' own spread.
+_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.04}
+"""Largest root mean square difference of logits, as a share of the logits' own spread, for a model
+of one layer; it grows with the square root of their number.
 
-In float32 the two paths differ by about 1e-6; in bfloat16 rounding alone makes 0.5 to 2 percent.
+Measured on random models: float32 3e-6 at 28 layers; bfloat16 0.02 at 3 layers and 0.07 at 28,
+about as much as transformers' own two attentions differ from each other. A forgotten window or
+scale makes 0.2 and more.
 """
+_LARGEST_TOLERANCE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ def run_self_check(model: Any, layers: Sequence[LayerShape], *, max_model_len: i
     finally:
         model.set_attn_implementation(before)
     worst = max(_difference(a, b) for a, b in zip(expected, found, strict=True))
-    tolerance = _TOLERANCE.get(model.dtype, _TOLERANCE[torch.bfloat16])
+    tolerance = min(_TOLERANCE[model.dtype] * len(layers) ** 0.5, _LARGEST_TOLERANCE)
     if not worst <= tolerance:
         raise SelfCheckFailed(
             f"{type(model).__name__} with paged attention differs from the untouched model by "

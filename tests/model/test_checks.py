@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import AutoConfig
 
 from engine.errors import ModelNotFound, UnsupportedModel
-from engine.model.checks import check_config, check_folder, model_context
+from engine.model.checks import check_config, check_folder, check_layers, model_context
 
 LLAMA: dict[str, Any] = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
 
@@ -131,3 +132,10 @@ def test_frequencies_that_move_hold_the_context_down(kind: str) -> None:
 def test_an_unknown_context_is_unknown() -> None:
     """Some configurations do not say."""
     assert model_context(SimpleNamespace()) is None
+
+
+def test_layers_that_only_transformers_spells_out_are_refused() -> None:
+    """A file may leave its layer types to the family's defaults."""
+    config: Any = AutoConfig.for_model("llama4_text", num_hidden_layers=4)
+    with pytest.raises(UnsupportedModel, match="chunked_attention"):
+        check_layers(config.to_dict(), "the model")
