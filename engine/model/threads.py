@@ -27,7 +27,9 @@ def prepare_stepping_thread(num_threads: int | None = None) -> None:
     """
     if sys.platform == "linux":
         try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            thread = threading.get_native_id()
+            present = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, max(present, NICENESS))
         except OSError as error:
             logger.debug("the stepping thread keeps its priority: %s", error)
     torch.set_num_threads(num_threads or available_cores())
