@@ -159,6 +159,7 @@ def _settings_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a character's TOML file; may be repeated; the shipped ones if none",
     )
+    option("--prompt", "characters.prompt", str, "TEXT", "one more character, 'custom', of this")
     target = parser.add_argument_group("where")
     option("--host", "listen.host", str, "ADDRESS", "default 127.0.0.1")
     option("--port", "listen.port", int, "PORT", "default 8000; 0 lets the system choose")

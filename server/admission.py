@@ -89,6 +89,8 @@ class Refusal(Exception):
             headers["Retry-After"] = str(self.retry_after_s)
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
+        if self.status == 426:
+            headers["Upgrade"] = "websocket"
         return headers
 
     def body(self) -> bytes:

@@ -25,6 +25,7 @@ from engine.config import EngineConfig
 from engine.errors import ConfigError
 from server.auth import Authenticator, check_exposure
 from server.characters.catalog import Catalog
+from server.characters.character import Character
 from server.characters.toml_file import load_character
 from server.config import ServerSettings
 from server.engine_port import EnginePort
@@ -145,8 +146,11 @@ def build_state(settings: ServerSettings) -> ServerState:
     auth = Authenticator.from_config(settings.auth)
     check_exposure(settings.listen, settings.auth, auth)
     name = Path(settings.engine.model.model.rstrip("/")).name
+    characters = [load_character(path) for path in settings.characters.resolved()]
+    if settings.characters.prompt:
+        characters.insert(0, Character.from_prompt("custom", settings.characters.prompt))
     try:
-        catalog = Catalog(name, [load_character(path) for path in settings.characters.resolved()])
+        catalog = Catalog(name, characters)
     except ValueError as error:
         raise ConfigError(str(error), param="characters.files") from None
     return ServerState(settings=settings, catalog=catalog, auth=auth)

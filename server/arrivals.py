@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.server import ServerConnection
 
 from server.accept_limits import AcceptLimits, Ticket
-from server.admission import RETRY_AFTER_S, Admission, Refusal
+from server.admission import REALTIME_PATH, RETRY_AFTER_S, Admission, Refusal
 from server.state import ServerState
 
 LINGER_S = 1.0
@@ -161,10 +161,14 @@ class Arrival(asyncio.Protocol):
         self._ticket.leave()
 
     def _hand_over(self, data: bytes, end: int) -> None:
+        wants_websocket = _asks_for_websocket(data[:end])
+        if not wants_websocket and _path_of(data) == REALTIME_PATH:
+            message = f"{REALTIME_PATH} is a WebSocket; connect with ws:// or wss://"
+            return self._refuse(Refusal(426, "upgrade_required", message))
         self._timer.cancel()
         self._ticket.head_is_in()
         owner: RealtimeConnection | HttpConnection
-        if _asks_for_websocket(data[:end]):
+        if wants_websocket:
             owner = self._make_realtime()
         else:
             owner = self._make_http()
@@ -173,6 +177,7 @@ class Arrival(asyncio.Protocol):
         self._transport.set_protocol(owner)
         owner.connection_made(self._transport)
         owner.data_received(data)
+        return None
 
     def _on_timeout(self) -> None:
         message = f"no request came within {self._limits.head_timeout_s:g} s"
@@ -198,6 +203,11 @@ class Arrival(asyncio.Protocol):
 def _is_http_1(head: bytearray) -> bool:
     line = head[: head.find(b"\r\n")]
     return line.endswith((b" HTTP/1.1", b" HTTP/1.0"))
+
+
+def _path_of(head: bytes) -> str:
+    target = head[: head.find(b"\r\n")].split(b" ")[1]
+    return target.partition(b"?")[0].decode("latin-1")
 
 
 def _asks_for_websocket(head: bytes) -> bool:

@@ -184,6 +184,8 @@ class CharactersConfig:
 
     files: tuple[Path, ...] = ()
     """Character files; when empty, the shipped ones."""
+    prompt: str | None = None
+    """System prompt of one more character, ``custom``, who then answers by default."""
 
     def resolved(self) -> tuple[Path, ...]:
         """The files to load, the shipped ones when none was named."""

@@ -49,6 +49,14 @@ async def test_connections_are_kept_alive_for_more_requests() -> None:
             assert (await read_answer(reader)).status == 200
 
 
+async def test_the_socket_s_address_tells_browsers_what_it_is() -> None:
+    """A plain request there is told to upgrade."""
+    async with running_server() as server:
+        data = b"GET /v1/realtime?model=aoi HTTP/1.1\r\nHost: x\r\n\r\n"
+        answer = await exchange(server.address, data)
+    assert (answer.status, answer.headers["upgrade"]) == (426, "websocket")
+
+
 async def test_a_body_reaches_the_application() -> None:
     """What follows the head is handed over with it."""
     body = b'{"model": "no-such", "messages": [{"role": "user", "content": "hi"}]}'

@@ -1,0 +1,117 @@
+"""From the open door to the ready line, and what goes wrong between."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ConfigError, EngineDead, ModelNotFound
+from server.app import StopSignal, build_state, serve
+from server.config import DEMO_CHARACTERS, ServerSettings
+from server.config_loader import load_settings
+from server.progress import LoadProgress
+from tests.support.fake_engine import FakeEngine
+from tests.support.raw_http import exchange
+
+pytestmark = [pytest.mark.wire(only="uvloop")]
+
+
+def make_settings(port: int = 0, **settings: object) -> ServerSettings:
+    """Settings by ``room__name``."""
+    paths = {name.replace("__", ".", 1): value for name, value in settings.items()}
+    return load_settings(command_line={"listen.port": port, **paths}).settings
+
+
+def free_port() -> int:
+    """A port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class SlowStart:
+    """Starts an engine when the test says so."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.finish: asyncio.Future[FakeEngine] = asyncio.get_running_loop().create_future()
+
+    async def __call__(self, _config: object, progress: LoadProgress) -> FakeEngine:
+        progress(0.5, "reading weights")
+        self.begun.set()
+        return await self.finish
+
+
+async def test_probes_are_answered_while_the_model_loads() -> None:
+    """Alive, not ready; ready when the engine is there."""
+    start, stop, port = SlowStart(), StopSignal(), free_port()
+    ready = asyncio.Event()
+    serving = asyncio.create_task(
+        serve(make_settings(port), start=start, stop=stop, on_ready=lambda _: ready.set())
+    )
+    await start.begun.wait()
+    address = ("127.0.0.1", port)
+    probe = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert (await exchange(address, probe % b"livez")).status == 200
+    assert (await exchange(address, probe % b"readyz")).status == 503
+    assert not ready.is_set()
+    start.finish.set_result(FakeEngine())
+    await ready.wait()
+    assert (await exchange(address, probe % b"readyz")).status == 200
+    stop.ask()
+    assert await serving == 0
+
+
+async def test_the_ready_line_names_the_url(capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard output, with the port that was found."""
+    start, stop, port = SlowStart(), StopSignal(), free_port()
+    start.finish.set_result(FakeEngine())
+    serving = asyncio.create_task(serve(make_settings(port), start=start, stop=stop))
+    await start.begun.wait()
+    await exchange(("127.0.0.1", port), b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    stop.ask()
+    assert await serving == 0
+    assert capsys.readouterr().out == f"ready http://127.0.0.1:{port}\n"
+
+
+async def test_stopping_while_loading_leaves_with_0() -> None:
+    """The start is called off."""
+    start, stop = SlowStart(), StopSignal()
+    serving = asyncio.create_task(serve(make_settings(), start=start, stop=stop))
+    await start.begun.wait()
+    stop.ask()
+    assert await serving == 0
+    assert start.finish.cancelled()
+
+
+@pytest.mark.parametrize("error", [ModelNotFound("no such folder"), EngineDead("it ended")])
+async def test_an_engine_that_does_not_start_closes_the_door(error: Exception) -> None:
+    """The error reaches the command line, and the port is free again."""
+    start, port = SlowStart(), free_port()
+    start.finish.set_exception(error)
+    with pytest.raises(type(error)):
+        await serve(make_settings(port), start=start)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_prompt_makes_a_character() -> None:
+    """It answers by default, beside the shipped ones."""
+    state = build_state(make_settings(characters__prompt="You are a pirate."))
+    assert state.catalog.default().model == "custom"
+    assert "aoi" in state.catalog.model_names
+
+
+async def test_two_characters_of_one_name_are_refused(tmp_path: Path) -> None:
+    """The operator hears of it before anybody connects."""
+    files = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        files.append(str(tmp_path / folder / "same.toml"))
+        shutil.copy(DEMO_CHARACTERS / "aoi.toml", files[-1])
+    with pytest.raises(ConfigError, match="same"):
+        build_state(make_settings(characters__files=files))
