@@ -84,9 +84,8 @@ class Chat:
         session = self._line.client.session
         assert session is not None
         self._name = session.model
-        if session.character is not None:
-            name = session.character.name
-            self._name = (name.ja if self._is_japanese else None) or name.en or session.model
+        name = session.character.name
+        self._name = (name.ja if self._is_japanese else None) or name.en or session.model
         self._screen.note(self._words.talking_to.format(name=self._name))
         self._screen.note(self._words.hint)
         self._greet()
@@ -94,7 +93,7 @@ class Chat:
     def _greet(self) -> None:
         """Let the character open the conversation; a pipe comes with its own first words."""
         session = self._line.client.session
-        if session is None or session.character is None:
+        if session is None:
             return
         greeting = session.character.greeting
         text = (greeting.ja if self._is_japanese else None) or greeting.en

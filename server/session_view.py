@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from server.characters.catalog import ResolvedModel
 from server.protocol.objects import (
     CharacterObject,
-    EventGrant,
     LocalizedText,
     ResumeObject,
     SessionObject,
@@ -44,13 +43,11 @@ def describe_session(
     )
 
 
-def _describe_character(
-    choice: ResolvedModel, granted_events: frozenset[str]
-) -> CharacterObject | EventGrant | UnsetType:
+def _describe_character(choice: ResolvedModel, granted_events: frozenset[str]) -> CharacterObject:
     events = sorted(granted_events)
     character = choice.character
     if character is None:
-        return EventGrant(events=events)
+        return CharacterObject(events=events)
     return CharacterObject(
         id=character.id,
         name=character.name,

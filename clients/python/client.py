@@ -28,8 +28,6 @@ from clients.python.errors import ReplyTimeout, RequestRefused
 from clients.python.events import (
     Event,
     Reply,
-    SessionEvent,
-    SessionInfo,
     UnknownEvent,
     decode_event,
 )
@@ -43,12 +41,14 @@ from server.protocol.client_events import (
 )
 from server.protocol.codec import encode_client_event
 from server.protocol.items import ContentPart, Item, MessageItem
-from server.protocol.objects import ResponseParams
+from server.protocol.objects import ResponseParams, SessionObject
 from server.protocol.server_events import (
     CHARACTER_V1,
     ErrorEvent,
     ResponseCreated,
     ResponseDone,
+    SessionCreated,
+    SessionUpdated,
 )
 
 DEFAULT_URL = "ws://127.0.0.1:8000/v1/realtime"
@@ -70,7 +70,7 @@ class RealtimeClient:
         self._ids = itertools.count(1)
         self._unfinished: str | None = None
         self._is_reading_reply = False
-        self.session: SessionInfo | None = None
+        self.session: SessionObject | None = None
         self.last_event_id = ""
 
     @classmethod
@@ -147,11 +147,11 @@ class RealtimeClient:
         event = decode_event(frame)
         event_id = event.data.get("event_id") if isinstance(event, UnknownEvent) else event.event_id
         self.last_event_id = event_id or self.last_event_id
-        if isinstance(event, SessionEvent):
+        if isinstance(event, SessionCreated | SessionUpdated):
             self.session = event.session
         return event
 
-    async def update_session(self, **fields: object) -> SessionInfo:
+    async def update_session(self, **fields: object) -> SessionObject:
         """Change part of the configuration, and wait until the server has confirmed it.
 
         Raises:
@@ -163,7 +163,7 @@ class RealtimeClient:
         while True:
             event = await self.recv()
             _raise_if_about(event, event_id)
-            if isinstance(event, SessionEvent):
+            if isinstance(event, SessionCreated | SessionUpdated):
                 return event.session
 
     async def create_item(self, item: Item, *, previous_item_id: str | None = None) -> str:

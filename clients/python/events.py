@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from clients.python.errors import ReplyFailed
 from server.errors import InvalidEvent
 from server.protocol.codec import decode_server_event
-from server.protocol.objects import (
-    LocalizedText,
-    ResponseMetrics,
-    ResumeObject,
-    SamplingFields,
-    Usage,
-)
+from server.protocol.objects import ResponseMetrics, Usage
 from server.protocol.server_events import (
     CharacterExpression,
     ResponseDone,
@@ -34,52 +28,7 @@ class UnknownEvent:
     data: Mapping[str, Any]
 
 
-class CharacterInfo(msgspec.Struct, kw_only=True):
-    """Who speaks; all empty where only events were granted.
-
-    Attributes:
-        events: Extension events that this connection is granted.
-    """
-
-    id: str = ""
-    name: LocalizedText = LocalizedText(en="")
-    description: LocalizedText = LocalizedText(en="")
-    greeting: LocalizedText = LocalizedText(en="")
-    expressions: list[str] = []
-    avatar: dict[str, str] = {}
-    events: list[str] = []
-
-
-class SessionInfo(SamplingFields, kw_only=True):
-    """The configuration as the server tells it; only ``id`` and ``model`` are always there.
-
-    Attributes:
-        character: Who speaks.
-        resume: Token and window, where the server keeps lost sessions.
-    """
-
-    id: str
-    model: str
-    instructions: str = ""
-    output_modalities: list[str] = []
-    max_output_tokens: int | str = "inf"
-    character: CharacterInfo | None = None
-    resume: ResumeObject | None = None
-
-
-class SessionEvent(msgspec.Struct, kw_only=True):
-    """``session.created`` or ``session.updated``.
-
-    The server's own structs hold a union that is told apart by its writer alone; a reader needs
-    one shape for both.
-    """
-
-    type: Literal["session.created", "session.updated"]
-    event_id: str = ""
-    session: SessionInfo
-
-
-Event = ServerEvent | SessionEvent | UnknownEvent
+Event = ServerEvent | UnknownEvent
 
 
 @dataclass(slots=True)
@@ -141,8 +90,6 @@ def decode_event(frame: str | bytes) -> Event:
         return UnknownEvent("", {})
     kind = str(data.get("type", ""))
     try:
-        if kind in ("session.created", "session.updated"):
-            return msgspec.convert(data, SessionEvent)
         event = decode_server_event(frame)
     except (InvalidEvent, msgspec.ValidationError):
         event = None  # a known type in a shape that this version does not know

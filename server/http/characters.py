@@ -9,7 +9,6 @@ from server.characters.character import Character
 from server.http.guard import Endpoint
 from server.http.refusals import json_response
 from server.state import ServerState
-from server.text.tags import strip_tags
 
 
 def characters_endpoint(state: ServerState) -> Endpoint:
@@ -25,17 +24,14 @@ def characters_endpoint(state: ServerState) -> Endpoint:
 def describe(character: Character) -> dict[str, object]:
     """One character as the wire shows it: never its prompt, and languages only where it has them.
 
-    A greeting's expression tags are taken out; they are for whoever speaks it.
+    A greeting keeps its expression tags: whoever shows it also makes the face, and puts it into
+    the conversation as the model would have said it.
     """
-    greeting = {
-        language: strip_tags(text, character.expressions)
-        for language, text in _languages(character.greeting.en, character.greeting.ja).items()
-    }
     return {
         "id": character.id,
         "name": _languages(character.name.en, character.name.ja),
         "description": _languages(character.description.en, character.description.ja),
-        "greeting": greeting,
+        "greeting": _languages(character.greeting.en, character.greeting.ja),
         "expressions": list(character.expressions),
         "avatar": dict(character.avatar),
     }

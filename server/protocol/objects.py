@@ -129,25 +129,21 @@ class LocalizedText(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tru
     ja: str | None = None
 
 
-class CharacterObject(msgspec.Struct, kw_only=True):
+class CharacterObject(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Who speaks, as an extra field of the session: all that a page needs to draw somebody.
+
+    Where no character was chosen there is only ``events``.
 
     Attributes:
         events: Extension events that this connection is granted, sorted.
     """
 
-    id: str
-    name: LocalizedText
-    description: LocalizedText
-    greeting: LocalizedText
-    expressions: list[str]
-    avatar: dict[str, str]
-    events: list[str]
-
-
-class EventGrant(msgspec.Struct, kw_only=True):
-    """``session.character`` where no character was chosen: only what was granted."""
-
+    id: str = ""
+    name: LocalizedText = LocalizedText(en="")
+    description: LocalizedText = LocalizedText(en="")
+    greeting: LocalizedText = LocalizedText(en="")
+    expressions: list[str] = []
+    avatar: dict[str, str] = {}
     events: list[str]
 
 
@@ -177,7 +173,9 @@ class SessionObject(SamplingFields, kw_only=True, omit_defaults=False):
     max_output_tokens: int | str
     truncation: str | RetentionRatio
     expires_at: int | UnsetType = UNSET
-    character: CharacterObject | EventGrant | UnsetType = UNSET
+    character: CharacterObject = msgspec.field(
+        default_factory=lambda: CharacterObject(events=[])
+    )
     resume: ResumeObject | UnsetType = UNSET
 
 

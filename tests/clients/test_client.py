@@ -54,7 +54,6 @@ async def test_the_session_is_there_from_the_start(server: LiveServer) -> None:
     async with RealtimeClient.connect(server.realtime_url, model="aoi") as client:
         assert client.session is not None
         assert client.session.model == "aoi"
-        assert client.session.character is not None
         assert client.session.character.name.ja == "葵"
         assert client.last_event_id
 

@@ -6,14 +6,14 @@ import httpx
 
 
 async def test_a_character_is_described_for_a_page(client: httpx.AsyncClient) -> None:
-    """Names in both languages, the greeting without tags, faces and colours."""
+    """Names in both languages, the greeting with its tags, faces and colours."""
     answer = (await client.get("/v1/characters")).json()
     assert answer["object"] == "list"
     assert answer["data"][0] == {
         "id": "aoi",
         "name": {"en": "Aoi", "ja": "葵"},
         "description": {"en": "A guide."},
-        "greeting": {"en": "Hello!", "ja": "こんにちは！"},
+        "greeting": {"en": "[happy] Hello!", "ja": "[happy] こんにちは！"},
         "expressions": ["happy", "sad"],
         "avatar": {"hair": "#335577"},
     }
