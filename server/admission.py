@@ -126,11 +126,12 @@ def _check_origin(state: ServerState, head: HandshakeHead) -> None:
         head.hosts[0],
         allowed=settings.auth.allowed_origins,
         tls=settings.listen.tls_cert is not None,
+        loopback=settings.listen.is_loopback,
     ):
         raise Refusal(
             403,
             "origin_not_allowed",
-            "pages from this origin may not connect; its operator can add it to "
+            "pages from this origin may not connect; the server's operator can add it to "
             "auth.allowed_origins",
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -144,21 +145,43 @@ def key_from_subprotocols(offered: Sequence[str]) -> str | None:
 
 
 def is_origin_allowed(
-    origin: str | None, host: str | None, *, allowed: Sequence[str] = (), tls: bool = False
+    origin: str | None,
+    host: str | None,
+    *,
+    allowed: Sequence[str] = (),
+    tls: bool = False,
+    loopback: bool = False,
 ) -> bool:
     """Whether a page from ``origin`` may connect: same origin, or on the list, exactly.
 
     Programs that are not browsers send no origin and pass. Without TLS of our own a proxy may
-    speak it for us, so ``https`` is the same origin too.
+    speak it for us, so ``https`` is the same origin too. A server on loopback is its own origin
+    under loopback names only: a foreign page whose name was made to point at 127.0.0.1 after it
+    was loaded (DNS rebinding) sends a matching ``Host``.
+
+    Args:
+        origin: The ``Origin`` header.
+        host: The ``Host`` header.
+        allowed: Origins that may connect whatever the host is.
+        tls: We speak TLS ourselves.
+        loopback: We listen on loopback.
     """
-    if origin is None:
+    if origin is None or origin in allowed:
         return True
-    if origin in allowed:
-        return True
-    if not host:
+    if not host or (loopback and not _is_loopback_name(host)):
         return False
     schemes = ("https",) if tls else ("http", "https")
     return any(origin == f"{scheme}://{host}" for scheme in schemes)
+
+
+def _is_loopback_name(host: str) -> bool:
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _parse_keys(text: str) -> Iterable[tuple[str, str]]:

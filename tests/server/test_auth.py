@@ -155,6 +155,23 @@ class TestOrigins:
         assert not is_origin_allowed("http://kaiwa.example", "kaiwa.example", tls=True)
         assert is_origin_allowed("https://kaiwa.example", "kaiwa.example", tls=True)
 
+    @pytest.mark.parametrize(
+        ("host", "allowed"),
+        [
+            ("127.0.0.1:8000", True),
+            ("localhost:8000", True),
+            ("kaiwa.localhost", True),
+            ("[::1]:8000", True),
+            ("rebound.example:8000", False),
+            ("127.0.0.1.evil.example", False),
+            ("192.0.2.1:8000", False),
+            ("[::", False),
+        ],
+    )
+    def test_on_loopback_only_loopback_names_are_ours(self, host: str, allowed: bool) -> None:
+        """A name made to point here does not make a page ours."""
+        assert is_origin_allowed(f"http://{host}", host, loopback=True) is allowed
+
     def test_a_page_needs_a_host_to_be_compared_with(self) -> None:
         """Without a Host header no page is ours."""
         assert not is_origin_allowed("http://", None)
