@@ -45,12 +45,13 @@ def changes_logits(request: Request) -> bool:
 class LogitChanges:
     """Applies a request's bias, bans and penalties.
 
-    Keeps each request's tokens as an array from step to step, because building it anew costs more
-    than everything done with it.
+    Keeps each request's tokens and token sets as arrays from step to step, because building them
+    anew costs more than everything done with them.
     """
 
     def __init__(self) -> None:
         self._histories: dict[str, _History] = {}
+        self._sets: dict[str, _TokenSets] = {}
 
     def apply(self, logits: Tensor, request: Request) -> None:
         """Change one row in place.
@@ -61,10 +62,10 @@ class LogitChanges:
         """
         params = request.params
         vocab = logits.shape[0]
-        for token_id, bias in params.logit_bias.items():
-            if token_id < vocab:
-                logits[token_id] += bias
-        _ban(logits, request)
+        sets = self._token_sets(request, logits)
+        if sets.biased is not None:
+            logits[sets.biased] += sets.biases
+        _ban(logits, request, sets)
         if not _looks_back(params):
             return
         tokens = self._history(request).tokens
@@ -89,6 +90,8 @@ class LogitChanges:
         wanted = set(request_ids)
         for gone in self._histories.keys() - wanted:
             del self._histories[gone]
+        for gone in self._sets.keys() - wanted:
+            del self._sets[gone]
 
     def _history(self, request: Request) -> _History:
         history = self._histories.get(request.request_id)
@@ -96,6 +99,12 @@ class LogitChanges:
             history = self._histories[request.request_id] = _History(request)
         history.extend()
         return history
+
+    def _token_sets(self, request: Request, logits: Tensor) -> _TokenSets:
+        sets = self._sets.get(request.request_id)
+        if sets is None or sets.params is not request.params:
+            sets = self._sets[request.request_id] = _TokenSets(request.params, logits)
+        return sets
 
 
 def dry_penalties(tokens: TokenArray, params: SamplingParams) -> dict[int, float]:
@@ -170,16 +179,32 @@ class _History:
         self._length = end
 
 
-def _ban(logits: Tensor, request: Request) -> None:
+class _TokenSets:
+    """The tokens that a request's parameters name, on the device; those unknown left out."""
+
+    def __init__(self, params: SamplingParams, logits: Tensor) -> None:
+        self.params = params
+        vocab = logits.shape[0]
+        known = {token: bias for token, bias in params.logit_bias.items() if token < vocab}
+        self.biased = _within(known, vocab, logits) if known else None
+        self.biases = torch.tensor(list(known.values()), dtype=logits.dtype, device=logits.device)
+        self.allowed: Tensor | None = None
+        if params.allowed_token_ids is not None:
+            self.allowed = _within(params.allowed_token_ids, vocab, logits)
+        self.banned: Tensor | None = None
+        if params.banned_token_ids:
+            self.banned = _within(params.banned_token_ids, vocab, logits)
+
+
+def _ban(logits: Tensor, request: Request, sets: _TokenSets) -> None:
     params = request.params
     vocab = logits.shape[0]
-    if params.allowed_token_ids is not None:
-        allowed = _within(params.allowed_token_ids, vocab, logits)
-        kept = logits[allowed]
+    if sets.allowed is not None:
+        kept = logits[sets.allowed]
         logits.fill_(float("-inf"))
-        logits[allowed] = kept
-    if params.banned_token_ids:
-        logits[_within(params.banned_token_ids, vocab, logits)] = float("-inf")
+        logits[sets.allowed] = kept
+    if sets.banned is not None:
+        logits[sets.banned] = float("-inf")
     if request.num_output_tokens < params.min_tokens and request.stop_token_ids:
         ends = _within(request.stop_token_ids, vocab, logits)
         kept = logits[ends]

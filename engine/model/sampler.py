@@ -52,7 +52,8 @@ class Sampler:
             requests: Row ``i`` belongs to ``requests[i]``.
 
         Returns:
-            A token for each request, or a sentence for those whose logits are not finite.
+            A token for each request, or a sentence for those whose logits are not finite or whose
+            bans leave nothing.
         """
         failed = _broken_rows(logits, requests)
         if failed:
@@ -62,21 +63,30 @@ class Sampler:
             logits, requests = logits[good], [requests[i] for i in good]
         logits = logits.float()
         raw = _raw_logprobs(logits, requests)
-        self._change(logits, requests)
+        for row in self._change(logits, requests):
+            failed[requests[row].request_id] = (
+                "no token is left to choose from: none of allowed_token_ids is in the model's "
+                "vocabulary, or all of them are banned"
+            )
+            logits[row] = 0.0
         token_ids = _choose(logits, requests)
         sampled = {
             request.request_id: SampledToken(token_id, _report(raw.get(row), request, token_id))
             for row, (request, token_id) in enumerate(zip(requests, token_ids, strict=True))
+            if request.request_id not in failed
         }
         return ModelRunnerOutput(sampled=sampled, failed=failed)
 
-    def _change(self, logits: Tensor, requests: Sequence[Request]) -> None:
-        changed = []
-        for row, request in enumerate(requests):
-            if changes_logits(request):
-                self._changes.apply(logits[row], request)
-                changed.append(request.request_id)
-        self._changes.keep_only(changed)
+    def _change(self, logits: Tensor, requests: Sequence[Request]) -> list[int]:
+        """Apply bias, bans and penalties in place; return the rows without any candidate."""
+        rows = [row for row, request in enumerate(requests) if changes_logits(request)]
+        for row in rows:
+            self._changes.apply(logits[row], requests[row])
+        self._changes.keep_only(requests[row].request_id for row in rows)
+        if not rows:
+            return []
+        empty = (logits[rows].amax(dim=-1) == float("-inf")).tolist()
+        return [row for row, nothing in zip(rows, empty, strict=True) if nothing]
 
 
 @dataclass(frozen=True, slots=True)

@@ -595,3 +595,13 @@ def test_a_row_without_any_candidate_fails() -> None:
     out = Sampler().sample(torch.full((1, VOCAB), float("-inf")), [make_request([1])])
     assert out.sampled == {}
     assert set(out.failed) == {"r"}
+
+
+def test_a_row_whose_bans_leave_nothing_fails_alone() -> None:
+    """As when every allowed token is one that the model does not have."""
+    rows = torch.stack([logits_of(i) for i in range(2)])
+    nothing = SamplingParams(allowed_token_ids=[VOCAB + 1], seed=1)
+    requests = [make_request([1], nothing, name="none"), make_request([1], name="fine")]
+    out = Sampler().sample(rows, requests)
+    assert "no token is left" in out.failed["none"]
+    assert set(out.sampled) == {"fine"}
