@@ -168,7 +168,6 @@ async def test_a_dead_engine_fails_the_reply() -> None:
 async def test_a_fault_of_ours_costs_one_session(caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected exception closes with 1011; the log has the place but not the words."""
     async with stage() as one:
-
         words = ASK[0]["item"]["content"][0]["text"]
 
         def broken(*_: object) -> list[object]:
