@@ -30,12 +30,12 @@ from server.characters.toml_file import load_character
 from server.config import ServerSettings
 from server.engine_port import EnginePort
 from server.errors import ErrorType, ProtocolError
-from server.front_door import FrontDoor
 from server.http.app import build_http_app
 from server.log_lines import log_line
 from server.progress import LoadProgress
 from server.protocol.close_codes import CloseCode
-from server.roster import Roster
+from server.sockets.front_door import FrontDoor
+from server.sockets.roster import Roster
 from server.state import ServerState
 
 logger = logging.getLogger(__name__)

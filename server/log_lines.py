@@ -85,3 +85,8 @@ def _escape(text: str) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+def bare(error: BaseException) -> BaseException:
+    """Keep an error's traceback for the log, but not its words: they may quote somebody."""
+    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

@@ -30,7 +30,7 @@ def test_no_package_re_exports() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "module", ["server.app", "server.session", "clients.terminal", "engine.async_engine"]
+    "module", ["server.app", "server.session.session", "clients.terminal", "engine.async_engine"]
 )
 def test_the_processes_with_sockets_never_import_torch(module: str) -> None:
     """Tensor work beside an event loop would stall every session."""

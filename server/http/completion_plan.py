@@ -17,6 +17,7 @@ from engine.outputs import EngineInfo
 from engine.sampling_params import SamplingParams
 from server.auth import ANONYMOUS
 from server.characters.catalog import ResolvedModel
+from server.conversation.prompt import MAX_CHARACTERS_PER_TOKEN, build_prompt
 from server.engine_port import EnginePort, Tokenizer
 from server.errors import ErrorCode, ModelNotFound, PromptDoesNotFit
 from server.http.completion_reply import Plan
@@ -25,7 +26,6 @@ from server.http.completions_body import CompletionRequest
 from server.http.models import model_not_found
 from server.http.refusals import HttpRefusal, from_engine_error, invalid, unavailable
 from server.http.tag_text import TagText
-from server.prompt import MAX_CHARACTERS_PER_TOKEN, build_prompt
 from server.sampling import build_sampling_params
 from server.state import ServerState
 

@@ -7,7 +7,7 @@ import logging
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.http.refusals import internal
-from server.replies import bare
+from server.log_lines import bare
 
 logger = logging.getLogger(__name__)
 

@@ -173,9 +173,7 @@ class SessionObject(SamplingFields, kw_only=True, omit_defaults=False):
     max_output_tokens: int | str
     truncation: str | RetentionRatio
     expires_at: int | UnsetType = UNSET
-    character: CharacterObject = msgspec.field(
-        default_factory=lambda: CharacterObject(events=[])
-    )
+    character: CharacterObject = msgspec.field(default_factory=lambda: CharacterObject(events=[]))
     resume: ResumeObject | UnsetType = UNSET
 
 

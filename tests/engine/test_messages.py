@@ -16,7 +16,7 @@ from engine.outputs import StepFrame, StepStats, TokenOutput
 from engine.request import EngineRequest, FinishReason
 from engine.sampling_params import SamplingParams
 
-TO_ENGINE = [
+TO_ENGINE: list[messages.ToEngine] = [
     messages.Start(EngineConfig.from_flat(model="m", kv_cache_memory="1GiB")),
     messages.Submit(
         [
@@ -30,7 +30,7 @@ TO_ENGINE = [
     messages.Cancel(["a", "b"]),
     messages.Shutdown(),
 ]
-FROM_ENGINE = [
+FROM_ENGINE: list[messages.FromEngine] = [
     messages.LoadProgress(0.5, "weights"),
     messages.Failed("model_not_found", "no", "model"),
     messages.Step(StepFrame([TokenOutput("a", [1], FinishReason.STOP)])),

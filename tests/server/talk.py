@@ -9,12 +9,12 @@ from engine.outputs import RequestDelta
 from engine.request import FinishReason
 from server.characters.catalog import Catalog
 from server.characters.character import Character
-from server.effects import Abort, Effect, Generate, Send
 from server.errors import ProtocolError
 from server.protocol.codec import decode_client_event, encode_server_event
 from server.protocol.objects import LocalizedText
-from server.session import Session, SessionContext
-from server.session_settings import SessionLimits
+from server.session.effects import Abort, Effect, Generate, Send
+from server.session.session import Session, SessionContext
+from server.session.settings import SessionLimits
 
 AOI = Character(
     id="aoi",

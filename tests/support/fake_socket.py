@@ -9,7 +9,7 @@ from typing import Any
 
 
 class FakeSocket:
-    """Satisfies ``server.socket_wire.Socket``.
+    """Satisfies ``server.sockets.wire.Socket``.
 
     Attributes:
         sent: Events that were written, decoded.

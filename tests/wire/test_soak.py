@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +18,8 @@ from tests.support.real_server import RealServer, real_server
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.wire]
+
+logger = logging.getLogger(__name__)
 
 PEOPLE = 32
 SECONDS = float(os.environ.get("KAIWA_SOAK_SECONDS", "15"))
@@ -108,13 +112,13 @@ async def one_visit(server: RealServer, rng: random.Random, totals: Totals) -> N
                     await socket.send('{"type": "response.cancel"}')
 
 
-def check_end(reply: OpenReply, output: list[dict[str, object]]) -> None:
+def check_end(reply: OpenReply, output: list[dict[str, Any]]) -> None:
     """The deltas, the closing event and the item spell the same text."""
     if not output:
         assert reply.text == ""
         return
     assert reply.closed_with == reply.text
-    (part,) = output[0]["content"]  # type: ignore[misc]
+    (part,) = output[0]["content"]
     assert part["text"] == reply.text
 
 
@@ -144,7 +148,7 @@ async def test_every_reply_ends_once_and_nothing_is_lost_repeated_or_leaked() ->
         await until(lambda: server.metric("kaiwa_num_requests_running") == 0)
         assert server.metric("kaiwa_num_requests_waiting") == 0
         assert server.metric("kaiwa_kv_cache_usage_ratio") == baseline
-    print(totals)
+    logger.info("%s", totals)
     assert sum(totals.ended.values()) + totals.vanished == totals.started
     assert totals.ended.get("failed", 0) == 0
     assert min(totals.ended.get("completed", 0), totals.ended.get("cancelled", 0)) > 0

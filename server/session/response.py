@@ -20,9 +20,8 @@ from collections.abc import Callable, Mapping
 
 from engine.outputs import RequestDelta
 from engine.request import FinishReason
-from server.conversation import Conversation, Entry
+from server.conversation.conversation import Conversation, Entry
 from server.errors import ProtocolError
-from server.failures import engine_aborted, from_delta
 from server.protocol.items import ContentPart, MessageItem
 from server.protocol.objects import (
     FailureDetail,
@@ -49,6 +48,7 @@ from server.protocol.server_events import (
     ServerEvent,
     TextPart,
 )
+from server.session.failures import engine_aborted, from_delta
 from server.text.tags import Piece, TagParser, TextPiece
 
 

@@ -2,7 +2,7 @@
 
 The driver calls ``open`` when a socket is there, ``receive`` or ``refuse`` for every frame,
 ``receive_delta`` for everything the engine says of this session's requests, and ``close`` once. It
-carries out the effects in order (``server.effects``), and gives events their ids from
+carries out the effects in order (``server.session.effects``), and gives events their ids from
 ``event_counter`` as it writes them: ids rise by one on the wire, also where it merged deltas.
 
 A response is *running* from its ``response.created`` to its ``response.done``, and only then. At
@@ -21,8 +21,8 @@ from msgspec import UNSET
 
 from engine.outputs import RequestDelta
 from server.characters.catalog import ResolvedModel
-from server.conversation import Conversation, Entry, check_truncation
-from server.effects import Abort, Effect, Generate, Send
+from server.conversation.conversation import Conversation, Entry, check_truncation
+from server.conversation.items import accept_item
 from server.errors import (
     ErrorCode,
     InvalidValue,
@@ -33,8 +33,6 @@ from server.errors import (
     Unsupported,
     shorten,
 )
-from server.failures import from_exception
-from server.items import accept_item
 from server.protocol.client_events import (
     ClientEvent,
     ConversationItemCreate,
@@ -70,10 +68,12 @@ from server.protocol.server_events import (
     SessionUpdated,
     grant_events,
 )
-from server.response import Response
-from server.response_plan import plan_response
-from server.session_settings import SessionLimits, SessionSettings
-from server.session_view import describe_session
+from server.session.effects import Abort, Effect, Generate, Send
+from server.session.failures import from_exception
+from server.session.response import Response
+from server.session.response_plan import plan_response
+from server.session.settings import SessionLimits, SessionSettings
+from server.session.view import describe_session
 
 _EXPRESSION = str(CharacterExpression.__struct_config__.tag)
 

@@ -12,7 +12,7 @@ from server.protocol.objects import (
     SessionObject,
 )
 from server.sampling import to_fields
-from server.session_settings import SessionSettings
+from server.session.settings import SessionSettings
 from server.text.tags import strip_tags
 
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
 
-from server.arrivals import RealtimeConnection
-from server.outbox import Wire
+from server.sockets.arrivals import RealtimeConnection
+from server.sockets.outbox import Wire
 
 
 class Socket(Wire, Protocol):

@@ -9,8 +9,8 @@ import pytest
 from engine.chat_template import ChatMessage
 from engine.request import FinishReason
 from server.protocol.objects import RetentionRatio
-from server.session import SessionContext
-from server.session_settings import SessionLimits
+from server.session.session import SessionContext
+from server.session.settings import SessionLimits
 from tests.server.talk import Talk, only_error, types
 
 PERSONA = ChatMessage("system", "You are Aoi.")

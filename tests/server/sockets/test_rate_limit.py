@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.rate_limit import TokenBucket
+from server.sockets.rate_limit import TokenBucket
 
 
 def test_a_burst_is_free() -> None:

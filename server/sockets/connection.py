@@ -15,19 +15,19 @@ from collections.abc import Hashable, Iterable
 import msgspec
 
 from engine.outputs import RequestDelta
-from server.effects import Abort, Close, Effect, Generate, Send
 from server.engine_port import EnginePort
 from server.errors import ErrorCode, ErrorType, ProtocolError
-from server.log_lines import log_line
-from server.outbox import EventRules, Outbox
+from server.log_lines import bare, log_line
 from server.protocol.client_events import ResponseCreate
 from server.protocol.close_codes import CloseCode
 from server.protocol.codec import decode_client_event, encode_server_event
 from server.protocol.server_events import ResponseOutputTextDelta, ServerEvent
-from server.rate_limit import TokenBucket
-from server.replies import Replies, ReplyListener, bare
-from server.session import Session
-from server.socket_wire import Socket
+from server.session.effects import Abort, Close, Effect, Generate, Send
+from server.session.session import Session
+from server.sockets.outbox import EventRules, Outbox
+from server.sockets.rate_limit import TokenBucket
+from server.sockets.replies import Replies, ReplyListener
+from server.sockets.wire import Socket
 from server.state import ServerState
 
 logger = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ from msgspec import UNSET
 
 from engine.chat_template import ChatMessage
 from engine.sampling_params import SamplingParams
-from server.conversation import Conversation, Entry, render_messages
+from server.conversation.conversation import Conversation, Entry, render_messages
 from server.errors import InvalidValue, LimitExceeded, shorten
 from server.protocol.client_events import ConversationItemTruncate
 from server.protocol.items import InputItem, Item, ItemReference
 from server.protocol.objects import HeardPrefix, ResponseParams
-from server.session_settings import SessionLimits, SessionSettings
+from server.session.settings import SessionLimits, SessionSettings
 
 Accept = Callable[[Item, str], Entry]
 """Makes an entry of a client's item; the second argument is where the item stands in its event."""

@@ -14,11 +14,11 @@ from engine.chat_template import ChatMessage
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
-from server.connection import Connection
 from server.errors import ProtocolError
 from server.protocol.close_codes import CloseCode
-from server.session import Session
-from server.session_settings import SessionLimits
+from server.session.session import Session
+from server.session.settings import SessionLimits
+from server.sockets.connection import Connection
 from server.state import ServerState
 from tests.support.fake_engine import FakeEngine, FakeTokenizer
 from tests.support.fake_socket import FakeSocket

@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import time
 
-from server.arrivals import RealtimeConnection
 from server.auth import ANONYMOUS
-from server.connection import Connection
 from server.errors import ProtocolError
 from server.protocol.close_codes import CloseCode
-from server.session import Session, SessionContext
-from server.session_settings import SessionLimits
-from server.socket_wire import SocketWire
+from server.session.session import Session, SessionContext
+from server.session.settings import SessionLimits
+from server.sockets.arrivals import RealtimeConnection
+from server.sockets.connection import Connection
+from server.sockets.wire import SocketWire
 from server.state import ServerState
 
 

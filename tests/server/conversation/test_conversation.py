@@ -7,9 +7,9 @@ import random
 import pytest
 
 from engine.chat_template import ChatMessage
-from server.conversation import Conversation, Entry
+from server.conversation.conversation import Conversation, Entry
+from server.conversation.items import accept_item
 from server.errors import DuplicateItem, ItemNotFound, LimitExceeded, ProtocolError
-from server.items import accept_item
 from server.protocol.items import (
     ContentPart,
     FunctionCallItem,

@@ -1,7 +1,7 @@
 """One port for WebSocket and HTTP: listens, lets in, and at the end lets nobody keep it open.
 
 ``websockets`` listens and carries the sockets, uvicorn the HTTP requests; which of the two owns a
-connection is found out by ``server.arrivals``.
+connection is found out by ``server.sockets.arrivals``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from engine.errors import ConfigError
-from server.accept_limits import AcceptLimits
-from server.admission import HandshakeHead, Refusal, admit
-from server.arrivals import Arrival, HttpConnection, RealtimeConnection
 from server.config import ListenConfig
+from server.sockets.accept_limits import AcceptLimits
+from server.sockets.admission import HandshakeHead, Refusal, admit
+from server.sockets.arrivals import Arrival, HttpConnection, RealtimeConnection
 from server.state import ServerState
 
 KEEPALIVE_S = 20.0
@@ -250,7 +250,7 @@ def _library_logger() -> logging.Logger:
     At debug level the library logs every frame, and each malformed handshake is an error to it;
     our own handler logs what matters.
     """
-    logger = logging.getLogger("server.front_door.websockets")
+    logger = logging.getLogger("server.sockets.front_door.websockets")
     logger.setLevel(logging.CRITICAL)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     return logger

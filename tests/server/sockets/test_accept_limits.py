@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from server.accept_limits import AcceptLimits, Ticket
 from server.config import LimitsConfig
+from server.sockets.accept_limits import AcceptLimits, Ticket
 
 
 class Recording(asyncio.Transport):

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from engine.chat_template import ChatMessage, Role
+from server.conversation.prompt import build_prompt
 from server.errors import PromptDoesNotFit
-from server.prompt import build_prompt
 from server.protocol.objects import RetentionRatio, TokenLimits, TruncationSetting
 
 

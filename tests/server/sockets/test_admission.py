@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from server.admission import Admission, HandshakeHead, Refusal, admit
 from server.auth import Authenticator
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
+from server.sockets.admission import Admission, HandshakeHead, Refusal, admit
 from server.state import ServerState
 from tests.support.fake_engine import FakeEngine
 

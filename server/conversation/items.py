@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from server.conversation import ROOT, Entry
+from server.conversation.conversation import ROOT, Entry
 from server.errors import ErrorCode, InvalidValue, LimitExceeded, Unsupported, shorten
 from server.protocol.items import (
     ContentPart,

@@ -16,8 +16,8 @@ from typing import cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.server import ServerConnection
 
-from server.accept_limits import AcceptLimits, Ticket
-from server.admission import REALTIME_PATH, RETRY_AFTER_S, Admission, Refusal
+from server.sockets.accept_limits import AcceptLimits, Ticket
+from server.sockets.admission import REALTIME_PATH, RETRY_AFTER_S, Admission, Refusal
 from server.state import ServerState
 
 LINGER_S = 1.0

@@ -17,12 +17,12 @@ import msgspec
 from engine.errors import EngineError
 from engine.outputs import RequestDelta
 from engine.request import FinishReason
-from server.effects import Generate
+from server.conversation.prompt import BuiltPrompt, build_prompt
 from server.engine_port import EnginePort
 from server.errors import ServerError
-from server.log_lines import log_line
+from server.log_lines import bare, log_line
 from server.metrics import ResponseWatch
-from server.prompt import BuiltPrompt, build_prompt
+from server.session.effects import Generate
 from server.state import ServerState
 
 logger = logging.getLogger(__name__)
@@ -171,8 +171,3 @@ class Replies:
             request=request_id,
             **watch.summary(),
         )
-
-
-def bare(error: BaseException) -> BaseException:
-    """Keep an error's traceback for the log, but not its words: they may quote somebody."""
-    return RuntimeError(type(error).__name__).with_traceback(error.__traceback__)

@@ -11,7 +11,7 @@ import pytest
 
 from server.config import OutboxConfig
 from server.metrics import Metrics
-from server.outbox import OVERFLOW, STALLED, Backlog, EventRules, Outbox, StallClock
+from server.sockets.outbox import OVERFLOW, STALLED, Backlog, EventRules, Outbox, StallClock
 
 
 @dataclass

@@ -26,7 +26,7 @@ class Send:
 class Generate:
     """Have the engine write a reply; its deltas go to ``Session.receive_delta``.
 
-    The driver builds the prompt (``server.prompt.build_prompt``) and submits it. Where either
+    The driver builds the prompt (``server.conversation.prompt``) and submits it. Where either
     fails, it calls ``Session.fail_generation``.
 
     Attributes:
