@@ -124,3 +124,37 @@ def test_a_refusal_has_the_shape_that_sdks_read() -> None:
 def test_two_keys_in_two_headers_are_none() -> None:
     """What cannot be said plainly is not guessed; the head then holds no authorization."""
     assert refusal(make_state(key="good"), authorization=None).status == 401
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code", "param"),
+    [
+        ("", 400, "missing_required_parameter", "model"),
+        ("?model=", 400, "missing_required_parameter", "model"),
+        ("?model=nobody", 404, "model_not_found", "model"),
+        ("?model=aoi&call_id=c1", 400, "unsupported", "call_id"),
+        ("?model=aoi&intent=transcription", 400, "unsupported", "intent"),
+        ("?model=%ff", 400, "invalid_value", None),
+    ],
+)
+def test_a_query_that_cannot_be_served_is_refused_by_its_parameter(
+    query: str, status: int, code: str, param: str | None
+) -> None:
+    """The sentence names what is there instead."""
+    refused = refusal(make_state(), f"/v1/realtime{query}")
+    assert (refused.status, refused.code, refused.param) == (status, code, param)
+
+
+def test_while_draining_newcomers_are_told_when_to_come_back() -> None:
+    """503 with ``Retry-After``, in OpenAI's error shape."""
+    state = make_state()
+    state.is_draining = True
+    refused = refusal(state)
+    assert refused.status == 503
+    assert int(refused.headers()["Retry-After"]) > 0
+    assert json.loads(refused.body())["error"]["type"] == "server_error"
+
+
+def test_a_missing_key_is_asked_for_as_http_does() -> None:
+    """401 carries ``WWW-Authenticate``."""
+    assert refusal(make_state(key="good")).headers()["WWW-Authenticate"] == "Bearer"
