@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import torch
+
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
 from engine.kv_cache.budget import resolve_num_blocks
 from engine.model.loader import LoadedModel, load_model
 from engine.model.memory import free_memory_bytes
 from engine.model.runner import ModelRunner
+from engine.model.threads import keep_faster_num_threads
 from engine.outputs import EngineInfo
 
 OnProgress = Callable[[float, str], None]
+_TYPICAL_BATCH = 8
 
 
 def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -> EngineCore:
@@ -46,7 +50,11 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         useful_tokens=config.scheduler.max_num_seqs * loaded.max_model_len,
     )
     runner = ModelRunner(loaded, num_blocks)
-    runner.warm_up()
+    runner.rehearse(1)
+    if config.model.num_threads is not None:
+        torch.set_num_threads(config.model.num_threads)
+    elif loaded.device.type == "cpu":
+        keep_faster_num_threads(lambda: runner.rehearse(_TYPICAL_BATCH))
     info = EngineInfo(
         model=config.model.model,
         architecture=loaded.architecture,

@@ -28,6 +28,8 @@ class ModelConfig:
     """Longest sequence in tokens, prompt and reply together; ``None`` takes the model's own."""
     quantization: str | None = None
     """No scheme is built yet; anything but ``None`` is refused."""
+    num_threads: int | None = None
+    """Threads inside one operator on a CPU; ``None`` measures one against all when loading."""
     self_check: bool = True
     """Compare a short paged forward with the untouched model when loading."""
 
@@ -39,6 +41,8 @@ class ModelConfig:
             raise ConfigError("model is empty; name a folder or a hub id", param="model")
         if self.max_model_len is not None:
             _at_least("max_model_len", self.max_model_len, 2)
+        if self.num_threads is not None:
+            _at_least("num_threads", self.num_threads, 1)
         if self.quantization is not None:
             raise ConfigError(
                 f"quantization is {self.quantization!r}; this build has no quantised kernels, "

@@ -38,7 +38,6 @@ Once it can answer, it prints one line on standard output: ready http://HOST:POR
 
 _ELSEWHERE = {
     "chat": ("clients.terminal", "talk to a character in the terminal"),
-    "replay": ("clients.replay", "replay recorded load against a server"),
     "bench": ("clients.bench", "measure a server"),
 }
 """Commands that clients bring; they are imported by name, so that the server never knows them."""
@@ -178,6 +177,9 @@ def _settings_parser() -> argparse.ArgumentParser:
     option("--device", "engine.device", str, "DEVICE", "auto, cpu or cuda")
     option("--max-num-seqs", "engine.max_num_seqs", int, "N", "replies in the running batch")
     option("--max-num-batched-tokens", "engine.max_num_batched_tokens", int, "N", "tokens per step")
+    option(
+        "--num-threads", "engine.num_threads", int, "N", "CPU threads per step; measured if none"
+    )
     option("--max-model-len", "engine.max_model_len", int, "N", "tokens of prompt and reply")
     option("--kv-cache-tokens", "engine.kv_cache_tokens", int, "N", "KV budget in tokens")
     option("--kv-cache-memory", "engine.kv_cache_memory", _memory, "SIZE", "2GiB, or 0.5 of free")

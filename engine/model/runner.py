@@ -60,27 +60,23 @@ class ModelRunner:
             return ModelRunnerOutput(sampled={})
         return self._sampler.sample(logits, sampling)
 
-    def warm_up(self) -> None:
-        """Run a prompt chunk and a decode step, so that the first request does not pay for firsts.
+    def rehearse(self, num_seqs: int) -> None:
+        """Read a prompt of one block for each of ``num_seqs`` sequences, then decode one token.
 
-        Writes to the last block; call it before anything is stored.
+        Warms everything up, and is what a timing of steps can repeat. Writes to the last blocks;
+        call it before anything is stored.
         """
-        table = [self.num_blocks - 1]
-        submitted = EngineRequest(
-            request_id="warm-up",
-            prompt_token_ids=[0] * min(BLOCK_SIZE, self.loaded.max_model_len),
-            params=SamplingParams(temperature=1.0, top_p=0.9, seed=0),
-        )
-        request = Request(
-            submitted, stop_token_ids=frozenset(), arrival_time=0.0, sequence_number=0
-        )
-        last = request.num_tokens - 1
+        blocks = range(max(0, self.num_blocks - num_seqs), self.num_blocks)
+        requests = [_dummy_request(block, self.loaded.max_model_len) for block in blocks]
+        last = requests[0].num_tokens - 1
         for start, count in ((0, last), (last, 1)):
             if count:
-                self.execute(
-                    SchedulerOutput([ScheduledSequence(request, start, count, table, count == 1)])
-                )
-        self._store.clear_blocks(table)
+                sequences = [
+                    ScheduledSequence(request, start, count, [block], samples=count == 1)
+                    for request, block in zip(requests, blocks, strict=True)
+                ]
+                self.execute(SchedulerOutput(sequences))
+        self._store.clear_blocks(list(blocks))
 
     def _copy_blocks(self, plan: SchedulerOutput) -> None:
         self._store.copy_blocks(plan.block_copies)
@@ -89,6 +85,15 @@ class ModelRunner:
             block = sequence.block_table[sequence.start // BLOCK_SIZE]
             if block in copied:  # what lies behind the shared part is another sequence's
                 self._store.clear_tail(block, sequence.start % BLOCK_SIZE)
+
+
+def _dummy_request(number: int, max_model_len: int) -> Request:
+    submitted = EngineRequest(
+        request_id=f"rehearsal-{number}",
+        prompt_token_ids=[0] * min(BLOCK_SIZE, max_model_len),
+        params=SamplingParams(temperature=1.0, top_p=0.9, seed=number),
+    )
+    return Request(submitted, stop_token_ids=frozenset(), arrival_time=0.0, sequence_number=0)
 
 
 def _new_tokens(sequence: ScheduledSequence) -> list[int]:

@@ -48,6 +48,7 @@ class Roster:
             context=SessionContext(
                 cache_salt="" if admission.principal == ANONYMOUS else admission.principal,
                 expires_at=int(time.time() + limits.max_session_s),
+                known_models=frozenset(self._state.catalog.model_names),
             ),
         )
         patience = self._state.settings.drain.close_timeout_s

@@ -152,7 +152,7 @@ def test_the_kv_memory_is_the_budget(load: Load) -> None:
 def test_warming_up_leaves_no_trace(load: Load, untouched: Untouched) -> None:
     """After a warm-up the runner answers as a fresh one."""
     driver = Driver(load("olmo2"), num_blocks=4)
-    driver.runner.warm_up()
+    driver.runner.rehearse(3)
     prompt = random_prompt(17, seed=3)
     found = driver.run([make_request(prompt)], 6)
     assert found == [greedy_reference(untouched("olmo2"), prompt, 6)]

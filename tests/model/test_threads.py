@@ -9,7 +9,12 @@ import threading
 import pytest
 import torch
 
-from engine.model.threads import NICENESS, available_cores, prepare_stepping_thread
+from engine.model.threads import (
+    NICENESS,
+    available_cores,
+    keep_faster_num_threads,
+    prepare_stepping_thread,
+)
 
 
 def test_the_stepping_thread_is_prepared_and_no_other() -> None:
@@ -37,3 +42,19 @@ def test_the_stepping_thread_is_prepared_and_no_other() -> None:
 def test_only_the_cores_of_this_process_are_counted() -> None:
     """A container may grant fewer than the machine has."""
     assert available_cores() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(("slow_with", "expected"), [(1, 2), (2, 1)])
+def test_the_faster_number_of_threads_is_kept(slow_with: int, expected: int) -> None:
+    """One against all: whichever makes the step shorter."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+
+    def step() -> None:
+        for _ in range(200_000 if torch.get_num_threads() == slow_with else 1):
+            pass
+
+    try:
+        assert keep_faster_num_threads(step) == expected == torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
