@@ -9,22 +9,30 @@ import random
 import signal
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 from torch import distributed
+from torch.multiprocessing.spawn import spawn
 from transformers import LlamaForCausalLM, set_seed
 
 from tools.demo_dialogues.card import write_card
 from tools.demo_dialogues.evaluation import evaluate, quick_report
 from tools.demo_dialogues.generator import dialogue
 from tools.demo_dialogues.tokenizer import save_tokenizer, train_tokenizer
-from tools.demo_dialogues.training import TrainingConfig, TrainingResult, new_model, train
+from tools.demo_dialogues.training import (
+    TrainingConfig,
+    TrainingResult,
+    new_model,
+    plain_schedule,
+    train,
+)
 
 DEFAULT_OUT = Path("configs/models/kaiwa-demo")
 _TOKENIZER_DIALOGUES = 6000
+_DEFAULTS = TrainingConfig()
 
 # glibc returns large buffers to the kernel after every operation, and page faults then take
 # more time than the arithmetic; with these settings a step is up to twice as fast.
@@ -49,28 +57,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--steps",
         type=int,
-        default=TrainingConfig.steps,
+        default=_DEFAULTS.steps,
         help="optimiser steps (default: %(default)s)",
     )
     parser.add_argument(
         "--minutes", type=float, help="stop after this many minutes, whatever the step"
     )
     parser.add_argument(
-        "--seed", type=int, default=TrainingConfig.seed, help="seed (default: %(default)s)"
+        "--seed", type=int, default=_DEFAULTS.seed, help="seed (default: %(default)s)"
     )
     parser.add_argument(
         "--workers",
         type=int,
-        default=TrainingConfig.workers,
+        default=_DEFAULTS.workers,
         help="one-thread processes; their number changes the weights (default: %(default)s)",
     )
     parser.add_argument(
-        "--checkpoint", type=Path, help="file to save to every 100 steps and to resume from"
+        "--checkpoint", type=Path, help="file to save to every 50 steps and to resume from"
     )
     parser.add_argument(
         "--samples",
         type=int,
-        default=60,
+        default=40,
         help="dialogues per evaluation row (default: %(default)s)",
     )
     parser.add_argument(
@@ -98,10 +106,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     options = _parser().parse_args(arguments)
     if options.evaluate_only:
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(1)  # rows are small: threads would mostly wait for each other
         return _measure(options, write=options.card)
     _keep_memory()
     config = TrainingConfig(seed=options.seed, steps=options.steps, workers=options.workers)
+    if options.steps != _DEFAULTS.steps:
+        config = replace(config, schedule=plain_schedule(options.steps))
     rng = random.Random(f"tokenizer:{options.seed}")
     print("tokenizer: reading dialogues", file=sys.stderr)
     tokenizer = train_tokenizer(
@@ -113,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
             config, options.out, options.checkpoint, options.minutes, Path(meeting) / "workers"
         )
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the workers as well
-        torch.multiprocessing.spawn(_work, (job,), nprocs=config.workers, daemon=True)  # type: ignore[no-untyped-call]
+        spawn(_work, (job,), nprocs=config.workers, daemon=True)  # type: ignore[no-untyped-call]
     return _measure(options, write=True)
 
 
@@ -138,7 +148,7 @@ def _work(rank: int, job: Job) -> None:
     if rank == 0:
         model.generation_config.do_sample = False
         model.generation_config.max_new_tokens = 120
-        model.to(torch.bfloat16).save_pretrained(job.out)
+        model.bfloat16().save_pretrained(job.out)
         record = json.dumps({"config": asdict(job.config), "result": asdict(result)}, indent=2)
         (job.out / "training.json").write_text(record + "\n", encoding="utf-8")
 

@@ -28,9 +28,14 @@ sentences that are unlike them.
 
 Trained from random weights on dialogues that `tools/demo_dialogues` generates; no downloaded
 data of any kind. {steps} steps, {tokens:.2f} million tokens (padding not counted),
-{minutes:.0f} minutes on two shared CPU cores, seed {seed}, {workers} workers. The same command
-sees the same dialogues in the same order; the weights differ in their last bits between
-machines and library versions.
+{minutes:.0f} minutes on two shared CPU cores, seed {seed}, {workers} workers. Short dialogues
+come first, drills in copying (repeat these words, who likes what, interviews) later. At step
+{plant_at} three groups of attention heads are set by hand to the pattern that copies words
+(`tools/demo_dialogues/copying.py`), because so little data finds that pattern too late, and
+training goes on from there. The same command sees the same dialogues in the same order; the
+weights differ in their last bits between machines and library versions. The run behind the
+committed weights was stopped and resumed from checkpoints while its settings were being chosen;
+an uninterrupted run of the command has not been compared with it.
 
 ## Measured
 
@@ -76,6 +81,11 @@ model answers as Kaiwa, a demo character.
 * Contexts beyond about {max_tokens} tokens were not trained; the configuration allows 2048.
 * A name is repeated as it was typed: `i'm ken` is answered with `ken`.
 * Facts are the kinds listed above. Others ("my car is red") are at best answered politely.
+* "Do you like thunder?" is often answered with yes although the persona dislikes thunder; "what
+  do you dislike?" is answered better.
+* A persona's facts are often lost when the user writes in the other language than the prompt, see
+  the table; the shipped characters were trained for it.
+* An insult, a bare "hello" or an unusual sentence may get the reply to something else.
 * It may state a wrong fact with confidence. Do not use it for anything but a demonstration.
 """
 
@@ -102,6 +112,7 @@ def write_card(
         minutes=result.seconds / 60,
         seed=config.seed,
         workers=config.workers,
+        plant_at=config.plant_at,
         table=evaluation.table(),
         max_tokens=config.max_tokens,
     )

@@ -5,16 +5,30 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from tools.demo_dialogues import english, english_talk, japanese, japanese_talk
+from tools.demo_dialogues import (
+    english_reply,
+    english_requests,
+    english_talk,
+    english_unknown,
+    english_user,
+    japanese_reply,
+    japanese_requests,
+    japanese_talk,
+    japanese_unknown,
+    japanese_user,
+)
 from tools.demo_dialogues.grammar import expand
 from tools.demo_dialogues.lexicon import Term
 from tools.demo_dialogues.personas import Persona
 
-USER = {"en": english.USER, "ja": japanese.USER}
-REPLY = {"en": english.REPLY, "ja": japanese.REPLY}
-TALK = {"en": english_talk.TALK, "ja": japanese_talk.TALK}
-GOODBYE = {"en": english_talk.GOODBYE, "ja": japanese_talk.GOODBYE}
-GREETINGS = {"en": english_talk.GREETINGS, "ja": japanese_talk.GREETINGS}
+USER = {"en": english_user.USER, "ja": japanese_user.USER}
+REPLY = {"en": english_reply.REPLY, "ja": japanese_reply.REPLY}
+TALK = {
+    "en": english_talk.TALK | english_unknown.TALK | english_requests.TALK,
+    "ja": japanese_talk.TALK | japanese_unknown.TALK | japanese_requests.TALK,
+}
+GOODBYE = {"en": english_requests.GOODBYE, "ja": japanese_requests.GOODBYE}
+GREETINGS = {"en": english_requests.GREETINGS, "ja": japanese_requests.GREETINGS}
 
 
 @dataclass(slots=True)

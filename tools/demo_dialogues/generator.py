@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from tools.demo_dialogues import intents
+from tools.demo_dialogues.asked import asked_kind
 from tools.demo_dialogues.conversation import GREETINGS, REPLY, TALK, USER, Conversation, Turn
 from tools.demo_dialogues.grammar import expand, join_reply, roughen, strip_tags
 from tools.demo_dialogues.personas import KAIWA, prompt_for, random_persona
@@ -48,65 +49,6 @@ _OPENERS = (
     "praise",
 )
 _MOODS = ("fine", "fine", "happy", "sad", "tired", "bored", "nervous")
-_QUESTION_ENDS = {
-    "en": {
-        "name?": "name",
-        "call you?": "name",
-        "ask it?": "name",
-        "What is it?": "name",
-        "are you from?": "home",
-        "you live?": "home",
-        "a living?": "job",
-        "your job?": "job",
-        "favourite food?": "food",
-        "like to eat?": "food",
-        "want to eat?": "food",
-        "favourite colour?": "colour",
-        "colour do you like?": "colour",
-        "your hobby?": "hobby",
-        "free time?": "hobby",
-        "have a hobby?": "hobby",
-        "What do you like?": "like",
-        "have a pet?": "pet",
-        "How are you?": "mood",
-        "How are you today?": "mood",
-        "And you?": "mood",
-        "How about you?": "mood",
-        "your day?": "mood",
-    },
-    "ja": {
-        "名前は？": "name",
-        "名前は何ですか？": "name",
-        "名前はなに？": "name",
-        "教えていただけますか？": "name",
-        "呼びすればいいですか？": "name",
-        "お住まいですか？": "home",
-        "住んでるの？": "home",
-        "ご出身はどちらですか？": "home",
-        "ご出身はどちら？": "home",
-        "お仕事は何をしていますか？": "job",
-        "お仕事は何をしてるの？": "job",
-        "どんなお仕事ですか？": "job",
-        "好きな食べ物は何ですか？": "food",
-        "好きな食べ物はなに？": "food",
-        "食べるのが好きですか？": "food",
-        "何が食べたいですか？": "food",
-        "好きな色は何ですか？": "colour",
-        "好きな色はなに？": "colour",
-        "趣味は何ですか？": "hobby",
-        "趣味はなに？": "hobby",
-        "趣味は？": "hobby",
-        "何が好きですか？": "like",
-        "何が好き？": "like",
-        "ペットはいますか？": "pet",
-        "ペットはいる？": "pet",
-        "お元気ですか？": "mood",
-        "お元気？": "mood",
-        "あなたはいかがですか？": "mood",
-        "今日はどうでしたか？": "mood",
-        "今日はどうだった？": "mood",
-    },
-}
 
 
 @cache
@@ -178,7 +120,7 @@ class Simulation:
             template = self._rng.choice(GREETINGS[state.language])
             text = expand(template, self._rng, style=state.persona.style, slots={"v": name})
         self._messages.append(Message("assistant", text, "all"))
-        state.pending = _asked(text, state.language)
+        state.pending = asked_kind(text, state.language)
 
     def turn(self, act: Callable[[Conversation], None], *, may_ask: bool = True) -> Turn:
         """Let both sides speak once and return what was said."""
@@ -203,7 +145,7 @@ class Simulation:
                 text = text.lower()
         reply = join_reply(turn.reply, language=state.language)
         self._messages += [Message("user", text), Message("assistant", reply, "all")]
-        state.pending = _asked(reply, state.language)
+        state.pending = asked_kind(reply, state.language)
         return turn
 
     def free_turn(self) -> None:
@@ -230,12 +172,6 @@ class Simulation:
     def dialogue(self, *, expected: Sequence[str] = ()) -> Dialogue:
         """Return all that was said."""
         return Dialogue(tuple(self._messages), tuple(expected), self.state.language)
-
-
-def _asked(text: str, language: str) -> str | None:
-    return next(
-        (kind for end, kind in _QUESTION_ENDS[language].items() if text.endswith(end)), None
-    )
 
 
 def _answer_question(state: Conversation, kind: str) -> None:

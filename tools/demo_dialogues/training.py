@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tools.demo_dialogues.copying import plant_copying
 from tools.demo_dialogues.drills import drill
 from tools.demo_dialogues.generator import dialogue
 from tools.demo_dialogues.tokenizer import END, PAD, Example, encode_dialogue
@@ -29,7 +30,7 @@ class TrainingConfig:
     """What decides the weights, besides the machine's arithmetic."""
 
     seed: int = 20260
-    steps: int = 1300
+    steps: int = 1500
     workers: int = 2
     """Processes of one thread that each compute the gradient of their own batch."""
     batch_tokens: int = 3072
@@ -38,15 +39,21 @@ class TrainingConfig:
     """Longer dialogues are cut at the end."""
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
-    warmup_steps: int = 40
-    decay_steps: int = 300
-    """Last steps, over which the learning rate falls to zero."""
+    schedule: tuple[tuple[int, float], ...] = (
+        (-1, 0.0),
+        (39, 1.0),
+        (1000, 1.0),
+        (1239, 1 / 240),
+        (1240, 0.6),
+        (1500, 0.0),
+    )
+    """Knots of a broken line: step, and the share of the learning rate there."""
     short_steps: int = 200
     """First steps, whose dialogues are short, so that copying is learned early."""
-    drill_from: int = 300
-    """First step with drills, dialogues that are dense in words to be copied."""
-    drill_until: int = 500
-    """From here on drills are few."""
+    drill_windows: tuple[tuple[int, int], ...] = ((300, 500), (600, 720), (900, 1060), (1200, 1380))
+    """Steps between which drills, dialogues dense in words to be copied, are many."""
+    plant_at: int = 600
+    """Step at which the copying heads are planted."""
 
 
 def new_model(vocab_size: int, tokenizer: Tokenizer) -> LlamaForCausalLM:
@@ -108,9 +115,19 @@ def batches(tokenizer: Tokenizer, config: TrainingConfig) -> Iterator[Batch]:
 
 
 def _drill_share(step: int, config: TrainingConfig) -> float:
-    if step < config.drill_from:
+    if step < config.drill_windows[0][0]:
         return 0.0
-    return 0.6 if step < config.drill_until else 0.15
+    return 0.6 if any(start <= step < end for start, end in config.drill_windows) else 0.15
+
+
+def _planting_sample(tokenizer: Tokenizer, seed: int) -> torch.Tensor:
+    """Return ids ``[B, T]`` of drills and dialogues, without padding."""
+    rng = random.Random(f"planting:{seed}")
+    made = (
+        encode_dialogue(drill(rng) if number % 2 else dialogue(rng), tokenizer).ids
+        for number in range(96)
+    )
+    return torch.tensor([ids[:250] for ids in made if len(ids) >= 250][:16])
 
 
 def _collate(group: list[Example], max_tokens: int) -> Batch:
@@ -149,10 +166,23 @@ def _share_gradients(model: LlamaForCausalLM, batch: Batch, workers: int) -> int
     return int(flat[-1])
 
 
-def _learning_share(step: int, config: TrainingConfig) -> float:
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    return min(1.0, max(0.0, (config.steps - step) / max(1, config.decay_steps)))
+def _agree(model: LlamaForCausalLM, workers: int) -> None:
+    """Give every worker the weights of worker 0."""
+    if workers > 1:
+        for parameter in model.parameters():
+            distributed.broadcast(parameter.data, 0)
+
+
+def _learning_share(step: int, schedule: Sequence[Sequence[float]]) -> float:
+    for (start, low), (end, high) in pairwise(schedule):
+        if step <= end:
+            return low + (high - low) * (step - start) / (end - start)
+    return 0.0
+
+
+def plain_schedule(steps: int) -> tuple[tuple[int, float], ...]:
+    """Return a schedule for another number of steps: a short rise, then a fall from four fifths."""
+    return ((-1, 0.0), (39, 1.0), (max(40, steps * 4 // 5), 1.0), (max(41, steps), 0.0))
 
 
 def optimizers(model: LlamaForCausalLM, config: TrainingConfig) -> list[torch.optim.Optimizer]:
@@ -198,7 +228,7 @@ def train(
         model: The model; it is changed.
         tokenizer: Its tokenizer.
         config: Seed, steps and rates.
-        checkpoint: Where to save every 100 steps, and to resume from when the file exists.
+        checkpoint: Where to save every 50 steps, and to resume from when the file exists.
         rank: This worker's number; worker 0 alone reports and saves.
         minutes: Stop after this much time, whatever the step.
         report: Called every 250 steps; its text goes above the progress bar.
@@ -225,10 +255,13 @@ def train(
         disable=rank > 0,
     )
     while result.steps < config.steps and not (minutes and result.seconds > minutes * 60):
+        if result.steps == config.plant_at:
+            plant_copying(model, _planting_sample(tokenizer, config.seed))
+            _agree(model, config.workers)
         batch = next(source)
         for optimizer in chosen:
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * _learning_share(result.steps, config)
+                group["lr"] = config.learning_rate * _learning_share(result.steps, config.schedule)
         loss = loss_of(model, batch)
         loss.backward()
         tokens = _share_gradients(model, batch, config.workers)
@@ -244,7 +277,7 @@ def train(
             loss=f"{result.loss:.3f}", tokens=f"{result.tokens / 1e6:.2f}M", refresh=False
         )
         bar.update()
-        if checkpoint and rank == 0 and result.steps % 100 == 0:
+        if checkpoint and rank == 0 and result.steps % 50 == 0:
             _save(checkpoint, model, chosen, result)
         if report and rank == 0 and result.steps % 250 == 0:
             model.eval()
