@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from tests.support.real_server import RealServer, real_server
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.wire]
+pytestmark = [pytest.mark.slow, pytest.mark.wire(only="uvloop")]
 
 logger = logging.getLogger(__name__)
 
