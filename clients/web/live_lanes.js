@@ -2,6 +2,7 @@
 
 const HEADER_PX = 4;
 const LABEL_MIN_PX = 8;
+const LEAVE_PX = 10; // the ring behind a sequence that left
 
 /**
  * The colour of a sequence.
@@ -37,10 +38,14 @@ export function drawLanes(sheet, model, { head, cell, words }) {
     if (column.gap) drawGap(pen, sheet, x(index) + cell / 2, words.idle, column.seconds);
     for (const piece of column.cells) drawCell(pen, piece, x(index), top(piece.lane), cell, bar, sheet.dark);
   }
+  const free = new Map(); // lane -> where its last occupant ended
   for (let index = first; index < last; index += 1) {
     const column = model.at(index);
     if (!column) continue;
-    for (const seat of column.joined) drawJoin(pen, seat, x(index), top(seat.lane), bar, sheet);
+    for (const seat of column.joined) {
+      drawJoin(pen, seat, x(index), top(seat.lane), bar, sheet, free.get(seat.lane) ?? -Infinity);
+    }
+    for (const piece of column.cells) free.set(piece.lane, x(index) + cell + LEAVE_PX);
     for (const seat of column.left) drawLeave(pen, seat, x(index) + cell, top(seat.lane), bar, sheet);
   }
   drawFade(pen, sheet);
@@ -78,7 +83,7 @@ function drawCell(pen, piece, left, top, cell, bar, dark) {
   pen.fill();
 }
 
-function drawJoin(pen, seat, left, top, bar, sheet) {
+function drawJoin(pen, seat, left, top, bar, sheet, free) {
   pen.fillStyle = tint(seat.hue, "prefill", sheet.dark);
   const middle = top + bar / 2;
   pen.beginPath();
@@ -94,6 +99,7 @@ function drawJoin(pen, seat, left, top, bar, sheet) {
   pen.textBaseline = "middle";
   const name = seat.id.length > 9 ? `…${seat.id.slice(-7)}` : seat.id;
   const wide = pen.measureText(name).width;
+  if (left - 13 - wide < free) return; // no room behind the lane's last occupant
   pen.fillStyle = sheet.ink.sheet;
   pen.fillRect(left - 13 - wide, middle - 1, wide + 5, 2);
   pen.fillStyle = sheet.ink.soft;
