@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -69,18 +70,9 @@ def merge(deltas: list[RequestDelta]) -> RequestDelta:
     if len(deltas) == 1:
         return last
     logprobs = [entry for delta in deltas for entry in delta.logprobs or []]
-    return RequestDelta(
-        request_id=last.request_id,
+    return dataclasses.replace(
+        last,
         text="".join(delta.text for delta in deltas),
         token_ids=[token_id for delta in deltas for token_id in delta.token_ids],
-        finish_reason=last.finish_reason,
-        stop_reason=last.stop_reason,
         logprobs=logprobs or None,
-        num_prompt_tokens=last.num_prompt_tokens,
-        num_cached_tokens=last.num_cached_tokens,
-        num_output_tokens=last.num_output_tokens,
-        queue_s=last.queue_s,
-        error_code=last.error_code,
-        error_message=last.error_message,
-        error_param=last.error_param,
     )
