@@ -41,8 +41,8 @@ fix: $(READY) ## put format and lint right where a machine can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## measure this machine: tokens/s, TTFT and ITL against transformers
-	$(BIN)/kaiwa bench $(ARGS)
+bench: $(READY) ## measure the engine beside transformers on this machine
+	$(BIN)/python -m tools.bench_peers $(ARGS)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage
