@@ -13,6 +13,7 @@ from engine.build import build_core
 from engine.config import EngineConfig
 from engine.errors import RequestError
 from engine.outputs import TokenLogprobs, TokenOutput
+from engine.progress import LoadProgress
 from engine.request import EngineRequest, FinishReason
 from engine.sampling_params import SamplingParams
 from engine.text_stream import TextStream, with_seed
@@ -62,7 +63,8 @@ class LLM:
 
     def __init__(self, model: str, **config: Any) -> None:
         settings = EngineConfig.from_flat(model=str(model), **config)
-        self.core = build_core(settings)
+        with LoadProgress() as progress:
+            self.core = build_core(settings, on_progress=progress)
         self.tokenizer = Tokenizer.from_folder(Path(self.core.info.model_path))
         self._max_queued = settings.scheduler.max_num_queued_reqs
         self._request_ids = itertools.count()

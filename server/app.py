@@ -23,6 +23,7 @@ from typing import Protocol
 
 from engine.config import EngineConfig
 from engine.errors import ConfigError
+from engine.progress import LoadProgress
 from server.auth import Authenticator, check_exposure
 from server.characters.catalog import Catalog
 from server.characters.character import Character
@@ -32,7 +33,6 @@ from server.engine_port import EnginePort
 from server.errors import ErrorType, ProtocolError
 from server.http.app import build_http_app
 from server.log_lines import log_line
-from server.progress import LoadProgress
 from server.protocol.close_codes import CloseCode
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster

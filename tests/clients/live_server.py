@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import EngineConfig
+from engine.progress import LoadProgress
 from server.app import StopSignal, serve
 from server.config import AuthConfig, DrainConfig, ListenConfig, ServerSettings
-from server.progress import LoadProgress
 from tests.support.fake_engine import FakeEngine
 
 START_TIMEOUT_S = 30.0

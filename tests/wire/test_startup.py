@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError, EngineDead, ModelNotFound
+from engine.progress import LoadProgress
 from server.app import StopSignal, build_state, serve
 from server.config import DEMO_CHARACTERS, ServerSettings
 from server.config_loader import load_settings
-from server.progress import LoadProgress
 from tests.support.fake_engine import FakeEngine
 from tests.support.raw_http import exchange
 

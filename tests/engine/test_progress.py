@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from server.progress import LoadProgress
+from engine.progress import LoadProgress
 
 
 def test_logs_get_a_few_lines(caplog: pytest.LogCaptureFixture) -> None:
