@@ -135,6 +135,7 @@ async def serve(
                     watch.cancel()
         finally:
             await door.close(CloseCode.SERVICE_RESTART, "The server stops.", patience_s=0.0)
+            state.prompt_threads.shutdown(wait=False, cancel_futures=True)
 
 
 def build_state(settings: ServerSettings) -> ServerState:

@@ -218,17 +218,18 @@ class PromptDoesNotFit(ProtocolError):
     """The conversation is longer than the context.
 
     Attributes:
-        num_tokens: What would have to be read.
-        limit: What fits.
+        length: What would have to be read, with its unit: tokens, or characters where they were
+            too many to be worth tokenising.
+        limit: Tokens that fit.
     """
 
-    def __init__(self, what: str, num_tokens: int, limit: int, way_out: str) -> None:
+    def __init__(self, what: str, length: str, limit: int, way_out: str) -> None:
         super().__init__(
             ErrorCode.CONTEXT_LENGTH_EXCEEDED,
-            f"{what} come to {num_tokens} tokens, but at most {limit} fit into the context with "
+            f"{what} come to {length}, but at most {limit} tokens fit into the context with "
             f"room for a reply; {way_out}",
         )
-        self.num_tokens = num_tokens
+        self.length = length
         self.limit = limit
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from server.auth import Authenticator
@@ -12,6 +13,14 @@ from server.metrics import Metrics
 
 PROGRESS_TIMEOUT_S = 30.0
 """An engine with live requests and no step for so long is not ready, whatever it says."""
+
+
+MAX_PROMPT_THREADS = 2
+"""Long prompts that are tokenised at once; the others wait, and the steps keep their processors."""
+
+
+def _prompt_threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MAX_PROMPT_THREADS, thread_name_prefix="prompt")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +34,7 @@ class ServerState:
         metrics: What ``/metrics`` prints.
         engine: ``None`` until it is loaded.
         is_draining: New responses are refused, running ones finish, nobody new comes in.
+        prompt_threads: Where long prompts are tokenised.
     """
 
     settings: ServerSettings
@@ -33,6 +43,7 @@ class ServerState:
     metrics: Metrics = field(default_factory=Metrics)
     engine: EnginePort | None = None
     is_draining: bool = False
+    prompt_threads: ThreadPoolExecutor = field(default_factory=_prompt_threads)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ prefix cache nothing. Nobody remembers the last cut, so cuts are only made at *m
 on the text from the start alone: the first turn after every so many characters. The cut stays at a
 mark until the context is full again. How far the marks are apart is the retention ratio's say.
 
-Tokenising is what costs time here. A conversation that fits is tokenised once. One that does not
+Tokenising is what costs time here. What cannot fit by its characters alone is refused before it is
+tokenised. A conversation that fits is tokenised once. One that does not
 is cut by estimate, from the lengths of its messages, and checked: most often once more, and at most
 twice a logarithm of the number of marks.
 """
@@ -70,21 +71,29 @@ def build_prompt(
     """
     limit = max_prompt_tokens
     if truncation == "disabled":
-        token_ids = tokenizer.encode_chat(messages)
-        if len(token_ids) <= limit:
-            return BuiltPrompt(token_ids)
-        raise PromptDoesNotFit(
-            "the conversation and its instructions",
-            len(token_ids),
-            limit,
-            "delete items, shorten the instructions, or set truncation to 'auto'",
-        )
+        return _encode_whole(messages, tokenizer, limit)
     ratio = AUTO_RETENTION
     if isinstance(truncation, RetentionRatio):
         ratio = truncation.retention_ratio
         limit = _limit_after_instructions(messages, tokenizer, limit, truncation)
     cuts = _Cuts(messages, mark_distance=int((1 - ratio) * limit * CHARACTERS_PER_TOKEN))
     return _search(cuts, tokenizer, limit)
+
+
+def _encode_whole(messages: Sequence[ChatMessage], tokenizer: Tokenizer, limit: int) -> BuiltPrompt:
+    num_chars = sum(len(message.content) for message in messages)
+    length = f"{num_chars} characters"
+    if num_chars <= limit * MAX_CHARACTERS_PER_TOKEN:
+        token_ids = tokenizer.encode_chat(messages)
+        if len(token_ids) <= limit:
+            return BuiltPrompt(token_ids)
+        length = f"{len(token_ids)} tokens"
+    raise PromptDoesNotFit(
+        "the conversation and its instructions",
+        length,
+        limit,
+        "delete items, shorten the instructions, or set truncation to 'auto'",
+    )
 
 
 class _Cuts:
@@ -137,6 +146,8 @@ class _Cuts:
 def _search(cuts: _Cuts, tokenizer: Tokenizer, limit: int) -> BuiltPrompt:
     """Find the first cut that fits; what is far too long is not even tokenised."""
     cut = cuts.first_below(limit * MAX_CHARACTERS_PER_TOKEN)
+    if cuts.weight(cut) > limit * MAX_CHARACTERS_PER_TOKEN:
+        raise _rest_does_not_fit(f"{cuts.weight(cut)} characters", limit)
     too_few, found, step = cut - 1, None, 0
     while found is None or found - too_few > 1:
         token_ids = tokenizer.encode_chat(cuts.messages(cut))
@@ -145,12 +156,7 @@ def _search(cuts: _Cuts, tokenizer: Tokenizer, limit: int) -> BuiltPrompt:
             cut = (too_few + found) // 2
             continue
         if cut == cuts.last:
-            raise PromptDoesNotFit(
-                "the instructions and the newest message alone",
-                len(token_ids),
-                limit,
-                "shorten the instructions or the message",
-            )
+            raise _rest_does_not_fit(f"{len(token_ids)} tokens", limit)
         too_few = cut
         if found is not None:
             cut = (too_few + found) // 2
@@ -161,6 +167,15 @@ def _search(cuts: _Cuts, tokenizer: Tokenizer, limit: int) -> BuiltPrompt:
         else:
             cut, step = min(cut + step, cuts.last), step * 2
     return BuiltPrompt(best, cuts.num_dropped(found))
+
+
+def _rest_does_not_fit(length: str, limit: int) -> PromptDoesNotFit:
+    return PromptDoesNotFit(
+        "the instructions and the newest message alone",
+        length,
+        limit,
+        "shorten the instructions or the message",
+    )
 
 
 def _take_apart(

@@ -17,7 +17,7 @@ from engine.outputs import EngineInfo
 from engine.sampling_params import SamplingParams
 from server.auth import ANONYMOUS
 from server.characters.catalog import ResolvedModel
-from server.conversation.prompt import MAX_CHARACTERS_PER_TOKEN, build_prompt
+from server.conversation.prompt import build_prompt
 from server.engine_port import EnginePort, Tokenizer
 from server.errors import ErrorCode, ModelNotFound, PromptDoesNotFit
 from server.http.completion_reply import Plan
@@ -153,14 +153,12 @@ async def _prompt_token_ids(
         ).token_ids
 
     num_chars = sum(len(message.content) for message in messages)
-    if num_chars > max_prompt_tokens * MAX_CHARACTERS_PER_TOKEN:
-        raise _too_long(f"{num_chars} characters", max_prompt_tokens)
     try:
         if num_chars <= limits.inline_prompt_chars:
             return build()
-        return await asyncio.to_thread(build)
+        return await asyncio.get_running_loop().run_in_executor(state.prompt_threads, build)
     except PromptDoesNotFit as error:
-        raise _too_long(f"{error.num_tokens} tokens", error.limit) from None
+        raise _too_long(error.length, error.limit) from None
     except EngineError as error:
         raise from_engine_error(error) from None
 

@@ -105,7 +105,9 @@ class Replies:
 
     async def _build_in_thread(self, effect: Generate) -> None:
         try:
-            prompt = await asyncio.to_thread(self._build, effect)
+            prompt = await self._loop.run_in_executor(
+                self._state.prompt_threads, self._build, effect
+            )
             self._submit(effect, prompt)
         except Exception as error:
             self._fail(effect.request_id, error)

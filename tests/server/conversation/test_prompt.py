@@ -121,7 +121,7 @@ def test_disabled_truncation_refuses_with_numbers() -> None:
     with pytest.raises(PromptDoesNotFit) as caught:
         kept([system(), *turns(10), NEWEST], 100, "disabled")
     assert caught.value.code == "context_length_exceeded"
-    assert (caught.value.num_tokens, caught.value.limit) == (221, 100)
+    assert (caught.value.length, caught.value.limit) == ("221 tokens", 100)
     assert "221" in caught.value.message
     assert "truncation to 'auto'" in caught.value.message
 
@@ -196,3 +196,13 @@ def test_any_conversation_fits_or_is_refused_for_cause() -> None:
                 question = message
             elif message.role == "assistant" and message in stayed:
                 assert question is None or question in stayed
+
+
+@pytest.mark.parametrize("truncation", ["disabled", "auto"])
+def test_what_cannot_fit_is_refused_untokenised(truncation: TruncationSetting) -> None:
+    """A megabyte that must stay costs no more than the counting of its characters."""
+    tokenizer = WordTokenizer()
+    huge = [system(), *turns(4, 10), ChatMessage("user", "x" * 2**20)]
+    with pytest.raises(PromptDoesNotFit, match="characters"):
+        build_prompt(huge, tokenizer, max_prompt_tokens=2000, truncation=truncation)
+    assert not tokenizer.rendered

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from server.protocol.close_codes import CloseCode
 from server.session.session import Session
 from server.session.settings import SessionLimits
 from server.sockets.connection import Connection
-from server.state import ServerState
+from server.state import MAX_PROMPT_THREADS, ServerState
 from tests.support.fake_engine import FakeEngine, FakeTokenizer
 from tests.support.fake_socket import FakeSocket
 
@@ -146,6 +147,45 @@ async def test_a_cancel_beats_a_prompt_that_is_still_being_built() -> None:
         await asyncio.sleep(1)
         assert one.engine.prompts == {}
         assert one.metric("kaiwa_request_success_total", finished_reason="abort") == 1
+
+
+class CountingTokenizer(FakeTokenizer):
+    """Takes its time, and counts how many threads are in it at once."""
+
+    def __init__(self) -> None:
+        self.num_inside = self.most_inside = 0
+
+    def encode_chat(
+        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    ) -> list[int]:
+        self.num_inside += 1
+        self.most_inside = max(self.most_inside, self.num_inside)
+        time.sleep(0.01)
+        self.num_inside -= 1
+        return super().encode_chat(messages, add_generation_prompt=add_generation_prompt)
+
+
+class CountingEngine(FakeEngine):
+    """Has one such tokenizer."""
+
+    counting = CountingTokenizer()
+
+    @property
+    def tokenizer(self) -> FakeTokenizer:
+        return self.counting
+
+
+async def test_few_long_prompts_are_built_at_once() -> None:
+    """However many are asked for, the processors are not taken from the engine's steps."""
+    engine = CountingEngine()
+    async with stage(engine, limits__inline_prompt_chars=0) as one:
+        for _ in range(4):
+            ask = {"type": "response.create", "response": {"conversation": "none"}}
+            one.socket.send(ask)
+        while one.socket.kinds.count("response.done") < 4:
+            time.sleep(0.001)  # threads know no virtual clock
+            await asyncio.sleep(0)
+    assert 1 <= engine.counting.most_inside <= MAX_PROMPT_THREADS
 
 
 async def test_a_prompt_too_long_fails_the_reply() -> None:
