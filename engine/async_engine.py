@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.config import EngineConfig
 from engine.engine_client import EngineClient, InProcessClient
-from engine.errors import DuplicateRequest, EngineDead, EngineError
+from engine.errors import DuplicateRequest, EngineDead, EngineError, PromptTooLong
 from engine.outputs import (
     EngineHealth,
     EngineInfo,
@@ -20,25 +20,33 @@ from engine.outputs import (
     TokenOutput,
 )
 from engine.process_client import ProcessClient
-from engine.request import EngineRequest, FinishReason
+from engine.request import FinishReason, make_request
 from engine.sampling_params import SamplingParams
-from engine.text_stream import TextStream, with_seed
+from engine.text_stream import TextStream, complete, dry_breaker_ids
 from engine.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
+
+MAX_IDLE_SILENCE_S = 5.0
+"""An idle engine says every second that it lives; silence beyond this is told as no progress."""
 
 DeltaListener = Callable[[RequestDelta], None]
 StepListener = Callable[[StepStats], None]
 
 
 class _Live:
-    """A request that has not ended."""
+    """A request that has not ended.
 
-    __slots__ = ("cancelled", "on_delta", "stream")
+    ``engine_id`` is its name inside the engine, used once: a caller may use an id again as soon as
+    the terminal delta has come, while the engine is still being told of a stop string.
+    """
 
-    def __init__(self, stream: TextStream, on_delta: DeltaListener) -> None:
+    __slots__ = ("cancelled", "engine_id", "on_delta", "stream")
+
+    def __init__(self, stream: TextStream, on_delta: DeltaListener, engine_id: str) -> None:
         self.stream = stream
         self.on_delta = on_delta
+        self.engine_id = engine_id
         self.cancelled = False
 
 
@@ -54,9 +62,11 @@ class AsyncEngine:
         self._client = client
         self._tokenizer = tokenizer
         self._live: dict[str, _Live] = {}
+        self._by_engine_id: dict[str, _Live] = {}
         self._step_listeners: dict[int, StepListener] = {}
         self._listener_ids = itertools.count()
         self._request_ids = itertools.count()
+        self._engine_ids = itertools.count()
         self._dead: str | None = None
         self._loop = asyncio.get_running_loop()
         self._last_progress = self._loop.time()
@@ -91,8 +101,7 @@ class AsyncEngine:
         else:
             client = await ProcessClient.start(config, on_progress=on_progress)
         try:
-            path = Path(client.info.model_path)
-            tokenizer = await asyncio.to_thread(Tokenizer.from_folder, path)
+            tokenizer = await asyncio.to_thread(_read_tokenizer, Path(client.info.model_path))
         except BaseException:
             await client.aclose()
             raise
@@ -126,6 +135,7 @@ class AsyncEngine:
         Raises:
             EngineDead: The engine is gone.
             DuplicateRequest: A live request has this id.
+            InvalidParameter: An argument is not of the type that it should be.
         """
         if self._dead is not None:
             raise EngineDead(self._dead)
@@ -133,15 +143,22 @@ class AsyncEngine:
             raise DuplicateRequest(request_id)
         if not self._live:
             self._last_progress = self._loop.time()
-        request = EngineRequest(
-            request_id=request_id,
-            prompt_token_ids=list(prompt_token_ids),
-            params=with_seed(params),
+        engine_id = f"{request_id}#{next(self._engine_ids)}"
+        request = make_request(
+            engine_id,
+            prompt_token_ids,
+            complete(params, self._tokenizer),
             priority=priority,
             cache_salt=cache_salt,
         )
-        self._client.submit([request])
-        self._live[request_id] = _Live(TextStream(request_id, params, self._tokenizer), on_delta)
+        live = _Live(TextStream(request_id, params, self._tokenizer), on_delta, engine_id)
+        self._live[request_id] = self._by_engine_id[engine_id] = live
+        if len(request.prompt_token_ids) >= self.info.max_model_len:
+            # Refused here: it need not cross the process border, where frames are bounded.
+            too_long = PromptTooLong(len(request.prompt_token_ids), self.info.max_model_len - 1)
+            self._loop.call_soon(self._end, live, FinishReason.ERROR, too_long)
+        else:
+            self._client.submit([request])
 
     def cancel(self, request_id: str) -> None:
         """Call a request off; its terminal delta follows with ``abort`` and no more text.
@@ -151,7 +168,7 @@ class AsyncEngine:
         live = self._live.get(request_id)
         if live is not None and not live.cancelled and self._dead is None:
             live.cancelled = True
-            self._client.cancel([request_id])
+            self._client.cancel([live.engine_id])
 
     async def generate(
         self,
@@ -209,13 +226,14 @@ class AsyncEngine:
 
     def health(self) -> EngineHealth:
         """Whether the engine lives and makes progress."""
-        idle = not self._live or self._dead is not None
-        return EngineHealth(
-            alive=self._dead is None,
-            reason=self._dead or "",
-            num_live_requests=len(self._live),
-            seconds_since_progress=0.0 if idle else self._loop.time() - self._last_progress,
-        )
+        silent = self._client.seconds_silent
+        if self._dead is not None:
+            return EngineHealth(False, self._dead, len(self._live), 0.0)
+        if self._live:
+            silent = self._loop.time() - self._last_progress
+        elif silent < MAX_IDLE_SILENCE_S:
+            silent = 0.0
+        return EngineHealth(True, "", len(self._live), silent)
 
     async def aclose(self) -> None:
         """End the engine; live requests end with ``abort``."""
@@ -226,25 +244,28 @@ class AsyncEngine:
     def _receive(self, frame: StepFrame) -> None:
         self._last_progress = self._loop.time()
         for output in frame.outputs:
-            live = self._live.get(output.request_id)
+            live = self._by_engine_id.get(output.request_id)
             if live is not None:
                 self._deliver(live, output)
         if frame.stats is not None:
             for listener in list(self._step_listeners.values()):
-                listener(frame.stats)
+                try:
+                    listener(frame.stats)
+                except Exception:
+                    logger.exception("a step listener failed")
 
     def _deliver(self, live: _Live, output: TokenOutput) -> None:
         if live.cancelled:
             if output.finish_reason is None:
                 return
-            delta = _abort_of(output)
+            delta = _abort_of(output, live.stream.request_id)
         else:
             delta = live.stream.push(output)
         if delta.finish_reason is not None:
-            del self._live[output.request_id]
-            if output.finish_reason is None:  # a stop string: the engine does not know yet
-                self._client.cancel([output.request_id])
+            self._forget(live)
         self._call(live, delta)
+        if delta.finish_reason is not None and output.finish_reason is None:
+            self._client.cancel([live.engine_id])  # a stop string: the engine does not know yet
 
     def _call(self, live: _Live, delta: RequestDelta) -> None:
         try:
@@ -258,22 +279,40 @@ class AsyncEngine:
         self._end_all(FinishReason.ERROR, EngineDead(f"{sentence}; restart the server"))
 
     def _end_all(self, reason: FinishReason, error: EngineError | None) -> None:
-        live_requests, self._live = self._live, {}
-        for request_id, live in live_requests.items():
-            delta = RequestDelta(
-                request_id,
-                "",
-                [],
-                FinishReason.ABORT if live.cancelled else reason,
-                error_code=None if error is None else error.code,
-                error_message=None if error is None else error.message,
-            )
-            self._call(live, delta)
+        for live in list(self._live.values()):
+            self._end(live, FinishReason.ABORT if live.cancelled else reason, error)
+
+    def _end(self, live: _Live, reason: FinishReason, error: EngineError | None) -> None:
+        """End a request of which the engine will say nothing more."""
+        if self._live.get(live.stream.request_id) is not live:
+            return
+        self._forget(live)
+        failed = error is not None and reason is FinishReason.ERROR
+        delta = RequestDelta(
+            live.stream.request_id,
+            "",
+            [],
+            reason,
+            error_code=error.code if failed and error else None,
+            error_message=error.message if failed and error else None,
+            error_param=error.param if failed and error else None,
+        )
+        self._call(live, delta)
+
+    def _forget(self, live: _Live) -> None:
+        del self._live[live.stream.request_id]
+        del self._by_engine_id[live.engine_id]
 
 
-def _abort_of(output: TokenOutput) -> RequestDelta:
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_folder(folder)
+    dry_breaker_ids(tokenizer)  # looks through the whole vocabulary: once, and not on the loop
+    return tokenizer
+
+
+def _abort_of(output: TokenOutput, request_id: str) -> RequestDelta:
     return RequestDelta(
-        output.request_id,
+        request_id,
         "",
         [],
         FinishReason.ABORT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,9 @@ Device = Literal["auto", "cpu", "cuda"]
 
 BLOCK_SIZE = 16
 """Tokens per KV block."""
+
+_UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+_SIZE = re.compile(r"\s*(\d*\.?\d+)\s*([kmg]i?b|)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,15 @@ class CacheConfig:
     """Keep the KV of finished requests for prompts that begin alike."""
 
     def __post_init__(self) -> None:
-        """Refuse two budgets, or one that is not positive."""
+        """Refuse two budgets, or one that cannot be."""
+        if not isinstance(self.enable_prefix_caching, bool):
+            raise ConfigError(
+                f"enable_prefix_caching is {self.enable_prefix_caching!r}; "
+                "it must be true or false",
+                param="enable_prefix_caching",
+            )
+        if self.kv_cache_memory is not None:
+            parse_memory(self.kv_cache_memory)
         if self.kv_cache_tokens is not None and self.kv_cache_memory is not None:
             raise ConfigError(
                 "kv_cache_tokens and kv_cache_memory are both given; give one",
@@ -123,6 +135,30 @@ class EngineConfig:
             cache=CacheConfig(**parts["cache"]),
             scheduler=SchedulerConfig(**parts["scheduler"]),
         )
+
+
+def parse_memory(asked: object) -> int | float:
+    """Read an amount of memory.
+
+    Returns:
+        Bytes as ``int``, or a fraction of free memory between 0 and 1 as ``float``.
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    value = asked
+    if isinstance(asked, str) and (size := _SIZE.fullmatch(asked)):
+        number, unit = float(size[1]), size[2].lower()
+        value = number if not unit and number < 1 else int(number * _UNITS[unit])
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    if isinstance(value, float) and 0 < value < 1:
+        return value
+    raise ConfigError(
+        f"kv_cache_memory is {asked!r}; give bytes (536870912), a size (512MiB) or a fraction of "
+        "free memory between 0 and 1 (0.5)",
+        param="kv_cache_memory",
+    )
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

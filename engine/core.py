@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from engine.config import BLOCK_SIZE, EngineConfig
-from engine.errors import RequestError
+from engine.errors import InvalidParameter, RequestError, StepFailed
 from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import (
     EngineInfo,
@@ -22,6 +22,9 @@ from engine.request import EngineRequest, FinishReason
 from engine.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
+
+MAX_FAILED_STEPS = 3
+"""So many failures in a row are not the requests' fault: the device is broken."""
 
 
 class ModelRunner(Protocol):
@@ -67,6 +70,12 @@ class EngineCore:
         self._runner = runner
         self._clock = clock
         self._num_steps = 0
+        self._num_failed_in_a_row = 0
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether steps fail whatever is in them; the engine should be given up."""
+        return self._num_failed_in_a_row >= MAX_FAILED_STEPS
 
     @property
     def has_work(self) -> bool:
@@ -78,54 +87,63 @@ class EngineCore:
         refused = []
         for request in requests:
             try:
-                self._check_vocabulary(request)
+                self.check(request)
                 self.scheduler.add_request(request, self._clock())
             except RequestError as error:
                 refused.append(_refusal(request, error))
         return StepFrame(refused)
 
+    def check(self, request: EngineRequest) -> None:
+        """Refuse what could never run here, whatever else is going on.
+
+        Raises:
+            RequestError: A token is unknown, or the request fits neither context nor budget.
+        """
+        for token_id in (min(request.prompt_token_ids, default=0), *_highest(request)):
+            if not 0 <= token_id < self.info.vocab_size:
+                expected = f"token ids of the vocabulary, 0 to {self.info.vocab_size - 1}"
+                raise InvalidParameter("prompt", token_id, expected)
+        request.params.check_vocabulary(self.info.vocab_size)
+        self.scheduler.check_fits(request)
+
     def cancel(self, request_ids: Iterable[str]) -> StepFrame:
         """Abort requests; unknown and finished ids are passed over."""
-        outputs = (self.scheduler.abort(request_id) for request_id in request_ids)
-        return StepFrame([output for output in outputs if output is not None])
+        started = self._clock()
+        aborted = [self.scheduler.abort(request_id) for request_id in request_ids]
+        outputs = [output for output in aborted if output is not None]
+        if self.has_work or not outputs:
+            return StepFrame(outputs)
+        # No step will follow that could tell listeners that everything is free.
+        return StepFrame(outputs, self._stats(SchedulerOutput([]), outputs, started))
 
     def step(self) -> StepFrame:
         """Compute one step for every sequence that is due.
 
         A step that fails ends the requests that were in it with ``error``; the others, and the
-        engine, go on.
+        engine, go on, unless it ``is_broken``.
         """
         started = self._clock()
         plan = self.scheduler.schedule(started)
         try:
             output = self._runner.execute(plan) if plan.sequences else ModelRunnerOutput({})
         except Exception:
+            self._num_failed_in_a_row += 1
             logger.exception(
                 "step %d failed with %d sequences", self._num_steps, len(plan.sequences)
             )
             results = self._fail_all(plan)
         else:
+            self._num_failed_in_a_row = 0
             results = self.scheduler.update_from_output(plan, output)
         self._num_steps += 1
         return StepFrame(results, self._stats(plan, results, started))
 
     def _fail_all(self, plan: SchedulerOutput) -> list[TokenOutput]:
         # Nothing a failed step wrote may be shared, so the cache is emptied too.
-        error = RequestError("the engine could not compute this step; try again")
+        error = StepFailed("the engine could not compute this step; try again")
         ended = [self.scheduler.fail(s.request.request_id, error) for s in plan.sequences]
         self.scheduler.kv_cache.reset_prefix_cache()
         return [output for output in ended if output is not None]
-
-    def _check_vocabulary(self, request: EngineRequest) -> None:
-        highest = max(max(request.prompt_token_ids, default=-1), request.params.highest_token_id())
-        lowest = min(request.prompt_token_ids, default=0)
-        if highest >= self.info.vocab_size or lowest < 0:
-            worst = highest if highest >= self.info.vocab_size else lowest
-            raise RequestError(
-                f"token id {worst} is outside the vocabulary; ids run from 0 to "
-                f"{self.info.vocab_size - 1}",
-                param="prompt",
-            )
 
     def _stats(
         self, plan: SchedulerOutput, results: list[TokenOutput], started: float
@@ -155,6 +173,10 @@ class EngineCore:
 def _kind(sequence: ScheduledSequence) -> str:
     past_prompt = sequence.start >= sequence.request.num_prompt_tokens
     return "decode" if past_prompt and sequence.num_tokens == 1 else "prefill"
+
+
+def _highest(request: EngineRequest) -> list[int]:
+    return [max(request.prompt_token_ids)] if request.prompt_token_ids else []
 
 
 def _refusal(request: EngineRequest, error: RequestError) -> TokenOutput:

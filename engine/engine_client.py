@@ -26,6 +26,11 @@ class EngineClient(Protocol):
         """What the engine said of itself."""
         ...
 
+    @property
+    def seconds_silent(self) -> float:
+        """Since anything was heard of the engine."""
+        ...
+
     def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
         """Say who hears of frames; called once, before anything is submitted."""
         ...
@@ -35,7 +40,7 @@ class EngineClient(Protocol):
         ...
 
     def cancel(self, request_ids: Sequence[str]) -> None:
-        """Call requests off."""
+        """Call requests off; nothing happens when the engine is gone."""
         ...
 
     async def aclose(self) -> None:
@@ -57,6 +62,11 @@ class InProcessClient:
     def info(self) -> EngineInfo:
         """What the engine said of itself."""
         return self._core.info
+
+    @property
+    def seconds_silent(self) -> float:
+        """Never: it runs on this loop."""
+        return 0.0
 
     @property
     def core(self) -> EngineCore:
@@ -100,11 +110,17 @@ class InProcessClient:
             assert self._on_lost is not None
             self._on_lost(f"a step failed: {type(error).__name__}")
             raise
-        self._tell(frame)
-        if self._core.has_work and self._stepping is None:
+        if self._core.is_broken:
+            self._closed = True
+            self._tell(frame, even_if_closed=True)
+            assert self._on_lost is not None
+            self._on_lost("every step fails; see the log")
+            return
+        if self._core.has_work:
             self._stepping = asyncio.get_running_loop().call_soon(self._step)
+        self._tell(frame)
 
-    def _tell(self, frame: StepFrame) -> None:
+    def _tell(self, frame: StepFrame, *, even_if_closed: bool = False) -> None:
         assert self._on_frame is not None, "listen() comes before submit()"
-        if not self._closed:
+        if even_if_closed or not self._closed:
             self._on_frame(frame)

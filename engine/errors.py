@@ -15,6 +15,7 @@
     │   ├── QueueFull
     │   ├── DuplicateRequest
     │   └── TemplateRefused
+    ├── StepFailed               the engine's own fault, once; the engine goes on
     └── EngineDead               the engine itself is gone
 """
 
@@ -154,7 +155,32 @@ class TemplateRefused(RequestError):
         self.reason = reason
 
 
+class StepFailed(EngineError):
+    """The engine could not compute a step; its requests end, the engine goes on."""
+
+    code = "step_failed"
+
+
 class EngineDead(EngineError):
     """The engine is gone; nothing more will come from it."""
 
     code = "engine_dead"
+
+
+def error_of(code: str, message: str, param: str | None = None) -> EngineError:
+    """Return the error of a class by its code, as it comes over the process border.
+
+    The facts that a class holds beyond code, sentence and parameter stay on the other side.
+    """
+    for kind in _kinds(EngineError):
+        if kind.code == code:
+            error = kind.__new__(kind)
+            EngineError.__init__(error, message, param=param)
+            return error
+    error = EngineError(message, param=param)
+    error.code = code
+    return error
+
+
+def _kinds(root: type[EngineError]) -> list[type[EngineError]]:
+    return [root, *(kind for child in root.__subclasses__() for kind in _kinds(child))]

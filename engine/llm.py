@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.build import build_core
 from engine.config import EngineConfig
-from engine.errors import RequestError
+from engine.errors import InvalidParameter
 from engine.outputs import TokenLogprobs, TokenOutput
 from engine.progress import LoadProgress
-from engine.request import EngineRequest, FinishReason
+from engine.request import FinishReason, make_request
 from engine.sampling_params import SamplingParams
-from engine.text_stream import TextStream, with_seed
+from engine.text_stream import TextStream, complete
 from engine.tokenizer import Tokenizer
 
 Prompt = str | Sequence[int]
@@ -84,20 +84,27 @@ class LLM:
             One output per prompt, in the prompts' order.
 
         Raises:
-            RequestError: A prompt or a parameter is refused; nothing is generated for any.
+            RequestError: A prompt or a parameter is refused; nothing is computed for any.
             ValueError: There are not as many parameters as prompts.
         """
-        outputs = [RequestOutput(self._token_ids(prompt)) for prompt in _as_list(prompts)]
-        params = _one_each(sampling_params, len(outputs))
-        ids = [f"llm-{next(self._request_ids)}" for _ in outputs]
-        pending = deque(zip(ids, outputs, params, strict=True))
+        token_ids = [self._token_ids(prompt) for prompt in _as_list(prompts)]
+        params = _one_each(sampling_params, len(token_ids))
+        requests = [
+            make_request(f"llm-{next(self._request_ids)}", ids, complete(wanted, self.tokenizer))
+            for ids, wanted in zip(token_ids, params, strict=True)
+        ]
+        for request in requests:
+            self.core.check(request)
+        outputs = [RequestOutput(request.prompt_token_ids) for request in requests]
+        pending = deque(zip(requests, outputs, strict=True))
         live: dict[str, tuple[TextStream, RequestOutput]] = {}
         try:
             while pending or live:
                 while pending and self.core.scheduler.num_waiting < self._max_queued:
-                    request_id, output, wanted = pending.popleft()
-                    live[request_id] = (TextStream(request_id, wanted, self.tokenizer), output)
-                    self._submit(request_id, output, wanted)
+                    request, output = pending.popleft()
+                    stream = TextStream(request.request_id, request.params, self.tokenizer)
+                    live[request.request_id] = (stream, output)
+                    self.core.submit([request])
                 for token_output in self.core.step().outputs:
                     if token_output.request_id in live:
                         self._take(token_output, live)
@@ -107,17 +114,6 @@ class LLM:
 
     def _token_ids(self, prompt: Prompt) -> list[int]:
         return self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
-
-    def _submit(self, request_id: str, output: RequestOutput, params: SamplingParams) -> None:
-        request = EngineRequest(
-            request_id=request_id,
-            prompt_token_ids=output.prompt_token_ids,
-            params=with_seed(params),
-        )
-        for refused in self.core.submit([request]).outputs:
-            error = RequestError(refused.error_message or "refused", param=refused.error_param)
-            error.code = refused.error_code or error.code
-            raise error
 
     def _take(
         self, token_output: TokenOutput, live: dict[str, tuple[TextStream, RequestOutput]]
@@ -142,9 +138,13 @@ class LLM:
 def _as_list(prompts: Prompt | Sequence[Prompt]) -> list[Prompt]:
     if isinstance(prompts, str):
         return [prompts]
-    if prompts and all(isinstance(item, int) for item in prompts):
-        return [[int(item) for item in prompts]]  # type: ignore[arg-type]
-    return list(prompts)  # type: ignore[arg-type]
+    several = list(prompts)
+    if several and all(hasattr(item, "__index__") for item in several):
+        return [several]  # type: ignore[list-item]
+    for prompt in several:
+        if isinstance(prompt, bytes | dict) or not isinstance(prompt, Iterable):
+            raise InvalidParameter("prompts", prompt, "strings or lists of token ids")
+    return several  # type: ignore[return-value]
 
 
 def _one_each(

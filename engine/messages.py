@@ -154,11 +154,11 @@ def decode_from_engine(body: bytes) -> FromEngine:
     return _decode(_from_engine, body)
 
 
-def peer_uid(connection: socket.socket) -> int:
-    """Return the user id of the process at the other end of a Unix socket."""
+def peer_identity(connection: socket.socket) -> tuple[int, int]:
+    """Return process id and user id of the other end of a Unix socket, as the kernel knows them."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-    _, uid, _ = _PEER_CREDENTIALS.unpack(raw)
-    return int(uid)
+    pid, uid, _ = _PEER_CREDENTIALS.unpack(raw)
+    return int(pid), int(uid)
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[_Message], body: bytes) -> _Message:

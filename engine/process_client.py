@@ -6,16 +6,18 @@ import asyncio
 import contextlib
 import os
 import shutil
+import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from engine import messages
 from engine.config import EngineConfig
 from engine.engine_client import FrameListener, LossListener
-from engine.errors import ConfigError, EngineDead, EngineError, ModelError
+from engine.errors import EngineDead, error_of
 from engine.messages import BrokenFrame, FrameBuffer
 from engine.outputs import EngineInfo
 from engine.request import EngineRequest
@@ -25,21 +27,22 @@ CONNECT_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 5.0
 
 
-class ProcessClient(asyncio.Protocol):
+class ProcessClient:
     """Starts, drives and ends one engine process."""
 
     def __init__(self, on_progress: Callable[[float, str], None] | None) -> None:
         self._on_progress = on_progress
-        self._frames = FrameBuffer()
         self._transport: asyncio.Transport | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._exit_watch: asyncio.Task[None] | None = None
         self._folder: Path | None = None
-        loop = asyncio.get_running_loop()
-        self._connected: asyncio.Future[None] = loop.create_future()
-        self._ready: asyncio.Future[EngineInfo] = loop.create_future()
-        self._lost: asyncio.Future[None] = loop.create_future()
+        self._loop = asyncio.get_running_loop()
+        self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._ready: asyncio.Future[EngineInfo] = self._loop.create_future()
+        self._lost: asyncio.Future[None] = self._loop.create_future()
         self._on_frame: FrameListener | None = None
         self._on_lost: LossListener | None = None
+        self._last_heard = self._loop.time()
         self._closing = False
 
     @classmethod
@@ -78,6 +81,11 @@ class ProcessClient(asyncio.Protocol):
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def seconds_silent(self) -> float:
+        """Since anything was heard of the engine."""
+        return self._loop.time() - self._last_heard
+
     def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
         """Say who hears of frames."""
         self._on_frame = on_frame
@@ -92,54 +100,91 @@ class ProcessClient(asyncio.Protocol):
         self._send(messages.Submit(list(requests)))
 
     def cancel(self, request_ids: Sequence[str]) -> None:
-        """Call requests off.
-
-        Raises:
-            EngineDead: The process is gone.
-        """
-        self._send(messages.Cancel(list(request_ids)))
+        """Call requests off; nothing happens when the engine is gone."""
+        with contextlib.suppress(EngineDead):
+            self._send(messages.Cancel(list(request_ids)))
 
     async def aclose(self) -> None:
         """Ask the process to end, insist after a while, and remove the socket."""
         self._closing = True
-        if self._transport is not None and not self._transport.is_closing():
-            self._send(messages.Shutdown())
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await asyncio.shield(self._lost)
+        process = self._process
+        if process is not None:
+            if self._is_serving:
+                self._send(messages.Shutdown())
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                        await process.wait()
+            if process.returncode is None:  # loading reads no commands; there is nothing to save
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            await process.wait()
+        if self._exit_watch is not None:
+            await asyncio.gather(self._exit_watch, return_exceptions=True)
+        if self._transport is not None:
             self._transport.abort()
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the first connection, if it comes from our own user; refuse any other."""
-        transport = cast(asyncio.Transport, transport)  # uvloop's are, by duty and not by class
-        stranger = messages.peer_uid(transport.get_extra_info("socket")) != os.getuid()
-        if stranger or self._transport is not None:
-            transport.abort()
-            return
+    @property
+    def _is_serving(self) -> bool:
+        return (
+            self._ready.done()
+            and not self._ready.cancelled()
+            and self._ready.exception() is None
+            and self._transport is not None
+            and not self._transport.is_closing()
+        )
+
+    async def _launch(self) -> None:
+        # mkdtemp makes the folder with mode 0700: nobody else can reach the socket.
+        self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="kaiwa-"))
+        path = self._folder / "engine.sock"
+        # Listening begins before the process starts, accepting after: then its pid is known.
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.bind(str(path))
+        door.listen(4)
+        door.setblocking(False)
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "engine.worker",
+            str(path),
+            stdin=asyncio.subprocess.DEVNULL,
+            env=_environment(),
+        )
+        self._exit_watch = asyncio.create_task(self._watch_exit(self._process))
+        listener = await self._loop.create_unix_server(lambda: _Wire(self), sock=door)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                await asyncio.wait(
+                    (self._connected, self._lost), return_when=asyncio.FIRST_COMPLETED
+                )
+        except TimeoutError:
+            raise EngineDead(
+                f"the engine process did not connect within {CONNECT_TIMEOUT_S:.0f} s; is the "
+                "machine out of memory or processor time?"
+            ) from None
+        finally:
+            listener.close()
+        if not self._connected.done():
+            await self._ready  # raises what ended it
+
+    async def _watch_exit(self, process: asyncio.subprocess.Process) -> None:
+        self._lose(f"the engine process ended {_how(await process.wait())}")
+
+    def accept(self, transport: asyncio.Transport) -> bool:
+        """Take the connection of the very process that was started; nobody else's."""
+        peer = transport.get_extra_info("socket")
+        expected = (self.pid, os.getuid())
+        if messages.peer_identity(peer) != expected or self._transport is not None:
+            return False
         self._transport = transport
         self._connected.set_result(None)
+        return True
 
-    def data_received(self, data: bytes) -> None:
-        """Hand each whole frame on."""
-        try:
-            for body in self._frames.feed(data):
-                self._receive(messages.decode_from_engine(body))
-        except BrokenFrame as error:
-            self._lose(error.message)
-            assert self._transport is not None
-            self._transport.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell whoever waits that the engine is gone."""
-        self._lose("the engine process ended")
-
-    def _receive(self, message: messages.FromEngine) -> None:
+    def receive(self, message: messages.FromEngine) -> None:
+        """Hand on what the engine says."""
+        self._last_heard = self._loop.time()
         match message:
             case messages.Step(frame):
                 assert self._on_frame is not None, "listen() comes before submit()"
@@ -148,16 +193,26 @@ class ProcessClient(asyncio.Protocol):
                 if self._on_progress is not None:
                     self._on_progress(share, what)
             case messages.Ready(info):
-                self._ready.set_result(info)
-            case messages.Failed():
                 if not self._ready.done():
-                    self._ready.set_exception(_as_error(message))
+                    self._ready.set_result(info)
+            case messages.Failed(code, sentence, param):
+                if self._ready.done():
+                    self._lose(sentence)
+                else:
+                    self._ready.set_exception(error_of(code, sentence, param))
             case messages.Heartbeat():
                 pass
 
+    def lose(self, sentence: str) -> None:
+        """Take note that the connection is gone; the exit says why, if there is one soon."""
+        if self._exit_watch is None or self._exit_watch.done():
+            self._lose(sentence)
+        else:
+            self._loop.call_later(_EXIT_PATIENCE_S, self._lose, sentence)
+
     def _lose(self, sentence: str) -> None:
         if not self._ready.done():
-            self._ready.set_exception(EngineDead(sentence))
+            self._ready.set_exception(EngineDead(f"{sentence}; see the log above"))
             self._ready.exception()  # somebody may have stopped waiting
         if self._lost.done():
             return
@@ -170,36 +225,41 @@ class ProcessClient(asyncio.Protocol):
             raise EngineDead("the engine process is gone; restart the server")
         self._transport.write(messages.encode(message))
 
-    async def _launch(self) -> None:
-        loop = asyncio.get_running_loop()
-        # mkdtemp makes the folder with mode 0700: nobody else can reach the socket.
-        self._folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="kaiwa-"))
-        path = self._folder / "engine.sock"
-        listener = await loop.create_unix_server(lambda: self, path=str(path), backlog=1)
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "engine.worker",
-            str(path),
-            stdin=asyncio.subprocess.DEVNULL,
-            env=_environment(),
-        )
-        exited = asyncio.create_task(self._process.wait())
+
+_EXIT_PATIENCE_S = 0.2
+
+
+class _Wire(asyncio.Protocol):
+    """One connection to the socket: the engine's, or a stranger's, which is dropped."""
+
+    def __init__(self, client: ProcessClient) -> None:
+        self._client = client
+        self._frames = FrameBuffer()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask whether this is the engine."""
+        accepted = cast(asyncio.Transport, transport)  # uvloop's are, by duty and not by class
+        if self._client.accept(accepted):
+            self._transport = accepted
+        else:
+            accepted.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Hand each whole message on."""
+        if self._transport is None:
+            return
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                either: set[asyncio.Future[Any]] = {exited, self._connected}
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            raise EngineDead(
-                f"the engine process did not connect within {CONNECT_TIMEOUT_S:.0f} s"
-            ) from None
-        finally:
-            exited.cancel()
-            listener.close()
-        if not self._connected.done():
-            raise EngineDead(
-                f"the engine process ended with code {self._process.returncode} before connecting"
-            )
+            for body in self._frames.feed(data):
+                self._client.receive(messages.decode_from_engine(body))
+        except BrokenFrame as error:
+            self._client.lose(error.message)
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the client, if this was the engine."""
+        if self._transport is not None:
+            self._client.lose("the engine closed its connection")
 
 
 def _environment() -> dict[str, str]:
@@ -209,8 +269,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
-def _as_error(failed: messages.Failed) -> EngineError:
-    family = ConfigError if failed.code == ConfigError.code else ModelError
-    error = family(failed.message, param=failed.param)
-    error.code = failed.code
-    return error
+def _how(returncode: int) -> str:
+    if returncode < 0:
+        return f"by signal {signal.Signals(-returncode).name}"
+    return f"with exit code {returncode}"

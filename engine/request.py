@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import enum
+import operator
+from collections.abc import Iterable
+from typing import SupportsIndex
 
 import msgspec
 
+from engine.errors import InvalidParameter
 from engine.sampling_params import SamplingParams
 
 
@@ -48,6 +52,42 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     params: SamplingParams
     priority: int = 0
     cache_salt: str = ""
+
+
+def make_request(
+    request_id: str,
+    prompt_token_ids: Iterable[SupportsIndex],
+    params: SamplingParams,
+    *,
+    priority: int = 0,
+    cache_salt: str = "",
+) -> EngineRequest:
+    """Return a submission whose fields are what they say, whoever made them.
+
+    Raises:
+        InvalidParameter: A field has the wrong type, or holds text that is no Unicode.
+    """
+    try:
+        token_ids = [operator.index(token_id) for token_id in prompt_token_ids]
+    except TypeError:
+        expected = "a list of whole numbers"
+        raise InvalidParameter("prompt_token_ids", prompt_token_ids, expected) from None
+    request = EngineRequest(
+        request_id=request_id,
+        prompt_token_ids=token_ids,
+        params=params,
+        priority=priority,
+        cache_salt=cache_salt,
+    )
+    kinds = {"request_id": str, "cache_salt": str, "priority": int}
+    for name, kind in kinds.items():
+        value = getattr(request, name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise InvalidParameter(name, value, f"of type {kind.__name__}")
+    for name in ("request_id", "cache_salt"):
+        if any("\ud800" <= character <= "\udfff" for character in getattr(request, name)):
+            raise InvalidParameter(name, getattr(request, name), "text without lone surrogates")
+    return request
 
 
 class Request:
@@ -114,11 +154,6 @@ class Request:
     def num_output_tokens(self) -> int:
         """Tokens of the reply so far."""
         return len(self.token_ids) - self.num_prompt_tokens
-
-    @property
-    def output_token_ids(self) -> list[int]:
-        """A copy of the reply so far."""
-        return self.token_ids[self.num_prompt_tokens :]
 
     @property
     def rank(self) -> tuple[int, int]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from engine.errors import InvalidParameter
 
@@ -15,12 +15,15 @@ MAX_BIASED_TOKENS = 1024
 MAX_LOGPROBS = 20
 MAX_SEED = 2**63 - 1
 
+_TOKEN_LISTS = ("allowed_token_ids", "banned_token_ids", "stop_token_ids", "dry_breaker_ids")
+
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How the next token of one request is chosen, and when the request ends.
 
     Names and neutral values are the field's: every default leaves the model's own distribution
-    unchanged. ``temperature=0`` is greedy.
+    unchanged. ``temperature=0`` is greedy. A single stop string may stand alone, ``None`` means
+    the default, and any collection of token ids will do.
 
     Raises:
         InvalidParameter: A value is of the wrong type or out of range; it names the parameter.
@@ -49,7 +52,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     dry_range: int = 0
     """DRY: how many of the last tokens are searched; 0 searches all."""
     dry_breaker_ids: list[int] = msgspec.field(default_factory=list)
-    """DRY: tokens across which no repeat is counted, such as newline and quotes."""
+    """DRY: tokens across which no repeat is counted. Where there are none, a front end fills in
+    special tokens and those with a newline, colon, quote or asterisk (llama.cpp's breakers)."""
     xtc_probability: float = 0.0
     """XTC: chance per token that the top choices are excluded; 0 switches it off."""
     xtc_threshold: float = 0.1
@@ -66,8 +70,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Longest reply; ``None`` goes up to the context's end."""
     min_tokens: int = 0
     """The reply does not stop by itself before this many tokens."""
-    stop: list[str] = msgspec.field(default_factory=list)
-    """Strings that end the reply; they are not part of it."""
+    stop: list[str] | str = msgspec.field(default_factory=list)
+    """Strings that end the reply; they are not part of it. Always a list once checked."""
     stop_token_ids: list[int] = msgspec.field(default_factory=list)
     """Tokens that end the reply beside the model's own end tokens."""
     ignore_eos: bool = False
@@ -76,14 +80,15 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Report the chosen token's log probability and those of so many likeliest tokens."""
 
     def __post_init__(self) -> None:
-        """Check every range; see the class."""
+        """Take the friendly forms, then check every range; see the class."""
+        self._normalise()
         _number("temperature", self.temperature, 0.0, 100.0)
         _integer("top_k", self.top_k, -1, 2**31 - 1)
         _number("top_p", self.top_p, 0.0, 1.0, open_low=True)
         _number("min_p", self.min_p, 0.0, 1.0)
         _number("presence_penalty", self.presence_penalty, -2.0, 2.0)
         _number("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
-        _number("repetition_penalty", self.repetition_penalty, 0.0, 10.0, open_low=True)
+        _number("repetition_penalty", self.repetition_penalty, 0.01, 10.0)
         _number("dry_multiplier", self.dry_multiplier, 0.0, 100.0)
         _number("dry_base", self.dry_base, 1.0, 8.0)
         _integer("dry_allowed_length", self.dry_allowed_length, 1, 1024)
@@ -111,22 +116,44 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         return self.temperature == 0.0
 
     def highest_token_id(self) -> int:
-        """The largest token id named anywhere, or -1; the caller knows the vocabulary."""
-        named: list[Iterable[int]] = [
-            self.logit_bias,
-            self.allowed_token_ids or (),
-            self.banned_token_ids,
-            self.stop_token_ids,
-            self.dry_breaker_ids,
-        ]
+        """The largest token id named anywhere, or -1."""
+        named = [self.logit_bias, *(getattr(self, name) or () for name in _TOKEN_LISTS)]
         return max((max(ids, default=-1) for ids in named), default=-1)
 
+    def check_vocabulary(self, vocab_size: int) -> None:
+        """Refuse token ids that the model does not have.
+
+        Raises:
+            InvalidParameter: The first field that names one.
+        """
+        for name in ("logit_bias", *_TOKEN_LISTS):
+            for token_id in getattr(self, name) or ():
+                if token_id >= vocab_size:
+                    expected = f"token ids of the vocabulary, 0 to {vocab_size - 1}"
+                    raise InvalidParameter(name, token_id, expected)
+
+    def _normalise(self) -> None:
+        if isinstance(self.stop, str):
+            force_setattr(self, "stop", [self.stop])
+        for name in ("stop", *_TOKEN_LISTS):
+            value = getattr(self, name)
+            if value is None and name != "allowed_token_ids":
+                force_setattr(self, name, [])
+            elif isinstance(value, tuple | set | frozenset):
+                force_setattr(self, name, list(value))
+        if self.logit_bias is None:
+            force_setattr(self, "logit_bias", {})
+
     def _check_token_sets(self) -> None:
+        if not isinstance(self.logit_bias, dict):
+            raise InvalidParameter("logit_bias", self.logit_bias, "a dict of token ids to numbers")
         if len(self.logit_bias) > MAX_BIASED_TOKENS:
             raise InvalidParameter(
                 "logit_bias", len(self.logit_bias), f"at most {MAX_BIASED_TOKENS} entries"
             )
-        _token_ids("logit_bias", list(self.logit_bias))
+        for token_id in self.logit_bias:
+            if isinstance(token_id, bool) or not isinstance(token_id, int) or token_id < 0:
+                raise InvalidParameter("logit_bias", token_id, "a dict whose keys are ids >= 0")
         for bias in self.logit_bias.values():
             _number("logit_bias", bias, -100.0, 100.0)
         if self.allowed_token_ids is not None:
@@ -140,6 +167,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         _token_ids("banned_token_ids", self.banned_token_ids)
 
     def _check_stops(self) -> None:
+        if not isinstance(self.stop, list):
+            raise InvalidParameter("stop", self.stop, "a string or a list of strings")
         if len(self.stop) > MAX_STOP_STRINGS:
             raise InvalidParameter("stop", len(self.stop), f"at most {MAX_STOP_STRINGS} strings")
         for text in self.stop:
@@ -147,7 +176,11 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
                 raise InvalidParameter(
                     "stop", text, f"strings of 1 to {MAX_STOP_LENGTH} characters"
                 )
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise InvalidParameter("stop", text, "text without lone surrogates")
         _token_ids("stop_token_ids", self.stop_token_ids)
+        if not isinstance(self.ignore_eos, bool):
+            raise InvalidParameter("ignore_eos", self.ignore_eos, "true or false")
 
 
 def _number(name: str, value: object, low: float, high: float, *, open_low: bool = False) -> None:

@@ -16,7 +16,14 @@ import heapq
 from collections.abc import Iterable
 
 from engine.config import SchedulerConfig
-from engine.errors import DuplicateRequest, NeverFits, PromptTooLong, QueueFull, RequestError
+from engine.errors import (
+    DuplicateRequest,
+    EngineError,
+    NeverFits,
+    PromptTooLong,
+    QueueFull,
+    RequestError,
+)
 from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import (
     ModelRunnerOutput,
@@ -78,7 +85,11 @@ class Scheduler:
         Raises:
             RequestError: It can never run, its id is taken, or the queue is full; nothing changed.
         """
-        self._refuse_misfits(submitted)
+        self.check_fits(submitted)
+        if submitted.request_id in self._requests:
+            raise DuplicateRequest(submitted.request_id)
+        if self._num_waiting >= self.config.max_num_queued_reqs:
+            raise QueueFull(self._num_waiting, self.config.max_num_queued_reqs)
         stop_ids = set(submitted.params.stop_token_ids)
         if not submitted.params.ignore_eos:
             stop_ids |= self._eos_token_ids
@@ -92,6 +103,23 @@ class Scheduler:
         self._requests[request.request_id] = request
         self._enqueue(request)
 
+    def check_fits(self, submitted: EngineRequest) -> None:
+        """Refuse what fits neither the context nor the whole budget.
+
+        Raises:
+            RequestError: With the numbers.
+        """
+        num_prompt = len(submitted.prompt_token_ids)
+        if num_prompt == 0:
+            raise RequestError("the prompt is empty; give at least one token", param="prompt")
+        if num_prompt >= self.max_model_len:
+            raise PromptTooLong(num_prompt, self.max_model_len - 1)
+        asked = submitted.params.max_tokens
+        longest = num_prompt + 1 if asked is None else num_prompt + asked
+        needed = min(longest, self.max_model_len) - 1  # the last token's KV is never computed
+        if needed > self.kv_cache.capacity_tokens:
+            raise NeverFits(needed, self.kv_cache.capacity_tokens)
+
     def abort(self, request_id: str) -> TokenOutput | None:
         """End a request wherever it stands.
 
@@ -103,8 +131,8 @@ class Scheduler:
             return None
         return self._finish(request, FinishReason.ABORT)
 
-    def fail(self, request_id: str, error: RequestError) -> TokenOutput | None:
-        """End a request because of an error that is its own."""
+    def fail(self, request_id: str, error: EngineError) -> TokenOutput | None:
+        """End a request because of an error."""
         request = self._requests.get(request_id)
         if request is None:
             return None
@@ -186,22 +214,6 @@ class Scheduler:
         for request in self._running:
             assert request.status is RequestStatus.RUNNING, f"{request.request_id} is misfiled"
             assert 0 <= request.num_computed_tokens < request.num_tokens
-
-    def _refuse_misfits(self, submitted: EngineRequest) -> None:
-        num_prompt = len(submitted.prompt_token_ids)
-        if submitted.request_id in self._requests:
-            raise DuplicateRequest(submitted.request_id)
-        if num_prompt == 0:
-            raise RequestError("the prompt is empty; give at least one token", param="prompt")
-        if num_prompt >= self.max_model_len:
-            raise PromptTooLong(num_prompt, self.max_model_len - 1)
-        asked = submitted.params.max_tokens
-        longest = num_prompt + 1 if asked is None else num_prompt + asked
-        needed = min(longest, self.max_model_len) - 1  # the last token's KV is never computed
-        if needed > self.kv_cache.capacity_tokens:
-            raise NeverFits(needed, self.kv_cache.capacity_tokens)
-        if self._num_waiting >= self.config.max_num_queued_reqs:
-            raise QueueFull(self._num_waiting, self.config.max_num_queued_reqs)
 
     def _enqueue(self, request: Request) -> None:
         heapq.heappush(self._waiting, (request.rank, request))
@@ -295,7 +307,7 @@ class Scheduler:
         token_ids: list[int] | None = None,
         logprobs: list[TokenLogprobs] | None = None,
         stop_token_id: int | None = None,
-        error: RequestError | None = None,
+        error: EngineError | None = None,
     ) -> TokenOutput:
         """Take a request out of everything; the one place where a terminal output is made."""
         if request.status is RequestStatus.RUNNING:
@@ -331,7 +343,7 @@ def _output(
     *,
     logprobs: list[TokenLogprobs] | None,
     stop_token_id: int | None = None,
-    error: RequestError | None = None,
+    error: EngineError | None = None,
 ) -> TokenOutput:
     queued_until = request.first_scheduled_time
     return TokenOutput(

@@ -12,15 +12,26 @@ from engine.request import FinishReason
 from engine.sampling_params import SamplingParams
 from engine.tokenizer import Tokenizer
 
+DRY_BREAKERS = ("\n", ":", '"', "*")
+"""llama.cpp's: a repeat is not counted across the scaffolding of a chat."""
 
-def with_seed(params: SamplingParams) -> SamplingParams:
-    """Return the parameters with a seed, drawn at random when the caller gave none.
 
-    With a seed in the request, a reply that is preempted and recomputed goes on as it began.
+def complete(params: SamplingParams, tokenizer: Tokenizer) -> SamplingParams:
+    """Return the parameters with what the caller left open filled in.
+
+    A seed is drawn at random, so that a reply that is preempted and recomputed goes on as it
+    began. DRY gets its breakers.
     """
-    if params.seed is not None or params.greedy:
-        return params
-    return msgspec.structs.replace(params, seed=random.getrandbits(63))
+    if params.seed is None and not params.greedy:
+        params = msgspec.structs.replace(params, seed=random.getrandbits(63))
+    if params.dry_multiplier and not params.dry_breaker_ids:
+        params = msgspec.structs.replace(params, dry_breaker_ids=dry_breaker_ids(tokenizer))
+    return params
+
+
+def dry_breaker_ids(tokenizer: Tokenizer) -> list[int]:
+    """Return the default breakers of a vocabulary; slow the first time, then remembered."""
+    return sorted({*tokenizer.special_token_ids, *tokenizer.ids_containing(DRY_BREAKERS)})
 
 
 class TextStream:

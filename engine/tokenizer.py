@@ -256,7 +256,10 @@ def _named_tokens(config: Mapping[str, Any]) -> dict[str, str]:
 def _template_text(path: Path, config: Mapping[str, Any]) -> str | None:
     file = path / "chat_template.jinja"
     if file.is_file():
-        return file.read_text(encoding="utf-8")
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UnsupportedModel(f"{file} is not UTF-8: {error}") from error
     template = config.get("chat_template")
     if isinstance(template, list):
         by_name = {entry.get("name"): entry.get("template") for entry in template}

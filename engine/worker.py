@@ -19,7 +19,7 @@ from pathlib import Path
 
 from engine import messages
 from engine.core import EngineCore
-from engine.errors import EngineError
+from engine.errors import EngineDead, EngineError
 from engine.messages import BrokenFrame, FrameBuffer
 from engine.outputs import StepFrame
 
@@ -58,7 +58,7 @@ class Link:
 
 
 def serve(core: EngineCore, link: Link) -> None:
-    """Step the core until a shutdown is asked for or the server is gone."""
+    """Step the core until a shutdown is asked for, the server is gone, or the device is broken."""
     commands = link.commands
     while True:
         while core.has_work or not commands.empty():
@@ -67,6 +67,9 @@ def serve(core: EngineCore, link: Link) -> None:
                     return
             if core.has_work:
                 link.send(messages.Step(core.step()))
+            if core.is_broken:
+                link.send(messages.Failed(EngineDead.code, "every step fails; see the log"))
+                return
         try:
             command = commands.get(timeout=HEARTBEAT_S)
         except queue.Empty:
@@ -101,8 +104,9 @@ def run(socket_path: Path) -> int:
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.connect(str(socket_path))
-    if messages.peer_uid(connection) != os.getuid():
-        logger.error("the socket belongs to user %d; refused", messages.peer_uid(connection))
+    _, owner = messages.peer_identity(connection)
+    if owner != os.getuid():
+        logger.error("the socket belongs to user %d; refused", owner)
         return 1
     link = Link(connection)
     start = link.commands.get()

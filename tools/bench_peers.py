@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import platform
 import random
@@ -55,11 +56,15 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     dtype: str = "bfloat16"
 
-    def prompts(self, streams: int, vocab_size: int) -> list[list[int]]:
-        """Return the prompts of one concurrency; the unshared parts are new for each."""
+    def passes(self) -> list[tuple[int, int]]:
+        """Return ``(number, streams)`` for each pass; number 0 warms up and is not counted."""
+        return list(enumerate([1, *self.streams]))
+
+    def prompts(self, number: int, streams: int, vocab_size: int) -> list[list[int]]:
+        """Return the prompts of one pass; the unshared parts are new for each."""
         rng = random.Random(self.seed)
         shared = [rng.randrange(10, vocab_size) for _ in range(self.shared_tokens)]
-        rng = random.Random(self.seed + 1000 * streams)
+        rng = random.Random(f"{self.seed} {number}")
         own = self.prompt_tokens - self.shared_tokens
         return [
             shared + [rng.randrange(10, vocab_size) for _ in range(own)]
@@ -108,7 +113,7 @@ class Timings:
 def percentile(values: list[float], percent: float) -> float:
     """Return the value below which ``percent`` of them lie (nearest rank)."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 async def closed_loop(
@@ -143,14 +148,14 @@ async def measure_kaiwa(workload: Workload) -> list[Row]:
     params = SamplingParams(temperature=0, max_tokens=workload.output_tokens, ignore_eos=True)
     try:
         rows = []
-        for streams in [1, *workload.streams]:  # the first pass warms up and is not counted
+        for number, streams in workload.passes():
             timings = Timings()
 
             async def reply(index: int, prompt: list[int], timings: Timings = timings) -> None:
                 async for delta in engine.generate(prompt, params):
                     timings.take(index, len(delta.token_ids))
 
-            prompts = workload.prompts(streams, engine.info.vocab_size)
+            prompts = workload.prompts(number, streams, engine.info.vocab_size)
             await closed_loop(prompts, streams, timings, reply)
             rows.append(timings.row("kaiwa", streams))
         return rows[1:]
@@ -183,7 +188,7 @@ async def measure_transformers_cb(workload: Workload) -> list[Row]:
     manager.start()
     try:
         rows = []
-        for streams in [1, *workload.streams]:
+        for number, streams in workload.passes():
             timings = Timings()
 
             async def reply(
@@ -206,7 +211,7 @@ async def measure_transformers_cb(workload: Workload) -> list[Row]:
                 manager.add_request(prompt, request_id=name, streaming=True)
                 await done.wait()
 
-            prompts = workload.prompts(streams, model.config.vocab_size)
+            prompts = workload.prompts(number, streams, model.config.vocab_size)
             await closed_loop(prompts, streams, timings, reply)
             rows.append(timings.row("transformers-cb", streams))
         return rows[1:]
@@ -233,9 +238,9 @@ async def measure_generate(workload: Workload) -> list[Row]:
             return torch.zeros(input_ids.shape[0], dtype=torch.bool)
 
     rows = []
-    for streams in [1, *workload.streams]:
+    for number, streams in workload.passes():
         timings = Timings()
-        prompts = workload.prompts(streams, model.config.vocab_size)
+        prompts = workload.prompts(number, streams, model.config.vocab_size)
         for start in range(0, len(prompts), streams):
             indexes = range(start, min(start + streams, len(prompts)))
             batch = torch.tensor([prompts[i] for i in indexes])
@@ -267,11 +272,14 @@ def run_alone(peer: str, workload: Workload) -> list[Row]:
     with tempfile.NamedTemporaryFile(suffix=".json") as result:
         command = [sys.executable, "-m", "tools.bench_peers", "--alone", peer]
         described = msgspec.json.encode(workload).decode()
-        subprocess.run(
+        done = subprocess.run(
             [*command, "--workload", described, "--result", result.name],
-            check=True,
-            stderr=subprocess.DEVNULL,
+            check=False,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        if done.returncode:
+            raise SystemExit(f"{peer} failed:\n{done.stderr}")
         return msgspec.json.decode(Path(result.name).read_bytes(), type=list[Row])
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-from engine.config import BLOCK_SIZE, CacheConfig
+from engine.config import BLOCK_SIZE, CacheConfig, parse_memory
 from engine.errors import ConfigError
 
 DEFAULT_FRACTION = {"cpu": 0.25, "cuda": 0.85}
 """Share of free memory taken when nothing is said; a CPU's memory belongs to others as well."""
 DEFAULT_LIMIT_BYTES = {"cpu": 2 * 2**30, "cuda": 2**62}
-
-_UNITS = {"": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "kb": 10**3, "mb": 10**6, "gb": 10**9}
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b|)\s*", re.IGNORECASE)
 
 
 def resolve_num_blocks(
@@ -34,12 +29,14 @@ def resolve_num_blocks(
             default is cut to it, never what was asked for.
 
     Raises:
-        ConfigError: The budget is malformed, larger than free memory, or smaller than a block.
+        ConfigError: The budget is larger than free memory, or smaller than a block.
     """
     if config.kv_cache_tokens is not None:
         num_tokens = config.kv_cache_tokens
     elif config.kv_cache_memory is not None:
-        num_tokens = _budget_bytes(config.kv_cache_memory, free_bytes) // bytes_per_token
+        asked = parse_memory(config.kv_cache_memory)
+        budget = int(free_bytes * asked) if isinstance(asked, float) else asked
+        num_tokens = budget // bytes_per_token
     else:
         wanted = min(int(free_bytes * DEFAULT_FRACTION[device]), DEFAULT_LIMIT_BYTES[device])
         num_tokens = min(wanted // bytes_per_token, max(useful_tokens, BLOCK_SIZE))
@@ -58,31 +55,3 @@ def resolve_num_blocks(
             param="kv_cache_memory" if config.kv_cache_tokens is None else "kv_cache_tokens",
         )
     return num_blocks
-
-
-def _budget_bytes(asked: int | float | str, free_bytes: int) -> int:
-    if isinstance(asked, str):
-        try:
-            asked = float(asked) if re.fullmatch(r"\s*0?\.\d+\s*", asked) else _parse_size(asked)
-        except ValueError:
-            raise _malformed(asked) from None
-    if isinstance(asked, bool) or asked <= 0:
-        raise _malformed(asked)
-    if isinstance(asked, float) and asked < 1:
-        return int(free_bytes * asked)
-    return int(asked)
-
-
-def _parse_size(text: str) -> int:
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise ValueError(text)
-    return int(float(match[1]) * _UNITS[match[2].lower()])
-
-
-def _malformed(asked: object) -> ConfigError:
-    return ConfigError(
-        f"kv_cache_memory is {asked!r}; give bytes (536870912), a size (512MiB) or a fraction of "
-        "free memory between 0 and 1 (0.5)",
-        param="kv_cache_memory",
-    )

@@ -18,7 +18,7 @@ from engine.attention.interface import ATTENTION_NAME, register_attention
 from engine.attention.kv_store import LayerShape, kv_bytes_per_token
 from engine.config import ModelConfig
 from engine.errors import ConfigError, ModelError, ModelNotFound, UnsupportedModel
-from engine.model.checks import check_folder, check_layers, model_context
+from engine.model.checks import check_folder, check_layers, check_weights, model_context
 from engine.model.probe import probe_layers
 from engine.model.self_check import run_self_check
 
@@ -142,7 +142,11 @@ def find_checkpoint(model: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, allow_patterns=_FILES, local_files_only=True))
+        cached = Path(snapshot_download(model, allow_patterns=_FILES, local_files_only=True))
+        check_weights(cached)
+        return cached
+    except ModelNotFound as error:
+        logger.info("%s is in the local cache in part; fetching the rest: %s", model, error)
     except Exception as error:  # not in the cache, in any of the hub library's wordings
         logger.debug("%s is not in the local cache: %s", model, error)
     try:
@@ -150,8 +154,8 @@ def find_checkpoint(model: str) -> Path:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelNotFound(
-            f"{model!r} is neither a folder here nor in the local hub cache, and it could not be "
-            f"fetched ({reason}); check the name and the network, or name a local folder"
+            f"{model!r} is neither a folder here nor whole in the local hub cache, and it could "
+            f"not be fetched ({reason}); check the name and the network, or name a local folder"
         ) from error
 
 
@@ -258,7 +262,12 @@ def _eos_token_ids(folder: Path, hf_config: Any) -> tuple[int, ...]:
     """End tokens of the generation configuration and of the model's, the former first."""
     sources: list[Any] = []
     if (folder / "generation_config.json").is_file():
-        sources.append(GenerationConfig.from_pretrained(str(folder)).eos_token_id)
+        try:
+            sources.append(GenerationConfig.from_pretrained(str(folder)).eos_token_id)
+        except (OSError, ValueError, TypeError) as error:
+            raise UnsupportedModel(
+                f"{folder}/generation_config.json is not understood: {error}"
+            ) from error
     sources.append(getattr(hf_config, "eos_token_id", None))
     ids: dict[int, None] = {}
     for source in sources:

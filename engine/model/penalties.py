@@ -82,7 +82,8 @@ class LogitChanges:
             logits[_indices(used, logits)] -= torch.from_numpy(amount).to(logits)
         if params.dry_multiplier > 0.0:
             for token_id, penalty in dry_penalties(tokens, params).items():
-                if token_id < vocab:
+                # ending alike is no repetition: a reply must always be able to stop
+                if token_id < vocab and token_id not in request.stop_token_ids:
                     logits[token_id] -= penalty
 
     def keep_only(self, request_ids: Iterable[str]) -> None:
@@ -125,11 +126,11 @@ def dry_penalties(tokens: TokenArray, params: SamplingParams) -> dict[int, float
         return {}
     ends = np.flatnonzero(tokens[:-1] == tokens[-1])
     ends = ends[~np.isin(tokens[ends + 1], breakers)]
-    longest: dict[int, int] = {}
+    # by the place of the token that would repeat, so that a round costs what still matches
+    longest = np.zeros(len(tokens), dtype=np.int64)
     match = 1
     while len(ends):
-        for token_id in np.unique(tokens[ends + 1]).tolist():
-            longest[token_id] = match
+        longest[ends + 1] = match
         if match == _LONGEST_MATCH or match >= len(tokens):
             break
         previous = tokens[-1 - match]
@@ -138,11 +139,13 @@ def dry_penalties(tokens: TokenArray, params: SamplingParams) -> dict[int, float
         ends = ends[ends >= match]
         ends = ends[tokens[ends - match] == previous]
         match += 1
-    excess = {token: n - params.dry_allowed_length for token, n in longest.items()}
+    places = np.flatnonzero(longest >= params.dry_allowed_length)
+    excess: dict[int, int] = {}
+    for token, length in zip(tokens[places].tolist(), longest[places].tolist(), strict=True):
+        excess[token] = max(excess.get(token, 0), length - params.dry_allowed_length)
     return {
         token: min(params.dry_multiplier * params.dry_base**n, _LARGEST_DRY_PENALTY)
         for token, n in excess.items()
-        if n >= 0
     }
 
 

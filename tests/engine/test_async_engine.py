@@ -10,7 +10,7 @@ import pytest
 from engine.async_engine import AsyncEngine
 from engine.core import EngineCore
 from engine.engine_client import InProcessClient
-from engine.errors import DuplicateRequest, EngineDead
+from engine.errors import DuplicateRequest, EngineDead, InvalidParameter
 from engine.outputs import RequestDelta, StepStats
 from engine.request import FinishReason
 from engine.sampling_params import SamplingParams
@@ -90,6 +90,61 @@ async def test_cancel_ends_with_abort_and_no_more_text(engine: AsyncEngine) -> N
     engine.submit("a", [5, 6, 7], SamplingParams(max_tokens=400), on_delta=cancel_after_five)
     await asyncio.sleep(0.01)
     assert [(d.text, d.finish_reason) for d in deltas[5:]] == [("", FinishReason.ABORT)]
+
+
+async def test_an_id_may_be_used_again_as_soon_as_its_reply_has_ended(
+    engine: AsyncEngine,
+) -> None:
+    """Even where the engine is still being told of a stop string that ended the first."""
+    deltas: list[RequestDelta] = []
+
+    def again(delta: RequestDelta) -> None:
+        if delta.finish_reason is FinishReason.STOP:
+            engine.submit("a", [5, 6, 7], SamplingParams(max_tokens=3), on_delta=deltas.append)
+
+    engine.submit("a", [5, 6, 7], SamplingParams(stop="two"), on_delta=again)
+    await asyncio.sleep(0.01)
+    assert [d.finish_reason for d in deltas] == [None, None, FinishReason.LENGTH]
+    assert engine.health().num_live_requests == 0
+    client = engine._client
+    assert isinstance(client, InProcessClient)
+    assert not client.core.has_work
+
+
+async def test_a_step_listener_that_fails_stops_nobody(engine: AsyncEngine) -> None:
+    """Metrics and live view hang on steps; their faults are logged."""
+
+    def fail(stats: StepStats) -> None:
+        raise RuntimeError("listener")
+
+    engine.add_step_listener(fail)
+    assert len(await collect(engine, SamplingParams(max_tokens=4))) == 4
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"priority": 1.5},
+        {"priority": True},
+        {"cache_salt": "\ud800"},
+        {"prompt": [1.0]},
+        {"prompt": ["x"]},
+    ],
+)
+async def test_an_argument_of_the_wrong_type_is_refused_by_name(
+    engine: AsyncEngine, wrong: dict[str, object]
+) -> None:
+    """It must not reach the engine, where it would be everybody's fault."""
+    arguments = {"request_id": "a", "prompt": [5], **wrong}
+    with pytest.raises(InvalidParameter):
+        engine.submit(
+            arguments.pop("request_id"),  # type: ignore[arg-type]
+            arguments.pop("prompt"),  # type: ignore[arg-type]
+            SamplingParams(),
+            on_delta=lambda delta: None,
+            **arguments,  # type: ignore[arg-type]
+        )
+    assert engine.health().num_live_requests == 0
 
 
 async def test_leaving_the_loop_early_cancels(engine: AsyncEngine) -> None:

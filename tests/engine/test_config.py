@@ -39,6 +39,14 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
         ("device", "tpu"),
         ("model", ""),
         ("quantization", "int3"),
+        ("num_threads", 0),
+        ("enable_prefix_caching", "false"),
+        ("kv_cache_memory", "bogus"),
+        ("kv_cache_memory", -5),
+        ("kv_cache_memory", float("nan")),
+        ("kv_cache_memory", float("inf")),
+        ("kv_cache_memory", 1.0),
+        ("kv_cache_memory", [1]),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(name: str, value: Any) -> None:

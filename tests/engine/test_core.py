@@ -57,21 +57,24 @@ def test_a_refusal_ends_in_the_frame_that_submit_returns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "params"),
+    ("prompt", "params", "param"),
     [
-        ([VOCAB_SIZE], {}),
-        ([-1], {}),
-        ([1], {"logit_bias": {VOCAB_SIZE: 1.0}}),
-        ([1], {"stop_token_ids": [VOCAB_SIZE + 5]}),
+        ([VOCAB_SIZE], {}, "prompt"),
+        ([-1], {}, "prompt"),
+        ([1], {"logit_bias": {VOCAB_SIZE: 1.0}}, "logit_bias"),
+        ([1], {"stop_token_ids": [VOCAB_SIZE + 5]}, "stop_token_ids"),
+        ([1], {"banned_token_ids": [VOCAB_SIZE]}, "banned_token_ids"),
+        ([1], {"allowed_token_ids": [1, VOCAB_SIZE]}, "allowed_token_ids"),
     ],
 )
-def test_a_token_outside_the_vocabulary_is_refused(
-    prompt: list[int], params: dict[str, object]
+def test_a_token_outside_the_vocabulary_is_refused_by_its_field(
+    prompt: list[int], params: dict[str, object], param: str
 ) -> None:
     """It would index past the end of the embeddings."""
     core = scripted_core()
     frame = core.submit([request("a", prompt, **params)])
-    assert "outside the vocabulary" in (frame.outputs[0].error_message or "")
+    assert frame.outputs[0].error_param == param
+    assert f"0 to {VOCAB_SIZE - 1}" in (frame.outputs[0].error_message or "")
 
 
 def test_a_step_that_fails_costs_its_requests_and_not_the_engine() -> None:
@@ -86,6 +89,37 @@ def test_a_step_that_fails_costs_its_requests_and_not_the_engine() -> None:
     assert [(o.request_id, o.finish_reason) for o in frame.outputs] == [("a", FinishReason.ERROR)]
     core.submit([request("b", prompt, max_tokens=5)])
     assert run(core)["b"] == reply_of(prompt, 5)
+
+
+def test_steps_that_fail_whatever_is_in_them_are_not_the_requests_fault() -> None:
+    """After three in a row the engine says that it is broken; one good step clears it."""
+    core = scripted_core()
+    runner = core._runner
+    assert isinstance(runner, ScriptedModelRunner)
+    for name in ("a", "b"):
+        runner.fail_next = RuntimeError("boom")
+        core.submit([request(name, [1])])
+        (ended,) = core.step().outputs
+        assert ended.error_code == "step_failed"
+    core.submit([request("good", [1], max_tokens=1)])
+    core.step()
+    for name in ("c", "d", "e"):
+        assert not core.is_broken
+        runner.fail_next = RuntimeError("boom")
+        core.submit([request(name, [1])])
+        core.step()
+    assert core.is_broken
+
+
+def test_aborting_the_last_request_tells_that_everything_is_free() -> None:
+    """No step follows that could: watchers would show blocks in use for ever."""
+    core = scripted_core()
+    core.submit([request("a", [1] * 40), request("b", [2] * 40)])
+    core.step()
+    assert core.cancel(["a"]).stats is None
+    stats = core.cancel(["b"]).stats
+    assert stats is not None
+    assert (stats.num_running, stats.kv_blocks_used, stats.batch) == (0, 0, [])
 
 
 def test_the_stats_of_a_step_tell_who_joined_and_who_left() -> None:

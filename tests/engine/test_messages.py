@@ -99,8 +99,8 @@ def test_out_of_range_parameters_do_not_pass_the_border() -> None:
         messages.decode_to_engine(bad)
 
 
-def test_the_peer_of_a_socket_is_known_by_its_user() -> None:
-    """Both ends check that they talk to their own user."""
+def test_the_peer_of_a_socket_is_known_by_process_and_user() -> None:
+    """Both ends check whom they talk to; the kernel tells, not the peer."""
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
-        assert messages.peer_uid(ours) == os.getuid()
+        assert messages.peer_identity(ours) == (os.getpid(), os.getuid())

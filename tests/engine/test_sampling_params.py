@@ -28,6 +28,7 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("presence_penalty", 2.1),
     ("frequency_penalty", math.nan),
     ("repetition_penalty", 0.0),
+    ("repetition_penalty", 1e-39),
     ("repetition_penalty", -1.0),
     ("repetition_penalty", math.inf),
     ("dry_multiplier", -1.0),
@@ -56,6 +57,11 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("stop", ["x" * 257]),
     ("stop", ["a"] * 17),
     ("stop", [1]),
+    ("stop", 5),
+    ("stop", ["\ud800"]),
+    ("ignore_eos", "yes"),
+    ("logit_bias", [1]),
+    ("logit_bias", {"5": 1.0}),
     ("stop_token_ids", [True]),
     ("logprobs", -1),
     ("logprobs", 21),
@@ -86,6 +92,18 @@ def test_banning_all_allowed_tokens_is_refused() -> None:
     """Nothing would be left to say."""
     with pytest.raises(InvalidParameter, match="allowed_token_ids"):
         SamplingParams(allowed_token_ids=[1, 2], banned_token_ids=[2, 1, 3])
+
+
+def test_friendly_forms_are_taken() -> None:
+    """One stop string may stand alone; ``None`` is the default; any collection of ids will do."""
+    params = SamplingParams(
+        stop="END",
+        logit_bias=None,  # type: ignore[arg-type]
+        stop_token_ids=(3, 4),  # type: ignore[arg-type]
+        banned_token_ids=None,  # type: ignore[arg-type]
+    )
+    assert (params.stop, params.logit_bias, params.stop_token_ids) == (["END"], {}, [3, 4])
+    assert params.banned_token_ids == []
 
 
 def test_the_highest_token_id_named_anywhere_is_known() -> None:

@@ -104,7 +104,7 @@ class Driver:
             if r.num_output_tokens < num_tokens and r.request_id not in self.failed
         ]:
             self.step([(r, self._share(r, chunk)) for r in pending])
-        return [request.output_token_ids for request in requests]
+        return [request.token_ids[request.num_prompt_tokens :] for request in requests]
 
     def _share(self, request: Request, chunk: int | None) -> int:
         missing = request.num_tokens - request.num_computed_tokens

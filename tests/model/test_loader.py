@@ -169,6 +169,21 @@ def test_a_cached_hub_id_is_a_folder(
     assert loaded.folder == checkpoint("llama")
 
 
+def test_a_hub_model_that_is_cached_in_part_is_fetched_to_its_end(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupted download goes on instead of being refused for ever."""
+    import huggingface_hub
+
+    (tmp_path / "config.json").write_text("{}")
+
+    def snapshot(name: str, *, local_files_only: bool = False, **kwargs: object) -> str:
+        return str(tmp_path if local_files_only else checkpoint("llama"))
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert load("somebody/some-model").folder == checkpoint("llama")
+
+
 def test_an_architecture_without_the_interface_is_refused(tmp_path: Path) -> None:
     """A model that computes its attention by itself cannot be paged."""
     from transformers import AutoConfig, AutoModelForCausalLM

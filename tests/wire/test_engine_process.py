@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import stat
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from engine.sampling_params import SamplingParams
 from tests.support.tiny_models import make_checkpoint
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.wire, pytest.mark.slow]
+pytestmark = [pytest.mark.wire(only="uvloop"), pytest.mark.slow]  # as the server runs it
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +41,7 @@ async def engine(tiny_llama: Path) -> AsyncIterator[AsyncEngine]:
     await engine.aclose()
 
 
+@pytest.mark.wire
 async def test_many_replies_at_once_each_end_once(engine: AsyncEngine) -> None:
     """Twenty streams over one process border, each with its own tokens to its own end."""
     params = SamplingParams(temperature=0, max_tokens=12, ignore_eos=True)
@@ -115,3 +118,37 @@ async def test_a_model_that_is_not_there_is_told_with_its_own_error(tmp_path: Pa
     with pytest.raises(Exception, match="nowhere") as caught:
         await ProcessClient.start(config)
     assert getattr(caught.value, "code", "") == ModelNotFound.code
+
+
+async def test_a_stranger_on_the_socket_is_turned_away_and_the_engine_still_starts(
+    tiny_llama: Path,
+) -> None:
+    """Only the very process that was started is taken, though the user is the same."""
+    config = EngineConfig.from_flat(model=str(tiny_llama), kv_cache_tokens=256)
+    starting = asyncio.create_task(ProcessClient.start(config))
+    while not (sockets := list(Path(tempfile.gettempdir()).glob("kaiwa-*/engine.sock"))):  # noqa: ASYNC110, ASYNC240
+        await asyncio.sleep(0.001)
+    for path in sockets:
+        with contextlib.suppress(OSError):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            assert await reader.read() == b""
+            writer.close()
+    client = await starting
+    assert client.info.num_blocks == 16
+    await client.aclose()
+
+
+async def test_giving_up_while_loading_ends_the_process_quietly(
+    tiny_llama: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cancelled start leaves neither a process nor a complaint."""
+    config = EngineConfig.from_flat(model=str(tiny_llama), kv_cache_tokens=256)
+    loading = asyncio.Event()
+    starting = asyncio.create_task(
+        ProcessClient.start(config, on_progress=lambda share, what: loading.set())
+    )
+    await loading.wait()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert caplog.records == []
