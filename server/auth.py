@@ -144,6 +144,30 @@ def key_from_subprotocols(offered: Sequence[str]) -> str | None:
     return None
 
 
+def may_page_call(
+    listen: ListenConfig, auth: AuthConfig, *, origin: str | None, host: str | None
+) -> bool:
+    """Whether the page of an ``Origin`` may use this server under this ``Host``; both doors ask."""
+    return is_origin_allowed(
+        origin,
+        host,
+        allowed=auth.allowed_origins,
+        tls=listen.tls_cert is not None,
+        loopback=listen.is_loopback,
+    )
+
+
+def is_host_ours(listen: ListenConfig, auth: AuthConfig, host: str) -> bool:
+    """Whether a request for this ``Host`` is meant for this server.
+
+    On loopback only loopback names are, and the hosts of allowed origins, which a proxy may pass
+    on: a browser that asks for another name was sent here by whoever owns that name.
+    """
+    if not listen.is_loopback or _is_loopback_name(host):
+        return True
+    return any(origin.partition("://")[2] == host for origin in auth.allowed_origins)
+
+
 def is_origin_allowed(
     origin: str | None,
     host: str | None,
@@ -176,6 +200,7 @@ def is_origin_allowed(
 
 def _is_loopback_name(host: str) -> bool:
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    name = name.lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:

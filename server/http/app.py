@@ -17,7 +17,7 @@ from server.http.client_secrets import client_secrets_endpoint
 from server.http.completions import completions_endpoint
 from server.http.crash_guard import CrashGuard
 from server.http.event_stream import EventStream
-from server.http.guard import Endpoint, guarded
+from server.http.guard import Endpoint, HostGuard, guarded
 from server.http.health import health_endpoints
 from server.http.live import LiveView
 from server.http.models import model_endpoints
@@ -71,7 +71,7 @@ def build_http_app(
 
 
 def _middleware(state: ServerState) -> list[Middleware]:
-    layers = [Middleware(SecurityHeaders), Middleware(CrashGuard)]
+    layers = [Middleware(SecurityHeaders), Middleware(HostGuard, state), Middleware(CrashGuard)]
     origins = state.settings.auth.allowed_origins
     if origins:
         layers.insert(

@@ -6,10 +6,13 @@ import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.auth import is_origin_allowed, key_from_bearer
+from server.auth import is_host_ours, key_from_bearer, may_page_call
+from server.errors import shorten
 from server.http.refusals import HttpRefusal
 from server.state import ServerState
 
@@ -54,18 +57,47 @@ def check_origin(state: ServerState, request: Request) -> None:
         HttpRefusal: 403 for an origin that is neither ours nor on the list.
     """
     settings = state.settings
-    allowed = is_origin_allowed(
-        request.headers.get("origin"),
-        request.headers.get("host"),
-        allowed=settings.auth.allowed_origins,
-        tls=settings.listen.tls_cert is not None,
-    )
-    if not allowed:
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    if not may_page_call(settings.listen, settings.auth, origin=origin, host=host):
         raise HttpRefusal(
             403,
             "pages from this origin may not call the server; its operator can add the origin to "
             "auth.allowed_origins",
             code="origin_not_allowed",
+        )
+
+
+class HostGuard:
+    """ASGI middleware: only requests for a host that is ours, on every route.
+
+    Without it a foreign page could read what needs no key here, once its name was made to point at
+    this machine (DNS rebinding): to the browser the answers would be the page's own.
+    """
+
+    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+        self._app = app
+        self._settings = state.settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 400 or 403 in the application's place, or pass the request on."""
+        refusal = self._judge(scope) if scope["type"] == "http" else None
+        if refusal is None:
+            await self._app(scope, receive, send)
+        else:
+            await refusal.as_response()(scope, receive, send)
+
+    def _judge(self, scope: Scope) -> HttpRefusal | None:
+        hosts = Headers(scope=scope).getlist("host")
+        if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
+            return HttpRefusal(400, "send one Host header", code="bad_request")
+        settings = self._settings
+        if not hosts or is_host_ours(settings.listen, settings.auth, hosts[0]):
+            return None
+        return HttpRefusal(
+            403,
+            f"this server listens on this machine only and is not {shorten(hosts[0])}; ask for "
+            "localhost, or have its operator add the page's origin to auth.allowed_origins",
+            code="host_not_allowed",
         )
 
 

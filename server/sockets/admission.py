@@ -15,9 +15,9 @@ import msgspec
 
 from server.auth import (
     REALTIME_SUBPROTOCOL,
-    is_origin_allowed,
     key_from_bearer,
     key_from_subprotocols,
+    may_page_call,
 )
 from server.characters.catalog import ResolvedModel
 from server.errors import ModelNotFound
@@ -121,13 +121,8 @@ def admit(state: ServerState, head: HandshakeHead, now: float) -> Admission:
 
 def _check_origin(state: ServerState, head: HandshakeHead) -> None:
     settings = state.settings
-    if not is_origin_allowed(
-        head.origins[0] if head.origins else None,
-        head.hosts[0],
-        allowed=settings.auth.allowed_origins,
-        tls=settings.listen.tls_cert is not None,
-        loopback=settings.listen.is_loopback,
-    ):
+    origin = head.origins[0] if head.origins else None
+    if not may_page_call(settings.listen, settings.auth, origin=origin, host=head.hosts[0]):
         raise Refusal(
             403,
             "origin_not_allowed",

@@ -23,8 +23,8 @@ from tests.wire.test_slow_readers import stalled_reader
 
 pytestmark = [pytest.mark.wire]
 
-READYZ = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
-LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+READYZ = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def test_an_idle_server_stops_at_once() -> None:

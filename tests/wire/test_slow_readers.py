@@ -51,7 +51,7 @@ async def stalled_reader(server: Running) -> AsyncIterator[asyncio.StreamReader]
 
 async def metric(server: Running, name: str) -> float:
     """A metric's value, 0 while it has none."""
-    answer = await exchange(server.address, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await exchange(server.address, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
     lines = answer.body.decode().splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 

@@ -55,7 +55,7 @@ async def test_probes_are_answered_while_the_model_loads() -> None:
     )
     await start.begun.wait()
     address = ("127.0.0.1", port)
-    probe = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
+    probe = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert (await exchange(address, probe % b"livez")).status == 200
     assert (await exchange(address, probe % b"readyz")).status == 503
     assert not ready.is_set()
@@ -72,7 +72,7 @@ async def test_the_ready_line_names_the_url(capsys: pytest.CaptureFixture[str]) 
     start.finish.set_result(FakeEngine())
     serving = asyncio.create_task(serve(make_settings(port), start=start, stop=stop))
     await start.begun.wait()
-    await exchange(("127.0.0.1", port), b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+    await exchange(("127.0.0.1", port), b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
     stop.ask()
     assert await serving == 0
     assert capsys.readouterr().out == f"ready http://127.0.0.1:{port}\n"

@@ -42,5 +42,5 @@ def app(state: ServerState) -> ASGIApp:
 async def client(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     """Talks to it without a socket."""
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client

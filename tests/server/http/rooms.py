@@ -138,7 +138,7 @@ class AsgiCall:
         self._grown = asyncio.Event()
         self._gone = asyncio.Event()
         self._request: bytes | None = b"" if content is None else json.dumps(content).encode()
-        fields = {"host": "test", "content-type": "application/json", **(headers or {})}
+        fields = {"host": "localhost", "content-type": "application/json", **(headers or {})}
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},

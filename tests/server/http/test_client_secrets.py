@@ -19,7 +19,7 @@ KEY = {"authorization": "Bearer sk-alice"}
 def locked_client() -> httpx.AsyncClient:
     """A client of a server that needs keys."""
     app = build_http_app(make_state(FakeEngine(), keys=[("alice", "sk-alice")]), web_files={})
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
 
 
 async def test_a_secret_opens_what_its_key_opens() -> None:

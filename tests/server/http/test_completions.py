@@ -119,7 +119,7 @@ class TestPrompt:
             FakeEngine(max_model_len=2**16), limits=LimitsConfig(inline_prompt_chars=10)
         )
         transport = httpx.ASGITransport(build_http_app(state, web_files={}))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as other:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as other:
             assert (await post(other, "x" * 20_000)).json()["usage"]["prompt_tokens"] > 20_000
 
     @pytest.mark.parametrize("num_chars", [5000, 500_000])
@@ -156,7 +156,7 @@ class TestSampling:
         """Each token is shown with its text, its bytes and the alternatives."""
         engine = SpellingEngine(reply="日a")
         transport = httpx.ASGITransport(build_http_app(make_state(engine), web_files={}))
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             answer = (await post(client, model="tiny", logprobs=True, top_logprobs=1)).json()
         content = answer["choices"][0]["logprobs"]["content"]
         assert [entry["token"] for entry in content] == ["日", "a"]

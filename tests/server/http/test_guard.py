@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from server.config import AuthConfig
 from server.http.app import build_http_app
 from tests.server.http.conftest import PAGE
 from tests.server.http.rooms import SpellingEngine, chat_body, make_state
@@ -19,7 +20,7 @@ def client_for(keys: list[tuple[str, str]], host: str = "127.0.0.1") -> httpx.As
     """A client at this address of a server with these keys."""
     app = build_http_app(make_state(FakeEngine(), keys=keys), web_files=PAGE)
     transport = httpx.ASGITransport(app, client=(host, 50000))
-    return httpx.AsyncClient(transport=transport, base_url="http://test")
+    return httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
 
 @pytest.fixture
@@ -99,7 +100,41 @@ async def test_prefixes_are_shared_per_key() -> None:
     engine = SpellingEngine()
     app = build_http_app(make_state(engine, keys=KEYS), web_files={})
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         headers = {"authorization": "Bearer sk-alice"}
         await client.post("/v1/chat/completions", json=chat_body(), headers=headers)
     assert engine.salts == ["alice"]
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/metrics", "/v1/models", "/v1/engine/live"])
+async def test_a_rebound_name_reads_nothing(path: str) -> None:
+    """On loopback every route asks for a loopback name, whatever the page's origin."""
+    async with client_for([]) as client:
+        answer = await client.get(path, headers={"host": "rebound.example:8000"})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "host_not_allowed"
+
+
+async def test_a_rebound_page_may_not_post() -> None:
+    """Its origin matches its host, but the host is not this machine's."""
+    headers = {"host": "rebound.example", "origin": "http://rebound.example"}
+    async with client_for([]) as client:
+        answer = await client.post("/v1/chat/completions", json=chat_body(), headers=headers)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "LOCALHOST"])
+async def test_loopback_names_are_ours(host: str) -> None:
+    """In any spelling, with and without a port."""
+    async with client_for([]) as client:
+        answer = await client.get("/v1/models", headers={"host": host})
+    assert answer.status_code == 200
+
+
+async def test_a_proxy_may_pass_the_host_of_an_allowed_origin_on() -> None:
+    """The operator has vouched for that name."""
+    auth = AuthConfig(allowed_origins=("https://kaiwa.example",))
+    app = build_http_app(make_state(FakeEngine(), auth=auth), web_files=PAGE)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://kaiwa.example") as client:
+        assert (await client.get("/v1/models")).status_code == 200

@@ -102,7 +102,7 @@ async def test_listeners_are_bounded(app: ASGIApp) -> None:
     for call in calls:
         await call.until(1)
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get(PATH)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_listeners")
     for call in calls:

@@ -61,7 +61,7 @@ async def test_head_tells_the_length(client: httpx.AsyncClient) -> None:
 )
 async def test_nothing_else_is_found(client: httpx.AsyncClient, path: str) -> None:
     """No spelling of a path reaches the file system."""
-    answer = await client.get(httpx.URL(f"http://test{path}"))
+    answer = await client.get(httpx.URL(f"http://localhost{path}"))
     assert answer.status_code == 404
     assert "root:" not in answer.text
 

@@ -76,9 +76,9 @@ async def test_a_page_from_elsewhere_may_not_post(client: httpx.AsyncClient) -> 
 async def test_our_own_page_may_post(app: ASGIApp) -> None:
     """The same origin needs no list."""
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.post(
-            "/v1/chat/completions", json=chat_body(), headers={"origin": "http://test"}
+            "/v1/chat/completions", json=chat_body(), headers={"origin": "http://localhost"}
         )
     assert answer.status_code == 200
 
@@ -88,7 +88,7 @@ async def test_an_invited_origin_may_read_the_answer(state: ServerState) -> None
     friend = "https://avatar.example"
     invited = make_state(state.engine, auth=AuthConfig(allowed_origins=(friend,)))
     transport = httpx.ASGITransport(build_http_app(invited, web_files={}))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.post(
             "/v1/chat/completions", json=chat_body(), headers={"origin": friend}
         )
