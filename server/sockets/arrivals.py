@@ -69,6 +69,11 @@ class HttpConnection(HttpToolsProtocol):
         if self._in_head and self._head_bytes > self.max_head_bytes:
             self.transport.abort()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer in the shape of every other error, where uvicorn would send plain text."""
+        self.transport.write(_answer(Refusal(400, "bad_request", "this is not valid HTTP/1.1")))
+        self.transport.close()
+
     def on_message_begin(self) -> None:
         """Start the clock."""
         super().on_message_begin()

@@ -12,7 +12,7 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -36,6 +36,9 @@ MAX_QUEUED_FRAMES = 8
 """Incoming frames per socket that wait for their session before reading stops."""
 
 _POLL_S = 0.02
+
+_KEPT_HEADERS = ("Allow", "Sec-WebSocket-Version", "Upgrade")
+"""What the library says in a refusal's head beside its words."""
 
 _CUT_OFF_S = 2.0
 """Seconds for handlers to notice that their connection was cut off."""
@@ -94,7 +97,7 @@ class FrontDoor:
                 listen.port,
                 create_connection=cast(Any, self._make_arrival),
                 process_request=self._process_request,
-                process_response=_echo_subprotocol,
+                process_response=_finish_response,
                 server_header=None,
                 compression=None,
                 open_timeout=settings.limits.head_timeout_s,
@@ -176,11 +179,7 @@ class FrontDoor:
             connection.admission = admit(self.state, _head_of(request), time.time())
         except Refusal as refusal:
             handshakes.labels(str(refusal.status)).inc()
-            body = refusal.body()
-            headers = Headers(refusal.headers())
-            headers["Content-Length"] = str(len(body))
-            headers["Connection"] = "close"
-            return Response(refusal.status, HTTPStatus(refusal.status).phrase, headers, body)
+            return _refuse(refusal, {})
         return None
 
     async def _handle(self, connection: ServerConnection) -> None:
@@ -209,14 +208,29 @@ def _head_of(request: Request) -> HandshakeHead:
     )
 
 
-def _echo_subprotocol(
+def _finish_response(
     connection: ServerConnection, _request: Request, response: Response
 ) -> Response | None:
+    """Echo the subprotocol, or put the library's own refusals into the shape of all others."""
     assert isinstance(connection, RealtimeConnection)
     admission = connection.admission
     if response.status_code == 101 and admission is not None and admission.subprotocol:
         response.headers["Sec-WebSocket-Protocol"] = admission.subprotocol
-    return None
+    if response.status_code < 400 or response.headers.get("Content-Type") == "application/json":
+        return None
+    lines = response.body.decode(errors="replace").strip().splitlines()
+    reason = lines[0].rstrip(".") if lines else "the handshake was refused"
+    code = "method_not_allowed" if response.status_code == 405 else "bad_request"
+    kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
+    return _refuse(Refusal(response.status_code, code, reason), kept)
+
+
+def _refuse(refusal: Refusal, extra: Mapping[str, str]) -> Response:
+    body = refusal.body()
+    headers = Headers({**extra, **refusal.headers()})
+    headers["Content-Length"] = str(len(body))
+    headers["Connection"] = "close"
+    return Response(refusal.status, HTTPStatus(refusal.status).phrase, headers, body)
 
 
 def _shrink_send_buffer(connection: ServerConnection, num_bytes: int) -> None:

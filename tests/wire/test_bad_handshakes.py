@@ -97,12 +97,13 @@ async def test_a_refusal_lists_the_models(head: bytes) -> None:
         pytest.param(b"GET / HTTP/1.1\r\nHost x\r\n\r\n", id="header without colon"),
         pytest.param(b"GET / HTTP/1.1\r\nA: b\x00c\r\n\r\n", id="NUL in a header"),
         pytest.param(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 4\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             id="two body lengths",
         ),
         pytest.param(
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: nine\r\n\r\n", id="length in words"
+            b"POST / HTTP/1.1\r\nHost: [::1]\r\nContent-Length: nine\r\n\r\n",
+            id="length in words",
         ),
     ],
 )
@@ -112,6 +113,26 @@ async def test_bad_http_gets_an_answer_or_a_closed_door(data: bytes) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             answer = await exchange(server.address, data)
             assert 400 <= answer.status < 500
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        pytest.param(upgrade_head(Sec_WebSocket_Key=""), 400, "bad_request", id="no key"),
+        pytest.param(upgrade_head(Connection=""), 426, "bad_request", id="no Connection"),
+        pytest.param(upgrade_head().replace(b"GET", b"POST"), 405, "method_not_allowed", id="POST"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost x\r\n\r\n", 400, "bad_request", id="bad header"),
+        pytest.param(b"GET /livez HTTP/1.1\r\n\r\n", 400, "bad_request", id="no Host"),
+        pytest.param(
+            b"GET /livez HTTP/1.1\r\nHost: a.example\r\n\r\n", 403, "host_not_allowed", id="alien"
+        ),
+    ],
+)
+async def test_every_refusal_has_the_one_shape(data: bytes, status: int, code: str) -> None:
+    """Also what the libraries refuse comes as an error object with a stable code."""
+    async with running_server() as server:
+        answer = await exchange(server.address, data)
+    assert (answer.status, answer.error["code"]) == (status, code)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +225,7 @@ async def test_a_reset_in_the_middle_is_noticed() -> None:
             client.transport.abort()
         async with asyncio.timeout(5):
             while server.engine.num_live > before:
-                await exchange(server.address, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+                await exchange(server.address, b"GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n")
 
 
 @pytest.mark.parametrize(

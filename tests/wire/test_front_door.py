@@ -21,7 +21,7 @@ from tests.support.realtime import receive, receive_until, say
 
 pytestmark = [pytest.mark.wire]
 
-LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: [::1]\r\n\r\n"
 
 
 async def test_http_and_websocket_share_the_port() -> None:
@@ -52,7 +52,7 @@ async def test_connections_are_kept_alive_for_more_requests() -> None:
 async def test_the_socket_s_address_tells_browsers_what_it_is() -> None:
     """A plain request there is told to upgrade."""
     async with running_server() as server:
-        data = b"GET /v1/realtime?model=aoi HTTP/1.1\r\nHost: x\r\n\r\n"
+        data = b"GET /v1/realtime?model=aoi HTTP/1.1\r\nHost: [::1]\r\n\r\n"
         answer = await exchange(server.address, data)
     assert (answer.status, answer.headers["upgrade"]) == (426, "websocket")
 
@@ -61,7 +61,7 @@ async def test_a_body_reaches_the_application() -> None:
     """What follows the head is handed over with it."""
     body = b'{"model": "no-such", "messages": [{"role": "user", "content": "hi"}]}'
     head = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n" % len(body)
     )
     async with running_server() as server:
@@ -149,7 +149,7 @@ async def test_a_body_that_does_not_come_ends_the_connection(
     """A request has a time in which to come in whole."""
     monkeypatch.setattr(server.sockets.arrivals, "REQUEST_TIMEOUT_S", 0.1)
     head = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: [::1]\r\n"
         b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"
     )
     async with running_server() as running:
@@ -217,7 +217,9 @@ async def test_logs_hold_no_key_no_query_and_no_word(
             await say(client, "words-of-the-user")
             await receive_until(client, "response.done")
         await exchange(server.address, upgrade_head(Authorization="Bearer bad-key"))
-        await exchange(server.address, b"GET /v1/models?x=in-the-query HTTP/1.1\r\nHost: x\r\n\r\n")
+        await exchange(
+            server.address, b"GET /v1/models?x=in-the-query HTTP/1.1\r\nHost: [::1]\r\n\r\n"
+        )
     text = caplog.text + "".join(str(vars(record)) for record in caplog.records)
     for secret in ("good-key", "bad-key", "in-the-query", "words-of-the-user", "Hello there"):
         assert secret not in text
