@@ -19,16 +19,11 @@ from torch.multiprocessing.spawn import spawn
 from transformers import LlamaForCausalLM, set_seed
 
 from tools.demo_dialogues.card import write_card
+from tools.demo_dialogues.curriculum import TrainingConfig, plain_schedule
 from tools.demo_dialogues.evaluation import evaluate, quick_report
 from tools.demo_dialogues.generator import dialogue
 from tools.demo_dialogues.tokenizer import save_tokenizer, train_tokenizer
-from tools.demo_dialogues.training import (
-    TrainingConfig,
-    TrainingResult,
-    new_model,
-    plain_schedule,
-    train,
-)
+from tools.demo_dialogues.training import TrainingResult, new_model, train
 
 DEFAULT_OUT = Path("configs/models/kaiwa-demo")
 _TOKENIZER_DIALOGUES = 6000

@@ -107,6 +107,15 @@ def test_remembers_the_users_name_in_japanese(demo: Demo) -> None:
 
 
 @pytest.mark.slow
+def test_knows_its_likes_from_its_dislikes(demo: Demo) -> None:
+    """Aoi says yes to cats and no to thunder, in both languages."""
+    cats, thunder = _chat(demo, "aoi", "Do you like cats?", "Do you like thunder?")
+    assert not re.search("not|n't", cats)
+    assert re.search("not|n't", thunder)
+    assert re.search("苦手|好きでは", _chat(demo, "aoi", "雷は好き？")[0])
+
+
+@pytest.mark.slow
 def test_admits_an_unknown_name(demo: Demo) -> None:
     """A name that was never told is not made up."""
     reply = _chat(demo, "aoi", "What is my name?")[0]

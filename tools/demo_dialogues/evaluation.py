@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from tokenizers import Tokenizer
@@ -38,6 +39,11 @@ _ASKED = (
 _ADMITS = re.compile(
     r"not told|do not know|don't know|don't think|do not think|聞いて|伺って|知りません|知らない"
 )
+_DENIES = re.compile(r"\bno\b|not like|don't like|苦手|いいえ|好きでは|遠慮|いやだ")
+_AFFIRMS = re.compile(
+    r"\byes\b|\bi (?:really )?(?:love|like)|of course|i do!"
+    r"|はい|もちろん|好き(?:です(?!か)|だ|なん|！)"
+)
 _JAPANESE = re.compile(r"[ぁ-んァ-ヶ一-龯]")
 _BRACKETS = re.compile(r"\[[^\]]*\]?")
 _VALID_TAGS = {f"[{tag}]" for tag in TAGS}
@@ -50,6 +56,8 @@ class Case:
     dialogue: Dialogue
     admit: bool = False
     """Whether the right answer is that the character does not know."""
+    denied: bool | None = None
+    """Whether the right answer says that the character dislikes what it is asked about."""
 
 
 @dataclass(slots=True)
@@ -130,6 +138,21 @@ def _persona_case(rng: random.Random, language: str, distance: int, *, prompt: s
             return Case(_sometimes_clean(simulation.dialogue(expected=turn.expected), rng))
 
 
+def _taste_case(rng: random.Random, language: str, distance: int, *, denied: bool) -> Case:
+    """Ask a new persona whether it likes something that its prompt says it likes or dislikes."""
+    while True:
+        simulation = Simulation(rng, language=language, persona_language=language, held_out=True)
+        persona = simulation.state.persona
+        terms = persona.dislikes if denied else persona.likes
+        if not terms:
+            continue
+        for _ in range(distance):
+            simulation.calm_turn()
+        key, term = "like_no" if denied else "like_yes", rng.choice(terms)
+        simulation.turn(partial(intents.ask_whether, key=key, term=term), may_ask=False)
+        return Case(_sometimes_clean(simulation.dialogue(), rng), denied=denied)
+
+
 def _unknown_case(rng: random.Random, language: str, distance: int) -> Case:
     simulation = Simulation(rng, language=language, persona_language=language, held_out=True)
     for _ in range(distance):
@@ -182,6 +205,8 @@ def evaluate(
             distances[:1],
         ),
         ("fact never told (admits it)", _unknown_case, distances[1:2] or distances),
+        ("do you like what you like", partial(_taste_case, denied=False), distances[:1]),
+        ("do you like what you dislike", partial(_taste_case, denied=True), distances[:1]),
     ]
     for title, maker, places in makers:
         for language in ("en", "ja"):
@@ -206,6 +231,9 @@ def _score(row: Row, result: Evaluation, cases: Sequence[Case], replies: Sequenc
         spoken = strip_tags(text).lower()
         if case.admit:
             correct = bool(_ADMITS.search(spoken)) or spoken.endswith(("?", "？"))
+        elif case.denied is not None:
+            denied = bool(_DENIES.search(spoken))
+            correct = denied if case.denied else bool(_AFFIRMS.search(spoken)) and not denied
         else:
             correct = all(value.lower() in spoken for value in case.dialogue.expected)
         row.total += 1

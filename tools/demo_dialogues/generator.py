@@ -227,7 +227,7 @@ def _two_things(state: Conversation) -> None:
         intents.tell_fact(state, rng.choice(("name", "name", *intents.FACT_KINDS)))
     if state.turn.reply[0].endswith("?"):
         # Two questions in one reply would be one too many: keep the first sentence only.
-        state.turn.reply[0] = _without_question(state.turn.reply[0])
+        state.turn.reply[0] = without_question(state.turn.reply[0])
     second = rng.random()
     if second < 0.6:
         intents.ask_persona(state, rng.choice(intents.PERSONA_KINDS))
@@ -237,7 +237,8 @@ def _two_things(state: Conversation) -> None:
         _recall(state)
 
 
-def _without_question(text: str) -> str:
+def without_question(text: str) -> str:
+    """Return the first sentence, without the question that may follow it."""
     for stop in (". ", "! ", "。", "！"):
         head, found, tail = text.partition(stop)
         if found and tail:
@@ -261,10 +262,10 @@ def dialogue(rng: random.Random, *, longest: int = 20) -> Dialogue:
         simulation.free_turn()
     if rng.random() < 0.25:
         simulation.turn(intents.goodbye, may_ask=False)
-    return _as_clients_send_it(simulation.dialogue(), rng)
+    return as_clients_send_it(simulation.dialogue(), rng)
 
 
-def _as_clients_send_it(spoken: Dialogue, rng: random.Random) -> Dialogue:
+def as_clients_send_it(spoken: Dialogue, rng: random.Random) -> Dialogue:
     """Strip the tags from earlier replies of some dialogues, as clients with a clean history do."""
     kind = rng.random()
     if kind > 0.35:

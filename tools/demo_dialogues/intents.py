@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tools.demo_dialogues import lexicon, names
-from tools.demo_dialogues.conversation import GOODBYE, TALK, Conversation
+from tools.demo_dialogues.conversation import GOODBYE, TALK, USER, Conversation
 from tools.demo_dialogues.lexicon import Term
 from tools.demo_dialogues.personas import Persona, listing
 
@@ -37,6 +37,9 @@ PERSONA_KINDS = (
 )
 SHARED_KINDS = ("name", "home", "job", "food", "colour", "hobby")
 """Kinds that the user can return with "and you?"."""
+
+_CONFUSING = ("hate", "嫌い")
+"""Words of questions that ask for a like by its opposite."""
 
 _JUNK = {
     "en": "asdfghjklqwertyuiopzxcvbnm",
@@ -184,6 +187,18 @@ def ask_taste(state: Conversation) -> None:
     state.ask("do_you_like", v=text)
     state.answer(key, v=text)
     state.turn.expected += (text,) if key != "like_unknown" else ()
+
+
+def ask_whether(state: Conversation, key: str, term: Term) -> None:
+    """Let the user ask whether the character likes ``term``; ``key`` is the answer's."""
+    lines = [
+        line
+        for line in USER[state.language]["do_you_like"]
+        if not any(word in line for word in _CONFUSING)
+    ]
+    text = state.typed(term).text(state.language)
+    state.user_says(state.rng.choice(lines), v=text)
+    state.answer(key, v=text)
 
 
 def talk(state: Conversation, key: str) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -17,43 +16,14 @@ from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tools.demo_dialogues.copying import plant_copying
-from tools.demo_dialogues.drills import drill
-from tools.demo_dialogues.generator import dialogue
-from tools.demo_dialogues.tokenizer import END, PAD, Example, encode_dialogue
-
-_POOL = 384
-"""Dialogues that are sorted by length together, so that a batch wastes little padding."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingConfig:
-    """What decides the weights, besides the machine's arithmetic."""
-
-    seed: int = 20260
-    steps: int = 1500
-    workers: int = 2
-    """Processes of one thread that each compute the gradient of their own batch."""
-    batch_tokens: int = 3072
-    """Tokens of one worker in one step, padding included."""
-    max_tokens: int = 1024
-    """Longer dialogues are cut at the end."""
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
-    schedule: tuple[tuple[int, float], ...] = (
-        (-1, 0.0),
-        (39, 1.0),
-        (1000, 1.0),
-        (1239, 1 / 240),
-        (1240, 0.6),
-        (1500, 0.0),
-    )
-    """Knots of a broken line: step, and the share of the learning rate there."""
-    short_steps: int = 200
-    """First steps, whose dialogues are short, so that copying is learned early."""
-    drill_windows: tuple[tuple[int, int], ...] = ((300, 500), (600, 720), (900, 1060), (1200, 1380))
-    """Steps between which drills, dialogues dense in words to be copied, are many."""
-    plant_at: int = 600
-    """Step at which the copying heads are planted."""
+from tools.demo_dialogues.curriculum import (
+    Batch,
+    TrainingConfig,
+    batches,
+    learning_share,
+    planting_sample,
+)
+from tools.demo_dialogues.tokenizer import END, PAD
 
 
 def new_model(vocab_size: int, tokenizer: Tokenizer) -> LlamaForCausalLM:
@@ -75,70 +45,6 @@ def new_model(vocab_size: int, tokenizer: Tokenizer) -> LlamaForCausalLM:
         initializer_range=0.03,
     )
     return LlamaForCausalLM(config)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Right-padded ids ``[B, T]`` and the mask of targets ``[B, T]``."""
-
-    ids: torch.Tensor
-    learn: torch.Tensor
-    tokens: int
-    """Tokens that are not padding."""
-
-
-def batches(tokenizer: Tokenizer, config: TrainingConfig) -> Iterator[Batch]:
-    """Yield batches for ever; short dialogues only while the curriculum says so."""
-    rng = random.Random(config.seed)
-    made = 0
-    while True:
-        longest = 3 if made < config.short_steps * config.workers else 20
-        share = _drill_share(made // config.workers, config)
-        pool = [
-            encode_dialogue(
-                drill(rng) if share and rng.random() < share else dialogue(rng, longest=longest),
-                tokenizer,
-            )
-            for _ in range(_POOL)
-        ]
-        pool.sort(key=lambda example: len(example.ids))
-        groups: list[list[Example]] = [[]]
-        for example in pool:
-            width = min(len(example.ids), config.max_tokens)
-            if groups[-1] and width * (len(groups[-1]) + 1) > config.batch_tokens:
-                groups.append([])
-            groups[-1].append(example)
-        rng.shuffle(groups)
-        for group in groups:
-            made += 1
-            yield _collate(group, config.max_tokens)
-
-
-def _drill_share(step: int, config: TrainingConfig) -> float:
-    if step < config.drill_windows[0][0]:
-        return 0.0
-    return 0.6 if any(start <= step < end for start, end in config.drill_windows) else 0.15
-
-
-def _planting_sample(tokenizer: Tokenizer, seed: int) -> torch.Tensor:
-    """Return ids ``[B, T]`` of drills and dialogues, without padding."""
-    rng = random.Random(f"planting:{seed}")
-    made = (
-        encode_dialogue(drill(rng) if number % 2 else dialogue(rng), tokenizer).ids
-        for number in range(96)
-    )
-    return torch.tensor([ids[:250] for ids in made if len(ids) >= 250][:16])
-
-
-def _collate(group: list[Example], max_tokens: int) -> Batch:
-    width = min(max(len(example.ids) for example in group), max_tokens)
-    ids = torch.zeros(len(group), width, dtype=torch.long)
-    learn = torch.zeros(len(group), width, dtype=torch.bool)
-    for row, example in enumerate(group):
-        size = min(len(example.ids), width)
-        ids[row, :size] = torch.tensor(example.ids[:size])
-        learn[row, :size] = torch.tensor(example.learn[:size])
-    return Batch(ids, learn, sum(min(len(example.ids), width) for example in group))
 
 
 def loss_of(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
@@ -166,23 +72,16 @@ def _share_gradients(model: LlamaForCausalLM, batch: Batch, workers: int) -> int
     return int(flat[-1])
 
 
+def _share_of(source: Iterator[Batch], rank: int, config: TrainingConfig) -> Iterator[Batch]:
+    """Return every batch that is this worker's to learn."""
+    return islice(source, rank, None, config.workers)
+
+
 def _agree(model: LlamaForCausalLM, workers: int) -> None:
     """Give every worker the weights of worker 0."""
     if workers > 1:
         for parameter in model.parameters():
             distributed.broadcast(parameter.data, 0)
-
-
-def _learning_share(step: int, schedule: Sequence[Sequence[float]]) -> float:
-    for (start, low), (end, high) in pairwise(schedule):
-        if step <= end:
-            return low + (high - low) * (step - start) / (end - start)
-    return 0.0
-
-
-def plain_schedule(steps: int) -> tuple[tuple[int, float], ...]:
-    """Return a schedule for another number of steps: a short rise, then a fall from four fifths."""
-    return ((-1, 0.0), (39, 1.0), (max(40, steps * 4 // 5), 1.0), (max(41, steps), 0.0))
 
 
 def optimizers(model: LlamaForCausalLM, config: TrainingConfig) -> list[torch.optim.Optimizer]:
@@ -244,8 +143,7 @@ def train(
     started = time.monotonic() - result.seconds
     model.train()
     # A resumed run skips what it has seen, so that it continues as if it had never stopped.
-    skipped = result.steps * config.workers + rank
-    source = islice(batches(tokenizer, config), skipped, None, config.workers)
+    source = _share_of(batches(tokenizer, config, result.steps), rank, config)
     bar = tqdm(
         total=config.steps,
         initial=result.steps,
@@ -256,12 +154,14 @@ def train(
     )
     while result.steps < config.steps and not (minutes and result.seconds > minutes * 60):
         if result.steps == config.plant_at:
-            plant_copying(model, _planting_sample(tokenizer, config.seed))
+            plant_copying(model, planting_sample(tokenizer, config.seed))
             _agree(model, config.workers)
+        if result.steps == config.practice_at:
+            source = _share_of(batches(tokenizer, config, result.steps), rank, config)
         batch = next(source)
         for optimizer in chosen:
             for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * _learning_share(result.steps, config.schedule)
+                group["lr"] = config.learning_rate * learning_share(result.steps, config.schedule)
         loss = loss_of(model, batch)
         loss.backward()
         tokens = _share_gradients(model, batch, config.workers)
