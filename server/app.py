@@ -154,7 +154,23 @@ def build_state(settings: ServerSettings) -> ServerState:
         catalog = Catalog(name, characters)
     except ValueError as error:
         raise ConfigError(str(error), param="characters.files") from None
+    _tell_of_other_engines(catalog)
     return ServerState(settings=settings, catalog=catalog, auth=auth)
+
+
+def _tell_of_other_engines(catalog: Catalog) -> None:
+    """Say once, by name, who was made for another engine than the one that is served."""
+    strangers: dict[str, list[str]] = {}
+    for character in catalog.characters:
+        if character.model and Path(character.model).name != catalog.engine_name:
+            strangers.setdefault(character.model, []).append(character.id)
+    for model, names in strangers.items():
+        logger.warning(
+            "made for the engine %s, but speaking through %s: %s",
+            model,
+            catalog.engine_name,
+            ", ".join(names),
+        )
 
 
 @contextlib.asynccontextmanager

@@ -10,6 +10,10 @@ from typing import Any
 from server.protocol.objects import LocalizedText
 
 
+VRM_EXPRESSIONS = ("happy", "angry", "sad", "relaxed", "surprised", "neutral")
+"""The faces that every VRM avatar has; a character has them unless it says otherwise."""
+
+
 def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
@@ -24,8 +28,10 @@ class Character:
         description: One sentence for people.
         greeting: The first thing it says when nobody has spoken; may hold expression tags.
         prompt: The persona, as system text for the model.
-        model: The engine it wants, by name; ``None`` for any.
-        expressions: Faces that its tags may name, in the order of the file.
+        model: The engine it was made for, by name; it speaks through any, and the log says once
+            at start when that is another. ``None`` when it was made for none.
+        expressions: Faces that its tags may name, in the order of the file; none switches tags
+            off.
         sampling: Defaults under their wire names, already checked.
         max_output_tokens: Longest reply; ``None`` for as long as the context allows.
         avatar: How a page may draw it: ``hair``, ``eyes``, ``skin``, ``accent``, ``style``.
@@ -45,4 +51,4 @@ class Character:
     @classmethod
     def from_prompt(cls, id: str, text: str) -> Character:
         """Make a character of nothing but a system prompt."""
-        return cls(id=id, name=LocalizedText(en=id), prompt=text)
+        return cls(id=id, name=LocalizedText(en=id), prompt=text, expressions=VRM_EXPRESSIONS)

@@ -5,7 +5,8 @@
     name = "Aoi"                       sampling and avatar are optional, and so is every key
     name_ja = "葵"                     but name and prompt
     prompt = \"\"\"You are Aoi …\"\"\"
-    expressions = ["happy", "sad"]
+    expressions = ["happy", "sad"]     VRM's six when left out; [] switches tags off
+    model = "kaiwa-demo"               the engine it was made for; told once when another serves
 
     [sampling]
     temperature = 0.8
@@ -24,7 +25,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.errors import InvalidParameter
-from server.characters.character import Character
+from server.characters.character import VRM_EXPRESSIONS, Character
 from server.errors import CharacterFileError, shorten
 from server.protocol.objects import LocalizedText
 from server.sampling import SAMPLING_TYPES, build_sampling_params
@@ -103,7 +104,7 @@ class _Reader:
             greeting=_localized(texts, "greeting"),
             prompt=texts["prompt"].strip(),
             model=self._text(table, "model") or None,
-            expressions=self._expressions(table.get("expressions", [])),
+            expressions=self._expressions(table.get("expressions", list(VRM_EXPRESSIONS))),
             sampling=MappingProxyType(sampling),
             max_output_tokens=max_output_tokens,
             avatar=MappingProxyType(self._avatar(self._table(table, "avatar"))),

@@ -115,3 +115,15 @@ async def test_two_characters_of_one_name_are_refused(tmp_path: Path) -> None:
         shutil.copy(DEMO_CHARACTERS / "aoi.toml", files[-1])
     with pytest.raises(ConfigError, match="same"):
         build_state(make_settings(characters__files=files))
+
+
+async def test_characters_of_another_engine_are_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are served all the same; one line names them, their engine and the one they got."""
+    build_state(make_settings(engine__model="other/model"))
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning.startswith("made for the engine kaiwa-demo, but speaking through model: aoi")
+    caplog.clear()
+    build_state(make_settings())
+    assert not caplog.records

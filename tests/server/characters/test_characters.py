@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.characters.catalog import Catalog, ResolvedModel
-from server.characters.character import Character
+from server.characters.character import VRM_EXPRESSIONS, Character
 from server.characters.toml_file import MAX_FILE_BYTES, load_character, parse_character
 from server.errors import CharacterFileError, ModelNotFound
 
@@ -53,8 +53,14 @@ def test_a_full_file_is_read() -> None:
 def test_name_and_prompt_are_enough() -> None:
     """Everything else has a default."""
     character = parse('name = "X"\nprompt = "You are X."')
-    assert character.expressions == ()
+    assert character.expressions == VRM_EXPRESSIONS
     assert character.max_output_tokens is None
+
+
+def test_tags_are_on_unless_they_are_switched_off() -> None:
+    """A character of a prompt alone has VRM's faces; an empty list leaves none."""
+    assert Character.from_prompt("x", "You are X.").expressions == VRM_EXPRESSIONS
+    assert parse('name = "X"\nprompt = "You are X."\nexpressions = []').expressions == ()
 
 
 @pytest.mark.parametrize(
