@@ -94,8 +94,8 @@ class LimitsConfig:
     """Seconds for the request head, TLS handshake apart."""
     max_head_bytes: int = 32 * 1024
     """Bytes of the request head."""
-    max_message_bytes: int = 64 * 1024
-    """Bytes of one WebSocket message."""
+    max_message_bytes: int = 256 * 1024
+    """Bytes of one WebSocket message; four times the text of one item, which JSON may escape."""
     messages_per_s: float = 50.0
     """Messages that one socket may send per second for long; above it reading slows down."""
     message_burst: int = 200

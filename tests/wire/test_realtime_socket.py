@@ -112,7 +112,7 @@ async def test_a_binary_message_closes_with_1003() -> None:
 async def test_a_message_over_the_limit_closes_with_1009() -> None:
     """64 KiB fit, one byte more does not."""
     async with running_server() as server, connect(server.socket_url()) as client:
-        filler = "x" * (64 * 1024 - len('{"type":""}'))
+        filler = "x" * (256 * 1024 - len('{"type":""}'))
         await client.send('{"type":"' + filler + '"}')
         await receive_until(client, "error")
         await client.send('{"type":"' + filler + 'x"}')
@@ -181,3 +181,13 @@ async def test_a_session_has_a_maximum_age() -> None:
             await receive_until(client, "never")
         assert client.close_code == 1001
         assert "maximum duration" in (client.close_reason or "")
+
+
+async def test_a_large_item_is_refused_politely() -> None:
+    """Text over an item's bound gets an error that names it, and the socket lives on."""
+    async with running_server() as server, connect(server.socket_url()) as client:
+        await say(client, "x" * (64 * 1024 + 1))
+        error = (await receive_until(client, "error"))[-1]["error"]
+        assert (error["code"], error["param"]) == ("limit_exceeded", "item")
+        await say(client, "\x01" * 40_000)  # six bytes each, once escaped
+        await receive_until(client, "conversation.item.done")
