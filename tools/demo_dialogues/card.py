@@ -85,7 +85,8 @@ model answers as Kaiwa, a demo character.
 ## Limits
 
 * Contexts beyond about {max_tokens} tokens were not trained; the configuration allows 2048.
-* Rare Japanese names are sometimes misspelt when they are repeated: 美優 became 美優か in a trial.
+* Unfamiliar names are sometimes misspelt when they are repeated: in a trial 美優 became 美優か, and
+  Maja, at temperature 0.3, MaMaMa.
 * A name is repeated as it was typed: `i'm ken` is answered with `ken`.
 * Facts are the kinds listed above. Others ("my car is red") are at best answered politely.
 * "Do you like X?": the shipped characters know what they like and dislike; a new persona says yes
