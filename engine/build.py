@@ -17,7 +17,8 @@ from engine.model.threads import keep_faster_num_threads
 from engine.outputs import EngineInfo
 
 OnProgress = Callable[[float, str], None]
-_TYPICAL_BATCH = 8
+_BUSY_BATCH = 24
+"""What the number of threads is chosen for: a small batch is served well by either."""
 
 
 def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -> EngineCore:
@@ -54,7 +55,9 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
     if config.model.num_threads is not None:
         torch.set_num_threads(config.model.num_threads)
     elif loaded.device.type == "cpu":
-        keep_faster_num_threads(lambda: runner.rehearse(_TYPICAL_BATCH))
+        keep_faster_num_threads(
+            lambda: runner.rehearse(min(_BUSY_BATCH, config.scheduler.max_num_seqs))
+        )
     info = EngineInfo(
         model=config.model.model,
         architecture=loaded.architecture,

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 NICENESS = 10
 _TRIALS = 7
 _TRIAL_BUDGET_S = 1.0
-_WORTH_IT = 0.75  # more threads take cores from the server, and suffer most when others come
+_WORTH_IT = 0.85  # more threads take cores from the server, and suffer most when others come
 
 
 def prepare_stepping_thread(num_threads: int | None = None) -> None:
