@@ -16,6 +16,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -23,7 +24,8 @@ import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from clients.python.connecting import lost, open_socket, with_query
+from clients.python.address import realtime_address, with_query
+from clients.python.connecting import lost, open_socket
 from clients.python.errors import ReplyTimeout, RequestRefused
 from clients.python.events import (
     Event,
@@ -61,7 +63,7 @@ class RealtimeClient:
 
     Attributes:
         session: The configuration as the server last told it.
-        last_event_id: Of the last event read; with the session's resume token the way back.
+        last_event_id: Of the last event read.
     """
 
     def __init__(self, socket: ClientConnection, *, event_timeout_s: float) -> None:
@@ -81,6 +83,7 @@ class RealtimeClient:
         *,
         model: str | None = None,
         api_key: str | None = None,
+        ca_file: Path | None = None,
         events: Sequence[str] = (CHARACTER_V1,),
         resume: tuple[str, str] | None = None,
         connect_timeout_s: float = 10.0,
@@ -89,11 +92,14 @@ class RealtimeClient:
         """Open a session and close it in the end.
 
         Args:
-            url: ``ws://`` or ``wss://``; its own query is kept.
+            url: ``ws://`` or ``wss://``, or the server's ``http`` address; ``/v1/realtime`` is
+                added where there is no path, and its own query is kept.
             model: A character, an engine, or ``<engine>@<character>``.
             api_key: Sent as a bearer token.
+            ca_file: Certificate authorities in PEM to trust instead of the system's.
             events: Extension events to ask for.
-            resume: ``(token, last event id)`` of a session that was lost.
+            resume: ``(token, last event id)``, sent in the query. Today's server has no resume:
+                it takes no notice and begins a new session.
             connect_timeout_s: For the handshake and for the first event.
             event_timeout_s: The longest silence that ``recv`` and ``respond`` bear.
 
@@ -104,8 +110,8 @@ class RealtimeClient:
         query = {"model": model, "events": ",".join(events)}
         if resume is not None:
             query["resume"], query["last_event_id"] = resume
-        target = with_query(url, query)
-        socket = await open_socket(target, api_key, connect_timeout_s)
+        target = with_query(realtime_address(url), query)
+        socket = await open_socket(target, api_key, connect_timeout_s, ca_file=ca_file)
         client = cls(socket, event_timeout_s=event_timeout_s)
         try:
             while client.session is None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+import ssl
+from pathlib import Path
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -16,6 +15,7 @@ from websockets.exceptions import (
     InvalidURI,
 )
 
+from clients.python.address import is_loopback
 from clients.python.errors import ConnectFailed, ConnectionLost, ConnectRefused
 
 MAX_EVENT_BYTES = 16 << 20
@@ -23,29 +23,42 @@ CLOSE_TIMEOUT_S = 3.0
 """For the closing handshake with a server that may have stopped listening."""
 
 
-def with_query(url: str, fields: Mapping[str, str | None]) -> str:
-    """Add query fields to an address; empty ones are left out."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query)) | {name: value for name, value in fields.items() if value}
-    return urlunsplit(parts._replace(query=urlencode(query, safe=",")))
+def trust(ca_file: Path) -> ssl.SSLContext:
+    """Trust the certificate authorities of a PEM file, and no others.
+
+    Raises:
+        ConnectFailed: The file cannot be read, or holds no certificate.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        raise ConnectFailed(f"{ca_file} holds no certificate in PEM") from None
+    except OSError as error:
+        raise ConnectFailed(f"cannot read {ca_file}: {error.strerror}") from None
 
 
-async def open_socket(url: str, api_key: str | None, timeout_s: float) -> ClientConnection:
+async def open_socket(
+    url: str, api_key: str | None, timeout_s: float, *, ca_file: Path | None = None
+) -> ClientConnection:
     """Open a WebSocket.
 
     Raises:
         ConnectFailed: Nobody answers.
         ConnectRefused: The server says no.
     """
+    context: ssl.SSLContext | bool | None = None
+    if url.startswith("wss:"):
+        context = True if ca_file is None else trust(ca_file)
     try:
         return await connect(
             url,
+            ssl=context,
             additional_headers={"Authorization": f"Bearer {api_key}"} if api_key else None,
             compression=None,
             max_size=MAX_EVENT_BYTES,
             open_timeout=timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
-            proxy=None if _is_loopback(url) else True,
+            proxy=None if is_loopback(url) else True,
         )
     except InvalidStatus as error:
         status = error.response.status_code
@@ -56,17 +69,14 @@ async def open_socket(url: str, api_key: str | None, timeout_s: float) -> Client
         raise ConnectFailed(f"what answers at {url} does not speak WebSocket") from None
     except TimeoutError:
         raise ConnectFailed(f"no answer from {url} within {timeout_s:g} s") from None
+    except ssl.SSLCertVerificationError as error:
+        raise ConnectFailed(
+            f"the certificate of {url} is not trusted ({error.verify_message}); "
+            "name its authority's file"
+        ) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ConnectFailed(f"no server answers at {url} ({reason})") from None
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _error_message(body: bytes) -> str:

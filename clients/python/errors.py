@@ -55,7 +55,7 @@ class ConnectionLost(ClientError):
 
     @property
     def is_retryable(self) -> bool:
-        """Whether the same session can be resumed with its token."""
+        """Whether it is worth coming back soon: the server restarts, or the line broke."""
         if self.code == 1006:
             return True
         try:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from clients.python.address import realtime_address, web_address, with_query
 from clients.python.client import RealtimeClient, user_message
-from clients.python.connecting import with_query
 from clients.python.errors import (
     ConnectFailed,
     ConnectionLost,
@@ -208,10 +208,11 @@ class TestConnecting:
                 pass
 
     async def test_not_an_address(self) -> None:
-        """A web address is not a WebSocket's."""
-        with pytest.raises(ConnectFailed, match="ws://"):
-            async with RealtimeClient.connect("http://127.0.0.1/v1/realtime"):
-                pass
+        """Nothing is tried, and the message says what an address looks like."""
+        for wrong in ("127.0.0.1:8000", "ftp://127.0.0.1/", "ws://h:x", "ws://[", "ws:///v1"):
+            with pytest.raises(ConnectFailed, match="ws://"):
+                async with RealtimeClient.connect(wrong):
+                    pass
 
     async def test_an_unknown_model_is_refused_with_reason(self, server: LiveServer) -> None:
         """The handshake's answer says what there is."""
@@ -250,7 +251,7 @@ class TestConnecting:
         assert caught.value.is_retryable
 
     async def test_a_resume_token_travels_in_the_query(self) -> None:
-        """Reconnecting is a matter of the address alone."""
+        """It is sent, for servers that know what to do with it."""
         paths: list[str] = []
 
         async def note(connection: ServerConnection) -> None:
@@ -263,7 +264,7 @@ class TestConnecting:
             url = f"ws://127.0.0.1:{fake.sockets[0].getsockname()[1]}/"
             async with RealtimeClient.connect(url, resume=("tok", "evt_7")):
                 await asyncio.sleep(0)
-        assert paths == ["/?events=character.v1&resume=tok&last_event_id=evt_7"]
+        assert paths == ["/v1/realtime?events=character.v1&resume=tok&last_event_id=evt_7"]
 
 
 SESSION_CREATED = (
@@ -278,6 +279,33 @@ def test_unknown_events_keep_all_their_fields() -> None:
     event = decode_event('{"type":"character.visemes","event_id":"evt_2","frames":[1]}')
     assert isinstance(event, UnknownEvent)
     assert event.data["frames"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("given", "complete"),
+    [
+        ("ws://h:1", "ws://h:1/v1/realtime"),
+        ("http://h:1/", "ws://h:1/v1/realtime"),
+        ("https://h?a=1", "wss://h/v1/realtime?a=1"),
+        ("wss://h/deep/v1/realtime", "wss://h/deep/v1/realtime"),
+    ],
+)
+def test_an_address_is_completed(given: str, complete: str) -> None:
+    """The scheme becomes a WebSocket's; a path of its own stays."""
+    assert realtime_address(given) == complete
+
+
+@pytest.mark.parametrize(
+    ("given", "beside"),
+    [
+        ("ws://h:1", "http://h:1/v1/characters"),
+        ("https://h/v1/realtime?a=1", "https://h/v1/characters"),
+        ("wss://h/deep/v1/realtime", "https://h/deep/v1/characters"),
+    ],
+)
+def test_other_pages_are_beside_the_realtime_address(given: str, beside: str) -> None:
+    """Same host, same port, same prefix; the query stays behind."""
+    assert web_address(given, "/v1/characters") == beside
 
 
 def test_an_addresss_own_query_is_kept() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from clients.access import Access
 from clients.python.client import RealtimeClient
 from clients.terminal import fetch_characters, main
 from clients.terminal_chat import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Chat
@@ -99,19 +100,44 @@ class TestPipe:
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        """Never from the command line; a wrong file is told by its name."""
+        """One's own or the server's, never from the command line; a wrong one is told by name."""
         keys, mine = tmp_path / "keys", tmp_path / "mine"
-        keys.write_text("alice: sk-alice\n")
+        keys.write_text("# who may\n\nalice: sk-alice  # she\nbob: sk-bob\n")
         mine.write_text("sk-alice\n")
         with live_server(api_keys_file=keys) as server:
             pipe(monkeypatch, "hello\n/characters\n")
             arguments = ["--url", server.realtime_url, "--api-key-file"]
             assert main([*arguments, str(mine)]) == EXIT_OK
             assert "aoi" in capsys.readouterr().out
+            pipe(monkeypatch, "hello\n")
+            assert main([*arguments, str(keys)]) == EXIT_OK
             assert main([*arguments, str(tmp_path / "missing")]) == EXIT_FAILED
             assert "missing" in capsys.readouterr().err
             assert main(arguments[:2]) == EXIT_FAILED
             assert "401" in capsys.readouterr().err
+
+    def test_bytes_that_are_no_text_are_replaced(
+        self,
+        server: LiveServer,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """A pipe with another encoding gets its reply and no traceback."""
+        said = io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), encoding="utf-8")
+        monkeypatch.setattr("sys.stdin", said)
+        assert main(["--url", server.realtime_url]) == EXIT_OK
+        assert capsys.readouterr().out == "Hello there.\n"
+
+    def test_a_bare_web_address_will_do(
+        self,
+        server: LiveServer,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """What the server prints when it is ready can be given as it is."""
+        pipe(monkeypatch, "hello\n")
+        assert main(["--url", server.url]) == EXIT_OK
+        assert capsys.readouterr().out == "Hello there.\n"
 
 
 class Terminal:
@@ -126,7 +152,7 @@ class Terminal:
             Screen(self.out, self.out, is_terminal=True),
             ENGLISH,
             read_line=self._read,
-            fetch_characters=lambda: fetch_characters(server.realtime_url, None),
+            fetch_characters=lambda: fetch_characters(Access(server.realtime_url)),
         )
 
     def run(self) -> int:

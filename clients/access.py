@@ -1,0 +1,103 @@
+"""What every program of ours needs to reach a server: its address, a key and whom to trust."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import urllib.request
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from clients.python.address import is_loopback, realtime_address, web_address
+from clients.python.client import DEFAULT_URL, RealtimeClient
+from clients.python.connecting import trust
+from clients.python.errors import ClientError
+from server.protocol.server_events import CHARACTER_V1
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a server is reached.
+
+    Attributes:
+        url: The WebSocket's address, complete.
+        api_key: Sent as a bearer token.
+        ca_file: Certificate authorities in PEM that are trusted instead of the system's.
+    """
+
+    url: str
+    api_key: str | None = None
+    ca_file: Path | None = None
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        """Add the options that ``from_options`` reads."""
+        parser.add_argument("--url", default=DEFAULT_URL, help="where the server is (%(default)s)")
+        parser.add_argument(
+            "--api-key-file", type=Path, help="file with an API key; the server's own will do"
+        )
+        parser.add_argument(
+            "--ca-file", type=Path, help="certificate authority to trust, in PEM (the system's)"
+        )
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Self:
+        """Read what was given on the command line.
+
+        Raises:
+            ClientError: The address is none, or the file of keys cannot be read or has none.
+        """
+        file = options.api_key_file
+        key = None if file is None else read_api_key(file)
+        return cls(realtime_address(options.url), key, options.ca_file)
+
+    def connect(
+        self, *, model: str | None, events: Sequence[str] = (CHARACTER_V1,)
+    ) -> AbstractAsyncContextManager[RealtimeClient]:
+        """Open a session, as ``RealtimeClient.connect`` does."""
+        return RealtimeClient.connect(
+            self.url, model=model, api_key=self.api_key, ca_file=self.ca_file, events=events
+        )
+
+    def get(self, path: str, timeout_s: float) -> http.client.HTTPResponse:
+        """Ask the same server for a page; the caller closes the answer.
+
+        Raises:
+            ClientError: The certificate authority cannot be used.
+            OSError: Nobody answers, or the server says no.
+        """
+        address = web_address(self.url, path)
+        handlers: list[urllib.request.BaseHandler] = []
+        if is_loopback(address):
+            handlers.append(urllib.request.ProxyHandler({}))
+        if self.ca_file is not None:
+            handlers.append(urllib.request.HTTPSHandler(context=trust(self.ca_file)))
+        request = urllib.request.Request(address)
+        if self.api_key:
+            request.add_header("Authorization", f"Bearer {self.api_key}")
+        answer = urllib.request.build_opener(*handlers).open(request, timeout=timeout_s)
+        assert isinstance(answer, http.client.HTTPResponse)
+        return answer
+
+
+def read_api_key(file: Path) -> str:
+    """Take the first key of a file: ``key`` or ``name: key`` a line, ``#`` begins a comment.
+
+    Raises:
+        ClientError: The file cannot be read or has no key.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ClientError(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ClientError(f"{file} is not a text file") from None
+    for line in text.splitlines():
+        name, separator, named = line.partition("#")[0].partition(":")
+        key = (named if separator else name).strip()
+        if key:
+            return key
+    raise ClientError(f"{file} has no API key in it")
