@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -26,12 +26,13 @@ from websockets.exceptions import ConnectionClosed
 
 from clients.python.address import realtime_address, with_query
 from clients.python.connecting import lost, open_socket
-from clients.python.errors import ReplyTimeout, RequestRefused
+from clients.python.errors import ConnectionLost, ReplyTimeout, RequestRefused
 from clients.python.events import (
     Event,
     Reply,
     UnknownEvent,
     decode_event,
+    response_id,
 )
 from server.errors import ErrorCode
 from server.protocol.client_events import (
@@ -70,7 +71,8 @@ class RealtimeClient:
         self._socket = socket
         self._event_timeout_s = event_timeout_s
         self._ids = itertools.count(1)
-        self._unfinished: str | None = None
+        self._asked: str | None = None  # our request, while no reply to it has begun
+        self._unfinished: str | None = None  # the reply to it, while it has not ended
         self._is_reading_reply = False
         self.session: SessionObject | None = None
         self.last_event_id = ""
@@ -195,8 +197,10 @@ class RealtimeClient:
     ) -> AsyncGenerator[Event, None]:
         """Say something, and yield what comes until the reply has ended.
 
-        The last event is ``ResponseDone``, whatever its status. Leaving the loop early cancels
-        the reply.
+        The last event is ``ResponseDone``, whatever its status. Events of other replies are read
+        past; those that belong to no reply are yielded. Leaving the loop early cancels the reply.
+        Words and request travel together; where the words are refused, the reply that was asked
+        for with them is cancelled.
 
         Args:
             text: The user's words; ``None`` asks for a reply to the conversation as it is.
@@ -212,23 +216,26 @@ class RealtimeClient:
         self._is_reading_reply = True
         try:
             await self._finish_old_reply()
-            item_id = None if text is None else await self.create_item(user_message(text))
             request_id = self._new_id("response")
             params = msgspec.convert(_with_metadata(fields, request_id), ResponseParams)
+            item_id = None if text is None else await self.create_item(user_message(text))
             await self.send(ResponseCreate(event_id=request_id, response=params))
+            self._asked = request_id
+            reply_id = None
             while True:
                 event = await self.recv()
+                is_end = self._follow(event)
+                reply_id = reply_id or self._unfinished
                 _raise_if_about(event, request_id, item_id)
-                if _is_idle_cancel(event):
+                if _is_idle_cancel(event) or response_id(event) not in (None, reply_id):
                     continue
-                if isinstance(event, ResponseCreated) and _is_ours(event, request_id):
-                    self._unfinished = event.response.id
-                is_end = isinstance(event, ResponseDone) and event.response.id == self._unfinished
-                if is_end:
-                    self._unfinished = None
                 yield event
                 if is_end:
                     return
+        except RequestRefused:
+            with suppress(ConnectionLost, ReplyTimeout):  # the next call hears of it
+                await self._finish_old_reply()
+            raise
         finally:
             self._is_reading_reply = False
 
@@ -247,14 +254,28 @@ class RealtimeClient:
         return reply
 
     async def _finish_old_reply(self) -> None:
-        """Cancel a reply whose reader left early, and read past what it had on the way."""
-        if self._unfinished is None:
-            return
-        await self.cancel()
-        while self._unfinished is not None:
-            event = await self.recv()
-            if isinstance(event, ResponseDone) and event.response.id == self._unfinished:
+        """Cancel a reply that nobody waits for any more, and read past what it had on the way."""
+        cancelled = None
+        while self._asked is not None or self._unfinished is not None:
+            if self._unfinished != cancelled:
+                cancelled = self._unfinished
+                await self.send(
+                    ResponseCancel(event_id=self._new_id("cancel"), response_id=cancelled)
+                )
+            self._follow(await self.recv())
+
+    def _follow(self, event: Event) -> bool:
+        """Note what becomes of the reply that was asked for; return whether it ended."""
+        match event:
+            case ResponseCreated() if self._asked is not None and _is_ours(event, self._asked):
+                self._asked, self._unfinished = None, event.response.id
+            case ResponseDone() if event.response.id == self._unfinished:
                 self._unfinished = None
+                return True
+            case ErrorEvent() if self._asked is not None and event.error.event_id == self._asked:
+                self._asked = None
+                return True
+        return False
 
     def _new_id(self, what: str) -> str:
         return f"{what}_{next(self._ids)}"

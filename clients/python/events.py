@@ -14,6 +14,7 @@ from server.protocol.codec import decode_server_event
 from server.protocol.objects import ResponseMetrics, Usage
 from server.protocol.server_events import (
     CharacterExpression,
+    ResponseCreated,
     ResponseDone,
     ResponseOutputTextDelta,
     ServerEvent,
@@ -50,7 +51,7 @@ class Reply:
     metrics: ResponseMetrics | None = None
 
     def take(self, event: Event) -> None:
-        """Add what an event says of the reply.
+        """Add what an event says of the reply; events of other replies are not to come here.
 
         Raises:
             ReplyFailed: The reply ended with an error.
@@ -66,6 +67,21 @@ class Reply:
                 metrics = event.x_metrics
                 self.metrics = metrics if isinstance(metrics, ResponseMetrics) else None
                 raise_if_failed(event)
+
+
+def response_id(event: Event) -> str | None:
+    """Which reply an event tells of; ``None`` for events that belong to no reply."""
+    match event:
+        case ResponseCreated() | ResponseDone():
+            return event.response.id
+        case UnknownEvent():
+            response = event.data.get("response")
+            inner = response.get("id") if isinstance(response, Mapping) else None
+            told = event.data.get("response_id", inner)
+            return told if isinstance(told, str) else None
+        case _:
+            told = getattr(event, "response_id", None)
+            return told if isinstance(told, str) else None
 
 
 def raise_if_failed(event: ResponseDone) -> None:

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -145,6 +146,55 @@ async def test_a_failed_reply_is_an_error() -> None:
         async with RealtimeClient.connect(server.realtime_url, model="aoi") as client:
             with pytest.raises(ReplyFailed):
                 await client.say("hello")
+
+
+class TestOtherReplies:
+    """Replies on the same connection that ``respond`` did not ask for."""
+
+    async def test_a_parallel_reply_is_not_mixed_in(self) -> None:
+        """``say`` returns its own words, and faces, alone."""
+        with live_server("[happy] Hello there.", step_s=0.005) as server:
+            async with RealtimeClient.connect(server.realtime_url, model="aoi") as client:
+                await client.send(aside("hello"))
+                reply = await client.say("hello")
+        assert (reply.text, reply.expressions) == ("Hello there.", ["happy"])
+
+    async def test_a_parallel_reply_that_fails_is_not_ours(self, server: LiveServer) -> None:
+        """Its end neither raises nor ends the reply that was asked for."""
+        async with RealtimeClient.connect(server.realtime_url, model="aoi") as client:
+            await client.send(aside("x" * 5000))
+            assert (await client.say("hello")).text == "Hello there."
+
+    async def test_a_refused_item_leaves_no_reply_behind(
+        self, slow: LiveServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The reply that was asked for with it is called off, and the next one goes through."""
+        words = user_message("hello")
+        words.id = "mine"
+        async with RealtimeClient.connect(slow.realtime_url, model="aoi") as client:
+            await client.create_item(words)
+            with monkeypatch.context() as patch:
+                patch.setattr("clients.python.client.user_message", lambda _text: words)
+                for _ in range(2):
+                    with pytest.raises(RequestRefused, match="mine"):
+                        await client.say("an item with an id that is taken")
+            reply = await client.say("hello", fields={"max_output_tokens": 3})
+        assert (reply.text, reply.status) == ("aaa", "incomplete")
+
+    async def test_leaving_before_the_reply_begins_leaves_no_debris(self, slow: LiveServer) -> None:
+        """A request that is still under way is waited for and cancelled."""
+        async with RealtimeClient.connect(slow.realtime_url, model="aoi") as client:
+            async with aclosing(client.respond("hello")) as events:
+                assert isinstance(await anext(events), ConversationItemAdded)
+            reply = await client.say("again", fields={"max_output_tokens": 3})
+        assert reply.text == "aaa"
+
+
+def aside(text: str) -> dict[str, Any]:
+    """A request for a reply beside the conversation."""
+    content = [{"type": "input_text", "text": text}]
+    said = {"type": "message", "role": "user", "content": content}
+    return {"type": "response.create", "response": {"conversation": "none", "input": [said]}}
 
 
 class TestInterrupts:
