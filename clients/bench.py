@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from clients.access import Access
 from clients.engine_trace import EngineTrace
-from clients.python.client import DEFAULT_URL, RealtimeClient
 from clients.python.errors import ClientError
 from server.protocol.server_events import ResponseDone, ResponseOutputTextDelta
 
@@ -67,7 +67,11 @@ def main(argv: list[str]) -> int:
     options = _parse(argv)
     console = Console(stderr=True)
     try:
-        results = asyncio.run(_measure_all(options, console))
+        access = Access.from_options(options)
+        results = asyncio.run(_measure_all(options, access, console))
+    except ClientError as error:
+        print(f"kaiwa bench: {error.message}", file=sys.stderr)
+        return 1
     except ExceptionGroup as errors:
         refused = errors.subgroup(ClientError)
         if refused is None:
@@ -76,13 +80,15 @@ def main(argv: list[str]) -> int:
         return 1
     _print(results)
     if options.json:
-        Path(options.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return 1 if any(result["failed"] for result in results) else 0
 
 
-async def _measure_all(options: argparse.Namespace, console: Console) -> list[dict[str, Any]]:
-    concurrencies = [int(part) for part in options.streams.split(",")]
-    trace = EngineTrace(options.url, Path(options.trace)) if options.trace else None
+async def _measure_all(
+    options: argparse.Namespace, access: Access, console: Console
+) -> list[dict[str, Any]]:
+    concurrencies = options.streams
+    trace = EngineTrace(access, options.trace) if options.trace else None
     results = []
     with Progress(console=console, transient=True) as progress:
         total = sum(concurrencies) * options.turns
@@ -95,9 +101,10 @@ async def _measure_all(options: argparse.Namespace, console: Console) -> list[di
             started = time.perf_counter()
             async with asyncio.TaskGroup() as group:
                 for number in range(streams):
-                    group.create_task(
-                        _one_stream(options, number, measured, lambda: progress.advance(task))
+                    talk = _one_stream(
+                        options, access, number, measured, lambda: progress.advance(task)
                     )
+                    group.create_task(talk)
             measured.duration = time.perf_counter() - started
             results.append(measured.summary(streams))
         if trace is not None:
@@ -106,12 +113,14 @@ async def _measure_all(options: argparse.Namespace, console: Console) -> list[di
 
 
 async def _one_stream(
-    options: argparse.Namespace, number: int, measured: Measured, advance: Any
+    options: argparse.Namespace,
+    access: Access,
+    number: int,
+    measured: Measured,
+    advance: Callable[[], None],
 ) -> None:
     questions = _questions(number)
-    async with RealtimeClient.connect(
-        options.url, model=options.model, api_key=options.api_key, events=()
-    ) as client:
+    async with access.connect(model=options.model, events=()) as client:
         for _ in range(options.turns):
             fields: dict[str, object] = {"max_output_tokens": options.max_tokens}
             asked = last = time.perf_counter()
@@ -161,17 +170,41 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         description="Talk to a running server on many sockets at once and measure.",
         epilog="example: kaiwa bench --streams 1,8,32 --trace trace.jsonl",
     )
-    parser.add_argument("--url", default=DEFAULT_URL, help="WebSocket address (%(default)s)")
+    Access.add_options(parser)
     parser.add_argument("--model", default="aoi", help="character or engine (%(default)s)")
-    parser.add_argument("--streams", default="1,4,16,32", help="concurrencies (%(default)s)")
-    parser.add_argument("--turns", type=int, default=4, help="replies per stream (%(default)s)")
-    parser.add_argument("--max-tokens", type=int, default=64, help="longest reply (%(default)s)")
-    parser.add_argument("--api-key-file", help="file with an API key")
-    parser.add_argument("--json", help="write the figures here as well")
     parser.add_argument(
-        "--trace", help="write the engine's steps here, one JSON object per line, and show some"
+        "--streams", type=_concurrencies, default="1,4,16,32", help="concurrencies (%(default)s)"
     )
-    options = parser.parse_args(argv)
-    file = options.api_key_file
-    options.api_key = Path(file).read_text(encoding="utf-8").strip() if file else None
-    return options
+    parser.add_argument(
+        "--turns", type=_positive, default=4, help="replies per stream (%(default)s)"
+    )
+    parser.add_argument(
+        "--max-tokens", type=_positive, default=64, help="longest reply (%(default)s)"
+    )
+    parser.add_argument("--json", type=_writable, help="write the figures here as well")
+    parser.add_argument(
+        "--trace",
+        type=_writable,
+        help="write the engine's steps here, one JSON object per line, and show some",
+    )
+    return parser.parse_args(argv)
+
+
+def _positive(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
+
+
+def _concurrencies(text: str) -> list[int]:
+    return [_positive(part) for part in text.split(",")]
+
+
+def _writable(text: str) -> Path:
+    """Find out before the measurement, not after it, whether a file can be written."""
+    file = Path(text)
+    try:
+        file.open("a").close()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot write {text}: {error.strerror}") from None
+    return file

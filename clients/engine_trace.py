@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import itertools
 import json
 import threading
-import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+
+from clients.access import Access
+from clients.python.errors import ClientError
 
 _TIMEOUT_S = 10.0
 
@@ -17,24 +20,31 @@ class EngineTrace:
     """Reads ``/v1/engine/live`` in a thread and writes one step per line.
 
     Args:
-        url: The server's WebSocket address; the feed is on the same port.
+        access: To the server; the feed is on the same port.
         path: Where the steps go, as JSON lines.
     """
 
-    def __init__(self, url: str, path: Path) -> None:
-        parts = urlsplit(url)
-        scheme = "https" if parts.scheme == "wss" else "http"
-        self._url = urlunsplit((scheme, parts.netloc, "/v1/engine/live", "", ""))
+    def __init__(self, access: Access, path: Path) -> None:
+        self._access = access
         self._path = path
         self._steps: list[dict[str, Any]] = []
+        self._problem: str | None = None
         self._stopping = threading.Event()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._read, name="kaiwa-trace", daemon=True)
 
     async def start(self) -> None:
-        """Begin to read; returns once the feed is open."""
+        """Begin to read; returns once the feed is open.
+
+        Raises:
+            ClientError: The server does not send it.
+        """
         self._thread.start()
-        await asyncio.to_thread(self._started.wait, _TIMEOUT_S)
+        is_open = await asyncio.to_thread(self._started.wait, _TIMEOUT_S)
+        if self._problem is not None:
+            raise ClientError(f"no trace of the engine: {self._problem}")
+        if not is_open:
+            raise ClientError(f"no trace of the engine: no answer within {_TIMEOUT_S:g} s")
 
     async def finish(self) -> str:
         """Stop, write the file, and return a few lines worth looking at."""
@@ -43,24 +53,54 @@ class EngineTrace:
         await asyncio.to_thread(self._thread.join, _TIMEOUT_S)
         lines = "".join(json.dumps(step) + "\n" for step in self._steps)
         self._path.write_text(lines, encoding="utf-8")
-        return f"{len(self._steps)} steps in {self._path}\n{self._excerpt()}"
+        told = [f"{len(self._steps)} steps in {self._path}"]
+        if self._problem is not None:
+            told.append(f"the trace broke off: {self._problem}")
+        return "\n".join([*told, excerpt(self._steps)])
 
     def _read(self) -> None:
-        with urllib.request.urlopen(self._url, timeout=_TIMEOUT_S) as feed:
-            for line in feed:
-                self._started.set()
-                if line.startswith(b"data:"):
-                    self._steps += json.loads(line[5:])["steps"]
-                if self._stopping.is_set():
-                    return
+        try:
+            with self._access.get("/v1/engine/live", _TIMEOUT_S) as feed:
+                for line in feed:
+                    self._started.set()
+                    if line.startswith(b"data:"):
+                        self._steps += json.loads(line[5:])["steps"]
+                    if self._stopping.is_set():
+                        return
+            self._problem = "the server ended it"
+        except ClientError as error:
+            self._problem = error.message
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+            self._problem = str(error) or type(error).__name__
+        finally:
+            self._started.set()
 
-    def _excerpt(self) -> str:
-        """Show steps in which somebody joins or leaves while others decode."""
-        for before, step in zip(self._steps, self._steps[1:], strict=False):
-            others = sum(kind == "decode" for _, kind, _ in step["batch"])
-            if step["joined"] and step["left"] and others >= 2:
-                return "\n".join(map(_describe, (before, step)))
-        return "no step in which one joined and another left while others decoded"
+
+def excerpt(steps: list[dict[str, Any]]) -> str:
+    """Show where somebody joins and somebody else leaves while others decode.
+
+    In one step if there is such a step, and the busiest of them; else in two that follow each
+    other: in a full batch a place that is left at the end of a step is taken in the next.
+    """
+    pairs = [(a, b) for a, b in itertools.pairwise(steps) if b["step"] == a["step"] + 1]
+    shared = [step for step in steps if step["joined"] and step["left"] and _others(step)]
+    handed = [(a, b) for a, b in pairs if a["left"] and b["joined"] and _others(b)]
+    if shared:
+        busiest = max(shared, key=_others)
+        return f"one step in which some join and others leave:\n{_describe(busiest)}"
+    if handed:
+        before, after = max(handed, key=lambda pair: _others(pair[1]))
+        return (
+            "two steps in a row: some leave at the end of the first, others join in the second:\n"
+            f"{_describe(before)}\n{_describe(after)}"
+        )
+    return "nobody joined and left in one step, or in two in a row, while others decoded"
+
+
+def _others(step: dict[str, Any]) -> int:
+    """How many decode in a step and stay."""
+    left = set(step["left"])
+    return sum(kind == "decode" and name not in left for name, kind, _ in step["batch"])
 
 
 def _describe(step: dict[str, Any]) -> str:
