@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,10 +10,16 @@ from msgspec import UNSET
 
 from engine.errors import InvalidParameter
 from engine.sampling_params import SamplingParams
-from server.errors import InvalidValue
+from server.errors import InvalidValue, shorten
 from server.protocol.objects import SamplingFields
 
-MAX_TOKEN_ID = 2**31 - 1
+_LISTS = (
+    "stop",
+    "logit_bias",
+    "stop_token_ids",
+    "allowed_token_ids",
+    "banned_token_ids",
+)
 
 SAMPLING_TYPES: dict[str, tuple[type, ...]] = {
     "temperature": (int, float),
@@ -63,7 +69,7 @@ def build_sampling_params(fields: Mapping[str, Any], *, max_tokens: int | None) 
 
 
 def check_sampling(
-    fields: Mapping[str, Any], *, max_tokens: int | None, path: str
+    fields: Mapping[str, Any], *, max_tokens: int | None, path: str, vocab_size: int
 ) -> SamplingParams:
     """Make the engine's parameters of a client's fields.
 
@@ -71,6 +77,7 @@ def check_sampling(
         fields: Under their wire names.
         max_tokens: ``None`` for no limit.
         path: Where the fields stand in the client's event: ``session`` or ``response``.
+        vocab_size: Token ids are below it.
 
     Raises:
         InvalidValue: A value is out of range; it names the field by its dotted path.
@@ -79,11 +86,41 @@ def check_sampling(
         params = build_sampling_params(fields, max_tokens=max_tokens)
     except InvalidParameter as error:
         name = "max_output_tokens" if error.param == "max_tokens" else error.param
-        raise InvalidValue(f"{path}.{name}", f"{path}.{error.message}") from None
-    if params.highest_token_id() > MAX_TOKEN_ID:
-        # The engine knows its vocabulary; this only keeps numbers out that no frame can carry.
-        raise InvalidValue(path, f"{path} names a token id above {MAX_TOKEN_ID}")
+        raise InvalidValue(f"{path}.{name}", f"{path}.{describe(error)}") from None
+    check_token_ids(params, vocab_size, path=path)
     return params
+
+
+def describe(error: InvalidParameter) -> str:
+    """Say what is wrong; of a list that is too long the engine gives the length as its value."""
+    at_most, _, limit = error.expected.partition("at most ")
+    if error.param in _LISTS and not at_most and limit:
+        number, _, what = limit.partition(" ")
+        return f"{error.param} has {error.value} {what}; there may be at most {number}"
+    return error.message
+
+
+def check_token_ids(params: SamplingParams, vocab_size: int, *, path: str = "") -> None:
+    """Find the field whose token id is none; the engine would know only that there is one.
+
+    Raises:
+        InvalidValue: There is one; it is named, after ``path`` where that is given.
+    """
+    named: dict[str, Iterable[int]] = {
+        "logit_bias": params.logit_bias,
+        "stop_token_ids": params.stop_token_ids,
+        "allowed_token_ids": params.allowed_token_ids or (),
+        "banned_token_ids": params.banned_token_ids,
+    }
+    for name, token_ids in named.items():
+        highest = max(token_ids, default=-1)
+        if highest >= vocab_size:
+            param = f"{path}.{name}" if path else name
+            raise InvalidValue(
+                param,
+                f"{param} names token {shorten(highest, 40)}, but the ids of this model end at "
+                f"{vocab_size - 1}",
+            )
 
 
 def to_fields(values: Mapping[str, Any]) -> dict[str, Any]:

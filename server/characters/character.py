@@ -9,7 +9,6 @@ from typing import Any
 
 from server.protocol.objects import LocalizedText
 
-
 VRM_EXPRESSIONS = ("happy", "angry", "sad", "relaxed", "surprised", "neutral")
 """The faces that every VRM avatar has; a character has them unless it says otherwise."""
 

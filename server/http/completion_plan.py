@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -19,14 +19,14 @@ from server.auth import ANONYMOUS
 from server.characters.catalog import ResolvedModel
 from server.conversation.prompt import build_prompt
 from server.engine_port import EnginePort, Tokenizer
-from server.errors import ErrorCode, ModelNotFound, PromptDoesNotFit
+from server.errors import ErrorCode, InvalidValue, ModelNotFound, PromptDoesNotFit
 from server.http.completion_reply import Plan
 from server.http.completion_shapes import CompletionShape, TokenText
 from server.http.completions_body import CompletionRequest
 from server.http.models import model_not_found
 from server.http.refusals import HttpRefusal, from_engine_error, invalid, unavailable
 from server.http.tag_text import TagText
-from server.sampling import build_sampling_params
+from server.sampling import build_sampling_params, check_token_ids, describe
 from server.state import ServerState
 
 
@@ -64,8 +64,7 @@ async def make_plan(state: ServerState, request: CompletionRequest, principal: s
     """
     engine = engine_of(state)
     resolved = _resolve(state, request.model)
-    params = _sampling_params(request, resolved)
-    _check_token_ids(params, engine.info.vocab_size)
+    params = _sampling_params(request, resolved, engine.info.vocab_size)
     prompt = await _prompt_token_ids(state, engine, request, resolved)
     params = _fit(params, room=engine.info.max_model_len - len(prompt))
     expressions = resolved.character.expressions if resolved.character else ()
@@ -98,34 +97,23 @@ def _resolve(state: ServerState, model: str) -> ResolvedModel:
         raise model_not_found(error) from None
 
 
-def _sampling_params(request: CompletionRequest, resolved: ResolvedModel) -> SamplingParams:
+def _sampling_params(
+    request: CompletionRequest, resolved: ResolvedModel, vocab_size: int
+) -> SamplingParams:
     character = resolved.character
     fields = {**(character.sampling if character else {}), **request.sampling}
     longest = fields.pop("max_tokens", character.max_output_tokens if character else None)
     try:
-        return build_sampling_params(fields, max_tokens=longest)
+        params = build_sampling_params(fields, max_tokens=longest)
+        check_token_ids(params, vocab_size)
+    except InvalidValue as error:
+        raise invalid(error.param, error.message) from None
     except InvalidParameter as error:
         param = error.param or ""
         if param == "logprobs":
             param = "top_logprobs"
-        raise invalid(param, error.message) from None
-
-
-def _check_token_ids(params: SamplingParams, vocab_size: int) -> None:
-    """Find the field whose token id is none; the engine would know only that there is one."""
-    named: dict[str, Iterable[int]] = {
-        "logit_bias": params.logit_bias,
-        "stop_token_ids": params.stop_token_ids,
-        "allowed_token_ids": params.allowed_token_ids or (),
-        "banned_token_ids": params.banned_token_ids,
-    }
-    for param, token_ids in named.items():
-        highest = max(token_ids, default=-1)
-        if highest >= vocab_size:
-            raise invalid(
-                param,
-                f"{param} names token {highest}, but the ids of this model end at {vocab_size - 1}",
-            )
+        raise invalid(param, describe(error)) from None
+    return params
 
 
 def _fit(params: SamplingParams, *, room: int) -> SamplingParams:

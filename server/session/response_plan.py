@@ -72,7 +72,7 @@ def plan_response(
     return ResponsePlan(
         is_default=_is_for_default_conversation(params),
         settings=own,
-        sampling=own.sampling_params("response"),
+        sampling=own.sampling_params("response", limits),
         input=None if given is None else _read_input(given, conversation, limits, accept),
         metadata=metadata,
         interrupts=_may_interrupt(params),

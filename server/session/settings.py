@@ -50,6 +50,8 @@ class SessionLimits:
     """Characters."""
     max_metadata_value_length: int = 512
     """Characters."""
+    vocab_size: int = 2**31
+    """Token ids that a client names are below it; the model's, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +95,18 @@ class SessionSettings:
         persona = self.character.prompt if self.character else ""
         return "\n\n".join(text for text in (persona, self.instructions) if text)
 
-    def sampling_params(self, path: str) -> SamplingParams:
+    def sampling_params(self, path: str, limits: SessionLimits) -> SamplingParams:
         """The engine's parameters.
 
         Raises:
             InvalidValue: Out of range; ``path`` is put before the field's name.
         """
-        return check_sampling(self.effective_sampling, max_tokens=self.max_output_tokens, path=path)
+        return check_sampling(
+            self.effective_sampling,
+            max_tokens=self.max_output_tokens,
+            path=path,
+            vocab_size=limits.vocab_size,
+        )
 
     def with_session(self, patch: SessionPatch, limits: SessionLimits) -> SessionSettings:
         """Apply ``session.update``.
@@ -111,7 +118,7 @@ class SessionSettings:
         if patch.truncation is not UNSET:
             truncation = "auto" if patch.truncation is None else patch.truncation
             settings = replace(settings, truncation=_check_truncation(truncation))
-        settings.sampling_params("session")
+        settings.sampling_params("session", limits)
         return settings
 
     def with_response(self, params: ResponseParams, limits: SessionLimits) -> SessionSettings:

@@ -43,7 +43,7 @@ class Roster:
         session = Session(
             f"sess_{secrets.token_hex(8)}",
             choice=admission.model,
-            limits=SessionLimits(),
+            limits=SessionLimits(vocab_size=engine.info.vocab_size),
             granted_events=frozenset(admission.query.get("events", "").split(",")),
             context=SessionContext(
                 cache_salt="" if admission.principal == ANONYMOUS else admission.principal,

@@ -112,8 +112,8 @@ def test_tools_are_kept_and_shown() -> None:
         ({"presence_penalty": 3}, "session.presence_penalty"),
         ({"logit_bias": {"-1": 1}}, "session.logit_bias"),
         ({"logit_bias": {str(number): 1 for number in range(2000)}}, "session.logit_bias"),
-        ({"logit_bias": {"9" * 30: 1}}, "session"),
-        ({"stop_token_ids": [2**70]}, "session"),
+        ({"logit_bias": {"9" * 30: 1}}, "session.logit_bias"),
+        ({"stop_token_ids": [2**70]}, "session.stop_token_ids"),
         ({"min_tokens": 200}, "session.min_tokens"),
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
         ({"max_output_tokens": 4097}, "session.max_output_tokens"),
@@ -328,3 +328,25 @@ def test_closing_stops_everything_that_runs() -> None:
     assert types(sent).count("response.done") == 2
     assert talk.user() == talk.ask() == talk.write("lo", FinishReason.STOP) == []
     assert talk.session.conversation.messages() == [ChatMessage("assistant", "Hel")]
+
+
+@pytest.mark.parametrize("field", ["logit_bias", "stop_token_ids", "banned_token_ids"])
+def test_a_token_that_the_model_lacks_is_refused_by_name(field: str) -> None:
+    """For the session and for one response alike, before the engine is troubled."""
+    talk = Talk(limits=SessionLimits(vocab_size=100))
+    for token_id, refused in ((99, False), (100, True)):
+        value = {str(token_id): 1} if field == "logit_bias" else [token_id]
+        for type_, name in (("session.update", "session"), ("response.create", "response")):
+            first = talk.say(type_, **{name: {field: value, "temperature": 1}})[0]
+            assert (first["type"] == "error") is refused
+            if refused:
+                assert first["error"]["param"] == f"{name}.{field}"
+                assert "end at 99" in first["error"]["message"]
+            elif name == "response":
+                talk.write(finish=FinishReason.STOP)
+
+
+def test_too_many_stop_strings_are_counted_in_words() -> None:
+    """The length of a list is not shown as if it were its value."""
+    error = only_error(update(Talk(), stop=["x"] * 50))
+    assert error["message"].startswith("session.stop has 50 strings; there may be at most ")
