@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,8 +14,8 @@ from typing import Self
 
 from clients.python.address import is_loopback, realtime_address, web_address
 from clients.python.client import DEFAULT_URL, RealtimeClient
-from clients.python.connecting import trust
-from clients.python.errors import ClientError
+from clients.python.connecting import told_reason, trust
+from clients.python.errors import ClientError, ConnectFailed, ConnectRefused
 from server.protocol.server_events import CHARACTER_V1
 
 
@@ -66,8 +67,8 @@ class Access:
         """Ask the same server for a page; the caller closes the answer.
 
         Raises:
-            ClientError: The certificate authority cannot be used.
-            OSError: Nobody answers, or the server says no.
+            ConnectFailed: Nobody answers, or nobody who can be trusted.
+            ConnectRefused: The server says no.
         """
         address = web_address(self.url, path)
         handlers: list[urllib.request.BaseHandler] = []
@@ -78,7 +79,16 @@ class Access:
         request = urllib.request.Request(address)
         if self.api_key:
             request.add_header("Authorization", f"Bearer {self.api_key}")
-        answer = urllib.request.build_opener(*handlers).open(request, timeout=timeout_s)
+        try:
+            answer = urllib.request.build_opener(*handlers).open(request, timeout=timeout_s)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ConnectRefused(error.code, told_reason(error.read())) from None
+        except urllib.error.URLError as error:
+            raise ConnectFailed(f"no server answers at {address} ({error.reason})") from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise ConnectFailed(f"no page comes from {address} ({reason})") from None
         assert isinstance(answer, http.client.HTTPResponse)
         return answer
 

@@ -62,7 +62,7 @@ async def open_socket(
         )
     except InvalidStatus as error:
         status = error.response.status_code
-        raise ConnectRefused(status, _error_message(bytes(error.response.body or b""))) from None
+        raise ConnectRefused(status, told_reason(bytes(error.response.body or b""))) from None
     except InvalidURI:
         raise ConnectFailed(f"{url} is not a WebSocket address; use ws:// or wss://") from None
     except (InvalidHandshake, InvalidMessage):
@@ -79,7 +79,8 @@ async def open_socket(
         raise ConnectFailed(f"no server answers at {url} ({reason})") from None
 
 
-def _error_message(body: bytes) -> str:
+def told_reason(body: bytes) -> str:
+    """What a refusal's body says, in words."""
     try:
         return str(msgspec.json.decode(body)["error"]["message"])
     except (msgspec.DecodeError, KeyError, TypeError):
