@@ -15,8 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from engine.errors import ConfigError
 from server.config import AuthConfig, ListenConfig
+from server.protocol.objects import SessionPatch
 
 REALTIME_SUBPROTOCOL = "realtime"
 """The one subprotocol that is echoed when a browser offers it."""
@@ -28,6 +31,8 @@ CLIENT_SECRET_PREFIX = "ek_"
 MIN_SECRET_S = 10.0
 MAX_SECRET_S = 7200.0
 MAX_LIVE_SECRETS = 10_000
+MAX_SECRETS_BYTES = 16 * 1024 * 1024
+"""Of all sessions that live secrets describe, together."""
 
 ANONYMOUS = "anonymous"
 """The principal when no keys are configured."""
@@ -46,13 +51,21 @@ class ClientSecret:
     expires_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _LiveSecret:
+    expires_at: float
+    owner: str
+    session: SessionPatch | None
+    num_bytes: int
+
+
 class Authenticator:
     """Knows the keys, and says whose a key is."""
 
     def __init__(self, keys: Iterable[tuple[str, str]] = ()) -> None:
         """Hold the digests of ``(name, key)`` pairs."""
         self._keys = [(_digest(key), name) for name, key in keys]
-        self._secrets: dict[bytes, tuple[float, str]] = {}
+        self._secrets: dict[bytes, _LiveSecret] = {}
 
     @classmethod
     def from_file(cls, file: Path) -> Authenticator:
@@ -101,18 +114,46 @@ class Authenticator:
                 found = name
         if found is not None:
             return found
-        expires_at, owner = self._secrets.get(digest, (now, None))
-        return owner if now < expires_at else None
+        secret = self._live_secret(digest, now)
+        return None if secret is None else secret.owner
 
-    def mint(self, principal: str, now: float, *, lifetime_s: float = 600.0) -> ClientSecret:
-        """Make a client secret for ``principal`` that lives 10 s to 2 h from ``now``."""
+    def session_of(self, key: str | None, now: float) -> SessionPatch | None:
+        """What sessions that are opened with a client secret begin with, if anything was said."""
+        secret = self._live_secret(_digest(key), now) if key else None
+        return None if secret is None else secret.session
+
+    def mint(
+        self,
+        principal: str,
+        now: float,
+        *,
+        lifetime_s: float = 600.0,
+        session: SessionPatch | None = None,
+    ) -> ClientSecret:
+        """Make a client secret for ``principal`` that lives 10 s to 2 h from ``now``.
+
+        The oldest secrets go when there are too many, or their sessions take too much memory.
+
+        Args:
+            principal: Whose it is.
+            now: Seconds.
+            lifetime_s: Seconds.
+            session: What sessions opened with it begin with; checked by the caller.
+        """
         lifetime_s = min(max(lifetime_s, MIN_SECRET_S), MAX_SECRET_S)
-        self._secrets = {k: v for k, v in self._secrets.items() if now < v[0]}
-        while len(self._secrets) >= MAX_LIVE_SECRETS:
-            del self._secrets[next(iter(self._secrets))]
+        num_bytes = len(msgspec.json.encode(session)) if session is not None else 0
+        self._secrets = {k: v for k, v in self._secrets.items() if now < v.expires_at}
+        room = MAX_SECRETS_BYTES - num_bytes - sum(v.num_bytes for v in self._secrets.values())
+        while self._secrets and (len(self._secrets) >= MAX_LIVE_SECRETS or room < 0):
+            room += self._secrets.pop(next(iter(self._secrets))).num_bytes
         value = CLIENT_SECRET_PREFIX + secrets.token_urlsafe(24)
-        self._secrets[_digest(value)] = (now + lifetime_s, principal)
-        return ClientSecret(value, now + lifetime_s)
+        expires_at = now + lifetime_s
+        self._secrets[_digest(value)] = _LiveSecret(expires_at, principal, session, num_bytes)
+        return ClientSecret(value, expires_at)
+
+    def _live_secret(self, digest: bytes, now: float) -> _LiveSecret | None:
+        secret = self._secrets.get(digest)
+        return secret if secret is not None and now < secret.expires_at else None
 
 
 def check_exposure(listen: ListenConfig, auth: AuthConfig, authenticator: Authenticator) -> None:

@@ -71,6 +71,13 @@ class Catalog:
         name = character.id if character else self._engine_name
         return ResolvedModel(name, self._engine_name, character)
 
+    def __contains__(self, model: object) -> bool:
+        """Whether a client that names ``model`` means something here."""
+        try:
+            return isinstance(model, str) and bool(model) and bool(self.resolve(model))
+        except ModelNotFound:
+            return False
+
     def resolve(self, model: str | None) -> ResolvedModel:
         """Find out what a client means; nothing or an empty name is the default.
 

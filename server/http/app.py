@@ -45,8 +45,11 @@ def build_http_app(
     live, ready, metrics = health_endpoints(state)
     index, static = page_endpoints(read_web_files() if web_files is None else web_files)
 
-    def api(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
-        return Route(path, guarded(state, endpoint), methods=[method])
+    def read(path: str, endpoint: Endpoint) -> Route:
+        return Route(path, guarded(state, endpoint), methods=["GET"])
+
+    def post(path: str, endpoint: Endpoint) -> Route:
+        return Route(path, guarded(state, endpoint, takes_secrets=False), methods=["POST"])
 
     return Starlette(
         routes=[
@@ -55,12 +58,12 @@ def build_http_app(
             Route("/livez", live, methods=["GET"]),
             Route("/readyz", ready, methods=["GET"]),
             Route("/metrics", metrics, methods=["GET"]),
-            api("/v1/models", list_models),
-            api("/v1/models/{model:path}", get_model),
-            api("/v1/characters", characters_endpoint(state)),
-            api("/v1/engine/live", _live_endpoint(state)),
-            api("/v1/chat/completions", completions_endpoint(state), "POST"),
-            api("/v1/realtime/client_secrets", client_secrets_endpoint(state), "POST"),
+            read("/v1/models", list_models),
+            read("/v1/models/{model:path}", get_model),
+            read("/v1/characters", characters_endpoint(state)),
+            read("/v1/engine/live", _live_endpoint(state)),
+            post("/v1/chat/completions", completions_endpoint(state)),
+            post("/v1/realtime/client_secrets", client_secrets_endpoint(state)),
         ],
         middleware=_middleware(state),
         exception_handlers={

@@ -8,18 +8,18 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.auth import (
-    CLIENT_SECRET_PREFIX,
-    MAX_SECRET_S,
-    MIN_SECRET_S,
-    key_from_bearer,
-)
+from server.auth import MAX_SECRET_S, MIN_SECRET_S
+from server.errors import ProtocolError
 from server.http.body import read_json_body
 from server.http.guard import Endpoint
-from server.http.refusals import HttpRefusal, from_validation, invalid, json_response
+from server.http.refusals import from_validation, invalid, json_response
+from server.protocol.objects import SessionPatch
+from server.session.session import Session, SessionContext
+from server.session.settings import SessionLimits
 from server.state import ServerState
 
 DEFAULT_SECRET_S = 600
+MAX_BODY_BYTES = 128 * 1024
 
 
 class ExpiresAfter(msgspec.Struct):
@@ -30,31 +30,29 @@ class ExpiresAfter(msgspec.Struct):
 
 
 class ClientSecretBody(msgspec.Struct):
-    """The body; the session's fields come back as they are."""
+    """The body; the session's fields come back as they are, and hold for what is opened with it."""
 
     expires_after: ExpiresAfter | None = None
-    session: dict[str, object] | None = None
+    session: SessionPatch | None = None
 
 
 def client_secrets_endpoint(state: ServerState) -> Endpoint:
     """Make the endpoint of ``/v1/realtime/client_secrets``."""
 
     async def mint(request: Request) -> Response:
-        key = key_from_bearer(request.headers.get("authorization")) or ""
-        if key.startswith(CLIENT_SECRET_PREFIX) and state.auth.requires_key:
-            raise HttpRefusal(
-                403,
-                "a client secret cannot make others; use an API key",
-                code="client_secret_not_allowed",
-            )
-        body = _parse(await read_json_body(request, limit=64 * 1024))
+        raw = await read_json_body(request, limit=MAX_BODY_BYTES)
+        body = _parse(raw)
         lifetime_s = _lifetime_s(body.expires_after)
-        secret = state.auth.mint(request.state.principal, time.time(), lifetime_s=lifetime_s)
+        if body.session is not None:
+            _check_session(state, body.session)
+        secret = state.auth.mint(
+            request.state.principal, time.time(), lifetime_s=lifetime_s, session=body.session
+        )
         return json_response(
             {
                 "value": secret.value,
                 "expires_at": int(secret.expires_at),
-                "session": {"type": "realtime", **(body.session or {})},
+                "session": {"type": "realtime", **_as_written(raw)},
             }
         )
 
@@ -70,6 +68,29 @@ def _parse(raw: bytes) -> ClientSecretBody:
         raise from_validation(error) from None
     except RecursionError:
         raise invalid(None, "the body is nested too deeply", code="invalid_json") from None
+
+
+def _as_written(raw: bytes) -> dict[str, object]:
+    """The session with its unknown fields, which are shown but mean nothing here."""
+    body = msgspec.json.decode(raw) if raw.strip() else {}
+    return body.get("session") or {}
+
+
+def _check_session(state: ServerState, patch: SessionPatch) -> None:
+    """Find out whether a session could be opened with this.
+
+    Raises:
+        HttpRefusal: 400, with the field at fault as ``param``.
+    """
+    catalog, engine = state.catalog, state.engine
+    model = patch.model if isinstance(patch.model, str) and patch.model in catalog else None
+    limits = SessionLimits() if engine is None else SessionLimits(vocab_size=engine.info.vocab_size)
+    context = SessionContext(known_models=frozenset(catalog.model_names))
+    choice = catalog.resolve(model)
+    try:
+        Session("sess_secret", choice=choice, limits=limits, context=context).configure(patch)
+    except ProtocolError as error:
+        raise invalid(error.param, error.message, code=error.code) from None
 
 
 def _lifetime_s(wanted: ExpiresAfter | None) -> float:

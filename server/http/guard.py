@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from server.auth import is_host_ours, key_from_bearer, may_page_call
+from server.auth import CLIENT_SECRET_PREFIX, is_host_ours, key_from_bearer, may_page_call
 from server.errors import shorten
 from server.http.refusals import HttpRefusal
 from server.state import ServerState
@@ -38,11 +38,25 @@ def principal_of(state: ServerState, request: Request) -> str:
     raise HttpRefusal(401, message, code="invalid_api_key")
 
 
-def guarded(state: ServerState, endpoint: Endpoint) -> Endpoint:
-    """Put the key check, and for writes the origin check, in front of an endpoint."""
+def guarded(state: ServerState, endpoint: Endpoint, *, takes_secrets: bool = True) -> Endpoint:
+    """Put the key check, and for writes the origin check, in front of an endpoint.
+
+    Args:
+        state: Shared with every room.
+        endpoint: What is asked for.
+        takes_secrets: Whether a client secret is as good as the key that it was made with.
+    """
 
     async def guard(request: Request) -> Response:
         request.state.principal = principal_of(state, request)
+        key = key_from_bearer(request.headers.get("authorization")) or ""
+        is_secret = state.auth.requires_key and key.startswith(CLIENT_SECRET_PREFIX)
+        if is_secret and not takes_secrets:
+            raise HttpRefusal(
+                403,
+                "a client secret opens Realtime sessions only; use an API key here",
+                code="client_secret_not_allowed",
+            )
         if request.method not in ("GET", "HEAD"):
             check_origin(state, request)
         return await endpoint(request)

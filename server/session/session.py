@@ -162,6 +162,20 @@ class Session:
         """
         return [Send(SessionCreated(session=self._describe(resume)))]
 
+    def configure(self, patch: SessionPatch) -> None:
+        """Set the session up, as ``session.update`` does; before ``open`` it needs no telling.
+
+        Raises:
+            ProtocolError: A field is refused; nothing is applied.
+        """
+        self._check_identity(patch)
+        settings = self._settings.with_session(patch, self._limits)
+        if patch.character is not UNSET:
+            wanted = UNSET if patch.character is None else patch.character.events
+            if wanted is not UNSET:
+                self._granted = grant_events(wanted or ())
+        self._settings = settings
+
     def receive(self, event: ClientEvent, now: float) -> list[Effect]:
         """Do what a client asks, or say in one ``error`` why not."""
         if self._is_closed:
@@ -251,13 +265,7 @@ class Session:
                 return self._receive_audio(event)
 
     def _update(self, patch: SessionPatch) -> list[Effect]:
-        self._check_identity(patch)
-        settings = self._settings.with_session(patch, self._limits)
-        if patch.character is not UNSET:
-            wanted = UNSET if patch.character is None else patch.character.events
-            if wanted is not UNSET:
-                self._granted = grant_events(wanted or ())
-        self._settings = settings
+        self.configure(patch)
         return [Send(SessionUpdated(session=self._describe(None)))]
 
     def _check_identity(self, patch: SessionPatch) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import UNSET
 
 from server.auth import (
     REALTIME_SUBPROTOCOL,
@@ -21,6 +22,7 @@ from server.auth import (
 )
 from server.characters.catalog import ResolvedModel
 from server.errors import ModelNotFound
+from server.protocol.objects import SessionPatch
 from server.state import ServerState, readyz
 
 REALTIME_PATH = "/v1/realtime"
@@ -56,12 +58,14 @@ class Admission:
         model: Who will answer.
         query: The URL's query, the last of repeated names.
         subprotocol: To be echoed, if there is one.
+        session: What the client secret that was shown has settled beforehand.
     """
 
     principal: str
     model: ResolvedModel
     query: Mapping[str, str] = field(default_factory=dict)
     subprotocol: str | None = None
+    session: SessionPatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +116,13 @@ def admit(state: ServerState, head: HandshakeHead, now: float) -> Admission:
     if len(head.hosts) != 1 or len(head.origins) > 1:
         raise Refusal(400, "bad_request", "send one Host header and at most one Origin header")
     _check_origin(state, head)
-    principal = _authenticate(state, head, now)
+    key = key_from_bearer(head.authorization) or key_from_subprotocols(head.subprotocols)
+    principal = _authenticate(state, key, now)
+    session = state.auth.session_of(key, now)
     _check_ready(state)
     query = _read_query(query_text)
     subprotocol = REALTIME_SUBPROTOCOL if REALTIME_SUBPROTOCOL in head.subprotocols else None
-    return Admission(principal, _resolve(state, query), query, subprotocol)
+    return Admission(principal, _resolve(state, query, session), query, subprotocol, session)
 
 
 def _check_origin(state: ServerState, head: HandshakeHead) -> None:
@@ -131,8 +137,7 @@ def _check_origin(state: ServerState, head: HandshakeHead) -> None:
         )
 
 
-def _authenticate(state: ServerState, head: HandshakeHead, now: float) -> str:
-    key = key_from_bearer(head.authorization) or key_from_subprotocols(head.subprotocols)
+def _authenticate(state: ServerState, key: str | None, now: float) -> str:
     principal = state.auth.check(key, now)
     if principal is not None:
         return principal
@@ -183,8 +188,14 @@ def _read_query(text: str) -> dict[str, str]:
     return query
 
 
-def _resolve(state: ServerState, query: Mapping[str, str]) -> ResolvedModel:
+def _resolve(
+    state: ServerState, query: Mapping[str, str], session: SessionPatch | None
+) -> ResolvedModel:
     model = query.get("model")
+    settled = session.model if session is not None and session.model is not UNSET else None
+    if settled not in state.catalog:
+        settled = None  # an SDK's habitual name
+    model = model or settled
     if not model:
         names = ", ".join(state.catalog.model_names)
         raise Refusal(
@@ -194,6 +205,14 @@ def _resolve(state: ServerState, query: Mapping[str, str]) -> ResolvedModel:
             "model",
         )
     try:
-        return state.catalog.resolve(model)
+        choice = state.catalog.resolve(model)
     except ModelNotFound as error:
         raise Refusal(404, error.code, error.message, "model") from None
+    if settled and state.catalog.resolve(settled).character != choice.character:
+        raise Refusal(
+            403,
+            "client_secret_not_allowed",
+            f"this client secret is for {settled}; leave model out, or name {settled}",
+            "model",
+        )
+    return choice

@@ -51,6 +51,12 @@ class Roster:
                 known_models=frozenset(self._state.catalog.model_names),
             ),
         )
+        try:
+            if admission.session is not None:
+                session.configure(admission.session)
+        except ProtocolError as error:
+            await socket.close(CloseCode.POLICY_VIOLATION, f"The client secret: {error.message}")
+            return
         patience = self._state.settings.drain.close_timeout_s
         wire = SocketWire(socket, close_timeout_s=patience)
         connection = Connection(wire, session, self._state, engine)

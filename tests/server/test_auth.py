@@ -9,7 +9,7 @@ import pytest
 from engine.errors import ConfigError
 from server.auth import (
     ANONYMOUS,
-    MAX_LIVE_SECRETS,
+    MAX_SECRETS_BYTES,
     Authenticator,
     check_exposure,
     is_origin_allowed,
@@ -17,6 +17,7 @@ from server.auth import (
     key_from_subprotocols,
 )
 from server.config import AuthConfig, ListenConfig
+from server.protocol.objects import SessionPatch
 
 
 @pytest.fixture
@@ -84,15 +85,21 @@ class TestClientSecrets:
         """No two are the same."""
         assert len({auth.mint("alice", 0).value for _ in range(100)}) == 100
 
-    def test_their_number_is_bounded(self, auth: Authenticator) -> None:
+    def test_their_number_is_bounded(
+        self, auth: Authenticator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The oldest give way."""
-        first = auth.mint("alice", 0)
-        vars(auth)["_secrets"].update(
-            {str(number).encode(): (100.0, "x") for number in range(MAX_LIVE_SECRETS)}
-        )
-        auth.mint("alice", 0)
-        assert len(vars(auth)["_secrets"]) == MAX_LIVE_SECRETS + 0
-        assert auth.check(first.value, 0) is None
+        monkeypatch.setattr("server.auth.MAX_LIVE_SECRETS", 2)
+        first, second, third = [auth.mint("alice", 0).value for _ in range(3)]
+        assert auth.check(first, 0) is None
+        assert auth.check(second, 0) == auth.check(third, 0) == "alice"
+
+    def test_their_sessions_take_bounded_memory(self, auth: Authenticator) -> None:
+        """Large instructions push the oldest out long before their number does."""
+        large = SessionPatch(instructions="x" * (MAX_SECRETS_BYTES // 2))
+        first, second = [auth.mint("alice", 0, session=large).value for _ in range(2)]
+        assert auth.session_of(first, 0) is None
+        assert auth.session_of(second, 0) == large
 
 
 class TestWhereKeysAre:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_server import running_server
@@ -191,3 +193,27 @@ async def test_a_large_item_is_refused_politely() -> None:
         assert (error["code"], error["param"]) == ("limit_exceeded", "item")
         await say(client, "\x01" * 40_000)  # six bytes each, once escaped
         await receive_until(client, "conversation.item.done")
+
+
+async def test_a_secrets_session_holds_from_the_first_event() -> None:
+    """What was settled when the secret was made is shown in ``session.created``."""
+    settled = {
+        "model": "aoi",
+        "instructions": "Speak like a pirate.",
+        "temperature": 0.125,
+        "max_output_tokens": 3,
+        "character": {"events": ["character.v1"]},
+    }
+    async with running_server() as server:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            answer = await http.post("/v1/realtime/client_secrets", json={"session": settled})
+        key = f"openai-insecure-api-key.{answer.json()['value']}"
+        subprotocols = [Subprotocol("realtime"), Subprotocol(key)]
+        async with connect(server.socket_url(""), subprotocols=subprotocols) as client:
+            session = (await receive(client))["session"]
+            await say(client, "Hi!")
+            done = (await receive_until(client, "response.done"))[-1]["response"]
+    assert (session["model"], session["instructions"]) == ("aoi", "Speak like a pirate.")
+    assert (session["temperature"], session["max_output_tokens"]) == (0.125, 3)
+    assert "character.expression" in session["character"]["events"]
+    assert done["usage"]["output_tokens"] == 3

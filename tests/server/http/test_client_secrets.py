@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from server.http.app import build_http_app
-from tests.server.http.rooms import make_state
+from tests.server.http.rooms import chat_body, make_state
 from tests.support.fake_engine import FakeEngine
 
 PATH = "/v1/realtime/client_secrets"
@@ -43,10 +43,27 @@ async def test_a_secret_cannot_make_others() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{"expires_after": {"seconds": 9}}, {"expires_after": {"seconds": 7201}}, {"session": []}],
+    [
+        {"expires_after": {"seconds": 9}},
+        {"expires_after": {"seconds": 7201}},
+        {"session": []},
+        {"session": {"temperature": -1}},
+        {"session": {"type": "transcription"}},
+        {"session": {"instructions": "x" * 70_000}},
+    ],
 )
 async def test_bad_wishes_are_refused(body: dict[str, Any]) -> None:
-    """Ten seconds to two hours."""
+    """Ten seconds to two hours, for a session that could be opened."""
     async with locked_client() as client:
         answer = await client.post(PATH, json=body, headers=KEY)
     assert answer.status_code == 400
+
+
+async def test_a_secret_does_not_open_completions() -> None:
+    """A browser's key is for sessions; the sentence says which key to use instead."""
+    async with locked_client() as client:
+        minted = (await client.post(PATH, json={}, headers=KEY)).json()
+        headers = {"authorization": f"Bearer {minted['value']}"}
+        answer = await client.post("/v1/chat/completions", json=chat_body(), headers=headers)
+    assert answer.status_code == 403
+    assert "API key" in answer.json()["error"]["message"]

@@ -10,6 +10,7 @@ from server.auth import Authenticator
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
+from server.protocol.objects import SessionPatch
 from server.sockets.admission import Admission, HandshakeHead, Refusal, admit
 from server.state import ServerState
 from tests.support.fake_engine import FakeEngine
@@ -158,3 +159,14 @@ def test_while_draining_newcomers_are_told_when_to_come_back() -> None:
 def test_a_missing_key_is_asked_for_as_http_does() -> None:
     """401 carries ``WWW-Authenticate``."""
     assert refusal(make_state(key="good")).headers()["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_secrets_session_comes_with_the_handshake() -> None:
+    """Its model answers when the URL names none, and no other may be named."""
+    state = make_state(key="good")
+    session = SessionPatch(model="aoi", instructions="Be brief.")
+    bearer = {"authorization": f"Bearer {state.auth.mint('alice', 0.0, session=session).value}"}
+    admission = knock(state, "/v1/realtime", **bearer)
+    assert (admission.model.model, admission.session) == ("aoi", session)
+    assert refusal(state, "/v1/realtime?model=fake", **bearer).status == 403
+    assert knock(state, GOOD, authorization="Bearer good").session is None
