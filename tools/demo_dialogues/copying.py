@@ -8,6 +8,8 @@ this model sees, so it is planted once and trained on from there.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from transformers import LlamaForCausalLM
 
@@ -34,13 +36,13 @@ def plant_copying(model: LlamaForCausalLM, ids: torch.Tensor) -> None:
         model: The model; it is changed.
         ids: A batch of real dialogues ``[B, T]``, on which the second head is fitted.
     """
-    config = model.config
+    config: Any = model.config
     head, group = int(config.head_dim), config.num_attention_heads // config.num_key_value_heads
     half = head // 2
     embedding = model.model.embed_tokens.weight
     # A constant column shifts all logits alike, so it changes nothing but what is planted here.
     embedding[:, 0] = _CONSTANT
-    used = embedding[ids.unique()]
+    used = embedding[torch.tensor(sorted(set(ids.flatten().tolist())))]
     centre = used.mean(0)
     _, spread, axes = torch.linalg.svd(used - centre, full_matrices=False)
     spread = spread / len(used) ** 0.5
@@ -100,4 +102,5 @@ def _fit(inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return the matrix ``[targets, inputs]`` of a ridge regression."""
     gram = inputs.T @ inputs
     gram += torch.eye(len(gram)) * gram.trace() / len(gram) * 1e-2
-    return torch.linalg.solve(gram, inputs.T @ targets).T
+    solution: torch.Tensor = torch.linalg.solve(gram, inputs.T @ targets)
+    return solution.T

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -131,9 +132,7 @@ def _persona_case(rng: random.Random, language: str, distance: int, *, prompt: s
         for _ in range(distance):
             simulation.calm_turn()
         kind = rng.choice(_ASKED)
-        turn = simulation.turn(
-            lambda state, kind=kind: intents.ask_persona(state, kind), may_ask=False
-        )  # type: ignore[misc]
+        turn = simulation.turn(partial(intents.ask_persona, kind=kind), may_ask=False)
         if turn.expected:
             return Case(_sometimes_clean(simulation.dialogue(expected=turn.expected), rng))
 
@@ -262,6 +261,7 @@ def complete(
 ) -> list[str]:
     """Write the last reply of every dialogue greedily; an end mark that was produced is kept."""
     replies: list[str] = []
+    untyped: Any = model  # transformers' own annotation of generate() does not bind
     end, pad = tokenizer.token_to_id(END), tokenizer.token_to_id(PAD)
     for start in range(0, len(dialogues), _BATCH):
         prompts = [
@@ -271,7 +271,7 @@ def complete(
         ids = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
         with torch.inference_mode():
-            output = model.generate(
+            output = untyped.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 do_sample=False,

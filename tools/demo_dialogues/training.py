@@ -163,7 +163,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * learning_share(result.steps, config.schedule)
         loss = loss_of(model, batch)
-        loss.backward()
+        torch.autograd.backward(loss)
         tokens = _share_gradients(model, batch, config.workers)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in chosen:
@@ -180,11 +180,11 @@ def train(
         if checkpoint and rank == 0 and result.steps % 50 == 0:
             _save(checkpoint, model, chosen, result)
         if report and rank == 0 and result.steps % 250 == 0:
-            model.eval()
+            model.train(False)
             bar.write(report(result.steps))
             model.train()
     bar.close()
-    model.eval()
+    model.train(False)
     return result
 
 
