@@ -15,7 +15,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from engine.outputs import RequestDelta, StepStats
+from engine.outputs import EngineInfo, RequestDelta, StepStats
 from engine.request import FinishReason
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -53,12 +53,16 @@ class Metrics:
         self.num_requests_running = gauge("num_requests_running", "Sequences in the batch.")
         self.num_requests_waiting = gauge("num_requests_waiting", "Requests in the queue.")
         self.kv_cache_usage = gauge("kv_cache_usage_ratio", "Share of KV blocks held; 1 is full.")
+        self.kv_used_bytes = gauge("kv_cache_used_bytes", "Bytes of KV blocks held.")
+        self.kv_total_bytes = gauge("kv_cache_total_bytes", "Bytes of all KV blocks.")
+        self._bytes_per_block = 0
         self.prompt_tokens = counter("prompt_tokens", "Prompt tokens of ended requests.")
         self.generation_tokens = counter("generation_tokens", "Sampled tokens.")
         self.cache_queries = counter("prefix_cache_queries", "Prompt tokens looked up.")
         self.cache_hits = counter("prefix_cache_hits", "Prompt tokens found in the prefix cache.")
         self.preemptions = counter("num_preemptions", "Requests that lost their blocks.")
-        self.requests = counter("request_success", "Ended requests.", "finished_reason")
+        self.successes = counter("request_success", "Whole replies.", "finished_reason")
+        self.unfinished = counter("request_unfinished", "Replies cut short.", "finished_reason")
         self.rejections = counter("admission_rejections", "Refused requests.", "reason")
         self.engine_restarts = counter("engine_restarts", "Times the engine was started anew.")
         self.ttft = histogram("time_to_first_token_seconds", "Submission to first token.", _TTFT)
@@ -77,16 +81,27 @@ class Metrics:
         self.barge_in = histogram("barge_in_cancel_seconds", "Cancel to the terminal delta.", _ITL)
         self.loop_lag = histogram("event_loop_lag_seconds", "How late the event loop is.", _LAG)
 
+    def describe_engine(self, info: EngineInfo) -> None:
+        """Learn what a KV block weighs."""
+        self._bytes_per_block = info.block_size * info.kv_bytes_per_token
+        self.kv_total_bytes.set(info.num_blocks * self._bytes_per_block)
+
     def on_step(self, stats: StepStats) -> None:
-        """Take in one engine step; made to be a step listener."""
+        """Take in one engine step; made to be a step listener.
+
+        Stats of no duration and no batch only say how things stand after everything was aborted;
+        there was no step to be measured.
+        """
         self.num_requests_running.set(stats.num_running)
         self.num_requests_waiting.set(stats.num_waiting)
         if stats.kv_blocks_total:
             self.kv_cache_usage.set(stats.kv_blocks_used / stats.kv_blocks_total)
-        self.step_seconds.observe(stats.duration_s)
-        self.step_tokens.observe(stats.prefill_tokens + stats.decode_tokens)
+        self.kv_used_bytes.set(stats.kv_blocks_used * self._bytes_per_block)
         if stats.num_preempted:
             self.preemptions.inc(stats.num_preempted)
+        if stats.duration_s or stats.batch:
+            self.step_seconds.observe(stats.duration_s)
+            self.step_tokens.observe(stats.prefill_tokens + stats.decode_tokens)
 
     def expose(self) -> bytes:
         """Everything, in the text format that Prometheus reads (``CONTENT_TYPE``)."""
@@ -162,7 +177,9 @@ class ResponseWatch:
         self.finish_reason = reason
         metrics = self._metrics
         self._tell_tokens()
-        metrics.requests.labels(reason.value).inc()
+        is_whole = reason in (FinishReason.STOP, FinishReason.LENGTH)
+        ended = metrics.successes if is_whole else metrics.unfinished
+        ended.labels(reason.value).inc()
         metrics.e2e.observe(now - self._submitted_at)
         if self._num_tokens or delta.num_prompt_tokens:
             metrics.queue_time.observe(delta.queue_s)

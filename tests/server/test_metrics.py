@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from engine.outputs import RequestDelta, StepStats
 from engine.request import FinishReason
 from server.metrics import Metrics, ResponseWatch
+from tests.support.fake_engine import FakeEngine
 
 
 @pytest.fixture
@@ -25,8 +27,8 @@ def delta(count: int = 1, reason: FinishReason | None = None, **more: object) ->
     return RequestDelta("r", "x" * count, [1] * count, reason, **more)  # type: ignore[arg-type]
 
 
-def test_steps_feed_the_gauges(metrics: Metrics) -> None:
-    """Running, waiting and KV usage are as of the last step."""
+def step(**changes: object) -> StepStats:
+    """One step's numbers."""
     stats = StepStats(
         step=1,
         time_s=1.0,
@@ -43,12 +45,47 @@ def test_steps_feed_the_gauges(metrics: Metrics) -> None:
         batch=[],
         num_preempted=1,
     )
-    metrics.on_step(stats)
+    return msgspec.structs.replace(stats, **changes)
+
+
+def test_steps_feed_the_gauges(metrics: Metrics) -> None:
+    """Running, waiting and KV usage are as of the last step."""
+    metrics.on_step(step())
     assert value(metrics, "kaiwa_num_requests_running") == 3
     assert value(metrics, "kaiwa_num_requests_waiting") == 2
     assert value(metrics, "kaiwa_kv_cache_usage_ratio") == 0.25
     assert value(metrics, "kaiwa_num_preemptions_total") == 1
     assert value(metrics, "kaiwa_engine_step_seconds_sum") == pytest.approx(0.02)
+
+
+def test_memory_is_told_in_bytes(metrics: Metrics) -> None:
+    """Blocks are weighed as the engine says."""
+    metrics.describe_engine(FakeEngine().info)
+    metrics.on_step(step())
+    assert value(metrics, "kaiwa_kv_cache_used_bytes") == 25 * 16
+    assert value(metrics, "kaiwa_kv_cache_total_bytes") == 1024 * 16
+
+
+def test_news_without_a_step_only_moves_the_gauges(metrics: Metrics) -> None:
+    """After everything was aborted nothing is held, and no step is counted."""
+    metrics.on_step(step())
+    none = {"prefill_tokens": 0, "decode_tokens": 0, "kv_blocks_used": 0}
+    metrics.on_step(step(duration_s=0.0, num_running=0, num_waiting=0, num_preempted=0, **none))
+    assert value(metrics, "kaiwa_num_requests_running") == 0
+    assert value(metrics, "kaiwa_kv_cache_usage_ratio") == 0
+    assert value(metrics, "kaiwa_engine_step_seconds_count") == 1
+    assert value(metrics, "kaiwa_iteration_tokens_count") == 1
+
+
+def test_only_whole_replies_are_successes(metrics: Metrics) -> None:
+    """What was called off or failed is counted elsewhere."""
+    for reason in FinishReason:
+        ResponseWatch(metrics, 1.0).on_delta(delta(0, reason), 2.0)
+    whole = {"stop": 1, "length": 1, "abort": None, "error": None}
+    for name, count in whole.items():
+        assert value(metrics, "kaiwa_request_success_total", finished_reason=name) == count
+        other = value(metrics, "kaiwa_request_unfinished_total", finished_reason=name)
+        assert other == (1 if count is None else None)
 
 
 def test_a_response_is_followed_to_its_end(metrics: Metrics) -> None:

@@ -146,7 +146,7 @@ async def test_a_cancel_beats_a_prompt_that_is_still_being_built() -> None:
         assert done["response"]["status"] == "cancelled"
         await asyncio.sleep(1)
         assert one.engine.prompts == {}
-        assert one.metric("kaiwa_request_success_total", finished_reason="abort") == 1
+        assert one.metric("kaiwa_request_unfinished_total", finished_reason="abort") == 1
 
 
 class CountingTokenizer(FakeTokenizer):
