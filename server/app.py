@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from engine.chat_template import ChatMessage
 from engine.config import EngineConfig
 from engine.errors import ConfigError
 from engine.progress import LoadProgress
@@ -35,6 +36,7 @@ from server.http.app import build_http_app
 from server.log_lines import log_line
 from server.protocol.close_codes import CloseCode
 from server.sockets.front_door import FrontDoor
+from server.sockets.replies import MAX_REPLY_RESERVE
 from server.sockets.roster import Roster
 from server.state import ServerState
 
@@ -173,6 +175,25 @@ def _tell_of_other_engines(catalog: Catalog) -> None:
         )
 
 
+def _tell_of_little_room(catalog: Catalog, engine: EnginePort) -> None:
+    """Warn of personas that leave no room for a reply in the KV budget or the context."""
+    info = engine.info
+    budget = min(info.num_blocks * info.block_size, info.max_model_len)
+    for character in catalog.characters:
+        persona = [ChatMessage("system", character.prompt)]
+        num_tokens = len(engine.tokenizer.encode_chat(persona))
+        reply = character.max_output_tokens or MAX_REPLY_RESERVE
+        if num_tokens + reply > budget:
+            logger.warning(
+                "%s: the persona takes %d tokens and a reply up to %d, but only %d fit; shorten "
+                "the persona, or raise --kv-cache-tokens or --max-model-len",
+                character.id,
+                num_tokens,
+                reply,
+                budget,
+            )
+
+
 @contextlib.asynccontextmanager
 async def _engine(
     state: ServerState, start: StartEngine, stop: StopSignal
@@ -182,6 +203,8 @@ async def _engine(
     if engine is None:
         yield None
         return
+    state.metrics.describe_engine(engine.info)
+    _tell_of_little_room(state.catalog, engine)
     unsubscribe = engine.add_step_listener(state.metrics.on_step)
     state.engine = engine
     try:
@@ -265,7 +288,9 @@ async def _watch(state: ServerState, roster: Roster, engine: RunningEngine) -> N
     interval = state.settings.outbox.watch_interval_s
     while engine.health().alive:
         due = loop.time() + interval
-        await asyncio.sleep(interval)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(state.engine_lost.wait(), interval)
+            state.engine_lost.clear()
         now = loop.time()
         state.metrics.loop_lag.observe(max(0.0, now - due))
         roster.watch(now)

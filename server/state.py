@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from engine.errors import EngineDead
 from server.auth import Authenticator
 from server.characters.catalog import Catalog
 from server.config import ServerSettings
@@ -35,6 +37,7 @@ class ServerState:
         engine: ``None`` until it is loaded.
         is_draining: New responses are refused, running ones finish, nobody new comes in.
         prompt_threads: Where long prompts are tokenised.
+        engine_lost: Set when a request has failed for want of an engine.
     """
 
     settings: ServerSettings
@@ -44,6 +47,12 @@ class ServerState:
     engine: EnginePort | None = None
     is_draining: bool = False
     prompt_threads: ThreadPoolExecutor = field(default_factory=_prompt_threads)
+    engine_lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def suspect_engine(self, error_code: str | None) -> None:
+        """Note how a request failed; if the engine is gone, whoever watches looks at once."""
+        if error_code == EngineDead.code:
+            self.engine_lost.set()
 
 
 @dataclass(frozen=True, slots=True)

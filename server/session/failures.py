@@ -14,6 +14,8 @@ _CLIENTS_FAULT = frozenset(
         "kv_budget_exceeded",
     }
 )
+_FOR_CLIENTS = {"engine_dead": "the engine stopped; try again later"}
+"""Instead of words that are meant for whoever runs the server."""
 _TRY_LATER = frozenset({"queue_full"})
 
 
@@ -47,4 +49,5 @@ def _make(code: str, message: str, param: str | None) -> ResponseFailed:
         kind = ErrorType.INVALID_REQUEST
     else:
         kind = ErrorType.SERVER
+    message = _FOR_CLIENTS.get(code, message)
     return ResponseFailed(code, message, type=kind, param=param)

@@ -37,6 +37,9 @@ MAX_QUEUED_FRAMES = 8
 
 _POLL_S = 0.02
 
+_LAST_WORDS_S = 0.1
+"""Seconds that closing handshakes get however great the hurry."""
+
 _KEPT_HEADERS = ("Allow", "Sec-WebSocket-Version", "Upgrade")
 """What the library says in a refusal's head beside its words."""
 
@@ -153,7 +156,8 @@ class FrontDoor:
         server.close(close_connections=False)
         for http in list(self._uvicorn_state.connections):
             http.shutdown()
-        deadline = asyncio.get_running_loop().time() + patience
+        # Also who is in a hurry lets the goodbyes out: a client should know that it may come back.
+        deadline = asyncio.get_running_loop().time() + max(patience, _LAST_WORDS_S)
         while len(self.accept_limits) and asyncio.get_running_loop().time() < deadline:
             self.accept_limits.abort_pending()
             await asyncio.sleep(_POLL_S)

@@ -146,6 +146,7 @@ class Replies:
             return
         watch.on_delta(delta, self._loop.time())
         if delta.finish_reason is not None:
+            self._state.suspect_engine(delta.error_code)
             self._tell(delta.request_id)
         self._listener.on_delta(delta)
 
@@ -156,6 +157,7 @@ class Replies:
         code = str(getattr(error, "code", "server_error")) if known else "server_error"
         if not known:
             logger.error("a prompt could not be made for %s", request_id, exc_info=bare(error))
+        self._state.suspect_engine(code)
         self._end(RequestDelta(request_id, "", [], FinishReason.ERROR, error_code=code))
         self._listener.on_failure(request_id, error)
 

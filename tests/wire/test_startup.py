@@ -127,3 +127,16 @@ async def test_characters_of_another_engine_are_told_once(
     caplog.clear()
     build_state(make_settings())
     assert not caplog.records
+
+
+async def test_a_persona_without_room_for_a_reply_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The operator hears at start, with the numbers, what every reply would fail of."""
+    start, stop = SlowStart(), StopSignal()
+    start.finish.set_result(FakeEngine(max_model_len=100))
+    settings = make_settings(characters__prompt="You are a pirate.")
+    await serve(settings, start=start, stop=stop, on_ready=lambda _: stop.ask())
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert any(text.startswith("custom: the persona takes") for text in warnings)
+    assert all("but only 100 fit" in text for text in warnings)
