@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -125,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=raw,
     )
+    parser.add_argument("--version", action="version", version=f"kaiwa {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     settings = _settings_parser()
     serve = commands.add_parser(
@@ -140,6 +142,13 @@ def _parser() -> argparse.ArgumentParser:
     show = actions.add_parser("show", help="print every setting and its origin", parents=[settings])
     show.set_defaults(run=_show)
     return parser
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("kaiwa")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
 
 
 def _settings_parser() -> argparse.ArgumentParser:

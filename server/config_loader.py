@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -100,9 +100,25 @@ def load_settings(
     layers.append(("command line", command_line or {}, True, None))
     for origin, layer, strict, folder in layers:
         for path, value in layer.items():
-            values[path] = _convert(path, value, strict=strict, folder=folder)
+            name = path if strict else variable_of(path)
+            if path not in known:
+                raise _unknown(path, name)
+            values[path] = _convert(name, known[path], value, strict=strict, folder=folder)
             origins[path] = origin
-    return LoadedSettings(_compose(values), origins)
+    try:
+        settings = _compose(values)
+    except ConfigError as error:
+        path = error.param or ""
+        path = path if path in origins else f"engine.{path}"
+        if origins.get(path) != "environment":
+            raise
+        raise ConfigError(f"{variable_of(path)}: {error.message}", param=path) from None
+    return LoadedSettings(settings, origins)
+
+
+def variable_of(path: str) -> str:
+    """The environment's name of a setting: ``KAIWA_LISTEN_PORT`` for ``listen.port``."""
+    return ENVIRONMENT_PREFIX + path.upper().replace(".", "_")
 
 
 def _compose(values: Mapping[str, Any]) -> ServerSettings:
@@ -164,11 +180,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     return flat
 
 
-def _convert(path: str, value: object, *, strict: bool, folder: Path | None) -> object:
-    known = _known_types()
-    if path not in known:
-        raise _unknown(path)
-    hint = known[path]
+def _convert(name: str, hint: Any, value: object, *, strict: bool, folder: Path | None) -> object:
+    """Read a value as its setting's type; ``name`` is how whoever set it calls the setting."""
     if not strict and hint in (tuple[str, ...], tuple[Path, ...]) and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
 
@@ -181,18 +194,26 @@ def _convert(path: str, value: object, *, strict: bool, folder: Path | None) -> 
     try:
         converted: object = msgspec.convert(value, hint, strict=strict, dec_hook=read)
     except (msgspec.ValidationError, TypeError) as error:
-        detail = str(error) or "expected a path"
-        raise ConfigError(
-            f"wrong value for {path}: {detail}, it is {value!r}", param=path
-        ) from None
+        choices = get_args(hint) if get_origin(hint) is Literal else ()
+        if choices:
+            problem = f"{name} is {value!r}; it must be one of {', '.join(map(str, choices))}"
+        else:
+            detail = str(error) or "expected a path"
+            problem = f"wrong value for {name}: {detail}, it is {value!r}"
+        raise ConfigError(problem, param=name) from None
     return converted
 
 
-def _unknown(path: str) -> ConfigError:
+def _unknown(path: str, name: str | None = None) -> ConfigError:
+    """Refuse a key; ``name`` is its variable where the environment holds it."""
     room = path.partition(".")[0]
     near = [known for known in _known_types() if known.startswith(room + ".")]
+    is_variable = name is not None and name != path
+    if is_variable:
+        near = [variable_of(known) for known in near]
     hint = ", ".join(near) if near else "tables " + ", ".join(_ROOMS)
-    return ConfigError(f"unknown key: {path}; known are {hint}", param=path)
+    what = "variable" if is_variable else "key"
+    return ConfigError(f"unknown {what}: {name or path}; known are {hint}", param=path)
 
 
 def _shown(value: object) -> str:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from engine.errors import EngineError
+from engine.errors import ConfigError, EngineError
+from server.auth import Authenticator, check_exposure
 from server.characters.toml_file import load_character
 from server.config import ServerSettings
 from server.errors import CharacterFileError
 from server.open_files import SPARE, open_files_limit
+from server.sockets.front_door import tls_context
 
 Verdict = Literal["pass", "warn", "fail"]
 
@@ -42,6 +44,8 @@ def examine(settings: ServerSettings) -> list[Finding]:
         _processor,
         _model,
         _characters,
+        _access,
+        _certificate,
         _port,
         _open_files,
     ]
@@ -129,6 +133,26 @@ def _characters(settings: ServerSettings) -> Iterator[Finding]:
             yield Finding("pass", "character", load_character(file).id)
         except (CharacterFileError, EngineError) as error:
             yield Finding("fail", "character", str(error))
+
+
+def _access(settings: ServerSettings) -> Iterator[Finding]:
+    try:
+        auth = Authenticator.from_config(settings.auth)
+        check_exposure(settings.listen, settings.auth, auth)
+    except ConfigError as error:
+        yield Finding("fail", "access", error.message)
+    else:
+        yield Finding("pass", "access", "with an API key" if auth.requires_key else "without a key")
+
+
+def _certificate(settings: ServerSettings) -> Iterator[Finding]:
+    try:
+        context = tls_context(settings.listen)
+    except ConfigError as error:
+        yield Finding("fail", "certificate", error.message)
+    else:
+        if context is not None:
+            yield Finding("pass", "certificate", str(settings.listen.tls_cert))
 
 
 def _port(settings: ServerSettings) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ class FrontDoor:
         """
         settings = self.state.settings
         listen = settings.listen
-        tls = _tls_context(listen)
+        tls = tls_context(listen)
         extra: dict[str, Any] = {}
         if tls is not None:
             extra["ssl_handshake_timeout"] = settings.limits.head_timeout_s
@@ -245,7 +245,12 @@ def _shrink_send_buffer(connection: ServerConnection, num_bytes: int) -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, num_bytes)
 
 
-def _tls_context(listen: ListenConfig) -> ssl.SSLContext | None:
+def tls_context(listen: ListenConfig) -> ssl.SSLContext | None:
+    """What the port speaks TLS with, if it does.
+
+    Raises:
+        ConfigError: The certificate cannot be used.
+    """
     if listen.tls_cert is None or listen.tls_key is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -96,8 +96,30 @@ def test_an_unknown_key_is_refused_by_its_path(tmp_path: Path, text: str, path: 
 
 def test_an_unknown_variable_of_a_room_is_refused() -> None:
     """The environment is held to the same rule."""
-    with pytest.raises(ConfigError, match=r"unknown key: listen\.prot"):
+    with pytest.raises(ConfigError, match="unknown variable: KAIWA_LISTEN_PROT; .*_LISTEN_PORT"):
         load_settings(environment={"KAIWA_LISTEN_PROT": "1"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("KAIWA_LISTEN_PORT", "many"),
+        ("KAIWA_LISTEN_PORT", "70000"),
+        ("KAIWA_ENGINE_MAX_NUM_SEQS", "0"),
+        ("KAIWA_LOG_LEVEL", "silly"),
+    ],
+)
+def test_a_wrong_value_in_the_environment_names_its_variable(variable: str, value: str) -> None:
+    """Whoever set it knows it by that name."""
+    with pytest.raises(ConfigError, match=variable):
+        load_settings(environment={variable: value})
+
+
+def test_a_wrong_choice_names_the_choices() -> None:
+    """Nobody has to look them up."""
+    words = "log.level is 'silly'; it must be one of debug, info, warning, error"
+    with pytest.raises(ConfigError, match=words):
+        load_settings(command_line={"log.level": "silly"})
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,31 @@ def test_the_server_knows_no_client() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, exit code 0."""
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out.startswith("kaiwa ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--host", "0.0.0.0"], "fail  access         refusing to listen on 0.0.0.0"),
+        (["--api-keys", "nowhere.txt"], "fail  access         cannot read the API keys"),
+        (
+            ["--tls-cert", "nowhere.pem", "--tls-key", "nowhere.key"],
+            "fail  certificate    cannot use the certificate nowhere.pem",
+        ),
+    ],
+)
+def test_the_doctor_finds_what_serve_would_refuse(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    """Before the server is started."""
+    code, out, _ = run(capsys, "doctor", "--port", "0", *arguments)
+    assert code == 1
+    assert words in out
