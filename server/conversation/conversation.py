@@ -118,9 +118,10 @@ class Conversation:
             raise self._too_large(entry)
 
     def make_room(self, entry: Entry, *, keep: str | None, evict: bool) -> list[str]:
-        """Take the oldest turns out until an item fits.
+        """Take the oldest turns out until an item fits, each whole.
 
-        System items, what is being written and ``keep`` stay. Either there is room afterwards or
+        So no answer outlives its question. System items stay, and so do turns of which something
+        is being written, or that the item will belong to. Either there is room afterwards or
         nothing changes.
 
         Returns:
@@ -131,15 +132,16 @@ class Conversation:
         """
         spare_items = self._max_items - len(self._entries) - 1
         spare_bytes = self._max_bytes - self._num_bytes - entry.num_bytes
+        if keep is None and self._entries and not _is_question(entry):
+            keep = self._entries[-1].id
         leaving: list[Entry] = []
-        for old in self._entries:
+        for turn in self._turns() if evict else ():
             if spare_items >= 0 and spare_bytes >= 0:
                 break
-            fixed = isinstance(old.item, MessageItem) and old.item.role == "system"
-            if evict and not fixed and not old.is_in_progress and old.id != keep:
-                leaving.append(old)
-                spare_items += 1
-                spare_bytes += old.num_bytes
+            if not any(old.is_in_progress or old.id == keep for old in turn):
+                leaving += turn
+                spare_items += len(turn)
+                spare_bytes += sum(old.num_bytes for old in turn)
         if spare_bytes < 0:
             raise self._too_large(entry)
         if spare_items < 0:
@@ -238,6 +240,19 @@ class Conversation:
         assert all(self._by_id[entry.id] is entry for entry in self._entries)
         assert self._num_bytes == sum(entry.num_bytes for entry in self._entries)
 
+    def _turns(self) -> list[list[Entry]]:
+        """Each question with what was answered; what comes before the first goes one by one."""
+        turns: list[list[Entry]] = []
+        has_begun = False
+        for entry in self._entries:
+            if _is_system(entry):
+                continue
+            has_begun = has_begun or _is_question(entry)
+            if not has_begun or _is_question(entry):
+                turns.append([])
+            turns[-1].append(entry)
+        return turns
+
     def _remove(self, entry: Entry) -> None:
         self._entries.remove(entry)
         del self._by_id[entry.id]
@@ -251,6 +266,14 @@ class Conversation:
             "delete items with conversation.item.delete, or send less",
             param="item",
         )
+
+
+def _is_question(entry: Entry) -> bool:
+    return isinstance(entry.item, MessageItem) and entry.item.role == "user"
+
+
+def _is_system(entry: Entry) -> bool:
+    return isinstance(entry.item, MessageItem) and entry.item.role == "system"
 
 
 def render_messages(entries: list[Entry]) -> list[ChatMessage]:

@@ -211,6 +211,19 @@ def test_room_is_made_from_the_oldest_and_never_of_system_items() -> None:
     assert conversation.item_ids == ["s", "a", "c"]
 
 
+def test_turns_leave_whole() -> None:
+    """No answer outlives its question, and a new answer does not push its own question out."""
+    turns = [message("q1"), message("a1", role="assistant"), message("q2")]
+    conversation = fill(make(max_items=3), *turns)
+    answer = message("a2", role="assistant")
+    assert conversation.make_room(answer, keep=None, evict=True) == ["q1", "a1"]
+    conversation.insert(answer, None)
+    conversation.insert(message("b2", role="assistant"), None)
+    with pytest.raises(LimitExceeded):
+        conversation.make_room(message("c2", role="assistant"), keep=None, evict=True)
+    assert conversation.item_ids == ["q2", "a2", "b2"]
+
+
 def test_no_room_is_made_where_that_is_not_allowed() -> None:
     """With truncation disabled the refusal names number, limit and way out; nothing is lost."""
     conversation = fill(make(max_items=2), message("a"), message("b"))
