@@ -30,14 +30,8 @@ class CloseCode(enum.IntEnum):
     """Overload; come back after a while and resume."""
     BAD_MESSAGES = 4400
     """Too many events that could not be read."""
-    UNAUTHORIZED = 4401
-    FORBIDDEN = 4403
     STALLED_READER = 4408
     """The client did not read for too long; it may resume."""
-    REPLACED = 4409
-    """A newer connection took this session over."""
-    TOO_LARGE = 4413
-    RATE_LIMITED = 4429
 
     @property
     def is_retryable(self) -> bool:

@@ -26,11 +26,3 @@ class EventCounter:
         """Count one event and name it."""
         self._last += 1
         return f"{self._stem}{self._last}"
-
-    def number(self, event_id: str) -> int | None:
-        """Read an id back; ``None`` when it is not one of this session's past ids."""
-        digits = event_id.removeprefix(self._stem)
-        if digits == event_id or not digits.isascii() or not digits.isdigit() or len(digits) > 18:
-            return None
-        number = int(digits)
-        return number if 1 <= number <= self._last and str(number) == digits else None

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from engine.chat_template import ChatMessage
 from engine.sampling_params import SamplingParams
-from server.protocol.close_codes import CloseCode
 from server.protocol.objects import TruncationSetting
 from server.protocol.server_events import ServerEvent
 
@@ -53,12 +52,4 @@ class Abort:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close the socket once everything before is written."""
-
-    code: CloseCode
-    reason: str
-
-
-Effect = Send | Generate | Abort | Close
+Effect = Send | Generate | Abort

@@ -88,11 +88,13 @@ class SessionContext:
         known_models: Names that ``session.model`` may be meant to switch to, which is refused. Any
             other name is what a client calls its model by habit (agents SDKs send ``gpt-realtime``
             in every update), and is passed over. ``None`` refuses every name but the session's.
+        asked_to_resume: The URL had ``?resume=``, which nothing here can do yet.
     """
 
     cache_salt: str = ""
     expires_at: int | None = None
     known_models: frozenset[str] | None = None
+    asked_to_resume: bool = False
 
 
 class Session:
@@ -160,7 +162,16 @@ class Session:
             now: Seconds.
             resume: How to come back, where that is possible.
         """
-        return [Send(SessionCreated(session=self._describe(resume)))]
+        created: list[Effect] = [Send(SessionCreated(session=self._describe(resume)))]
+        if not self._context.asked_to_resume:
+            return created
+        error = ProtocolError(
+            "session_not_resumed",
+            "this server keeps no session after its socket; this one is new, so send what was "
+            "said again with conversation.item.create",
+            param="resume",
+        )
+        return [*created, *self.refuse(error, now)]
 
     def configure(self, patch: SessionPatch) -> None:
         """Set the session up, as ``session.update`` does; before ``open`` it needs no telling.

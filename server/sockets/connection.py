@@ -22,7 +22,7 @@ from server.protocol.client_events import ResponseCreate
 from server.protocol.close_codes import CloseCode
 from server.protocol.codec import decode_client_event, encode_server_event
 from server.protocol.server_events import ResponseOutputTextDelta, ServerEvent
-from server.session.effects import Abort, Close, Effect, Generate, Send
+from server.session.effects import Abort, Effect, Generate, Send
 from server.session.session import Session
 from server.sockets.outbox import EventRules, Outbox
 from server.sockets.rate_limit import TokenBucket
@@ -163,8 +163,6 @@ class Connection:
                 self.replies.start(effect)
             case Abort(request_id):
                 self.replies.abort(request_id)
-            case Close(code, reason):
-                self.close(code, reason)
 
     def _on_delta(self, delta: RequestDelta) -> None:
         if self._is_ended:

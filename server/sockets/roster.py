@@ -49,6 +49,7 @@ class Roster:
                 cache_salt="" if admission.principal == ANONYMOUS else admission.principal,
                 expires_at=int(time.time() + limits.max_session_s),
                 known_models=frozenset(self._state.catalog.model_names),
+                asked_to_resume="resume" in admission.query,
             ),
         )
         try:

@@ -350,3 +350,10 @@ def test_too_many_stop_strings_are_counted_in_words() -> None:
     """The length of a list is not shown as if it were its value."""
     error = only_error(update(Talk(), stop=["x"] * 50))
     assert error["message"].startswith("session.stop has 50 strings; there may be at most ")
+
+
+def test_a_wish_to_resume_is_answered() -> None:
+    """The session is a new one, and its client hears that right after it is created."""
+    created, error = Talk(context=SessionContext(asked_to_resume=True)).open()
+    assert created["type"] == "session.created"
+    assert (error["error"]["code"], error["error"]["param"]) == ("session_not_resumed", "resume")
