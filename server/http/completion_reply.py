@@ -19,7 +19,8 @@ from server.http.feed import DeltaFeed, merge
 from server.http.refusals import HttpRefusal, from_code, from_engine_error, unavailable
 from server.http.tag_text import TagText
 from server.log_lines import log_line
-from server.metrics import Metrics, ResponseWatch
+from server.metrics import ResponseWatch
+from server.state import ServerState
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,9 @@ class Plan:
 class CompletionReply:
     """Runs one plan; the engine's request never outlives it."""
 
-    def __init__(self, engine: EnginePort, metrics: Metrics, plan: Plan) -> None:
+    def __init__(self, state: ServerState, engine: EnginePort, plan: Plan) -> None:
+        self._state = state
         self._engine = engine
-        self._metrics = metrics
         self._plan = plan
 
     async def whole(self) -> dict[str, object]:
@@ -130,13 +131,14 @@ class CompletionReply:
         """Hand the plan to the engine, and call it off when the caller leaves early."""
         feed = DeltaFeed()
         clock = asyncio.get_running_loop().time
-        watch = ResponseWatch(self._metrics, clock())
+        watch = ResponseWatch(self._state.metrics, clock())
         request_id = self._plan.shape.completion_id
 
         def on_delta(delta: RequestDelta) -> None:
             watch.on_delta(delta, clock())
             feed.push(delta)
             if delta.finish_reason is not None:
+                self._state.suspect_engine(delta.error_code)
                 log_line(logger, "completion", request=request_id, **watch.summary())
 
         try:
@@ -148,6 +150,7 @@ class CompletionReply:
                 cache_salt=self._plan.cache_salt,
             )
         except EngineError as error:
+            self._state.suspect_engine(error.code)
             raise from_engine_error(error) from None
         try:
             yield feed

@@ -29,7 +29,7 @@ def completions_endpoint(state: ServerState) -> Endpoint:
     async def complete(request: Request) -> Response:
         wanted = parse_completion(await read_json_body(request))
         plan = await make_plan(state, wanted, request.state.principal)
-        reply = CompletionReply(engine_of(state), state.metrics, plan)
+        reply = CompletionReply(state, engine_of(state), plan)
         if wanted.stream:
             return EventStream(reply.events())
         try:

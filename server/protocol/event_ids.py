@@ -13,14 +13,9 @@ class EventCounter:
 
     __slots__ = ("_last", "_stem")
 
-    def __init__(self, session_id: str, *, last: int = 0) -> None:
+    def __init__(self, session_id: str) -> None:
         self._stem = f"{_PREFIX}{session_id.removeprefix('sess_')}_"
-        self._last = last
-
-    @property
-    def last(self) -> int:
-        """Number of the newest event written; 0 before the first."""
-        return self._last
+        self._last = 0
 
     def next_id(self) -> str:
         """Count one event and name it."""

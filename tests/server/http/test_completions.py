@@ -338,3 +338,13 @@ def spelled(events: list[Any]) -> str:
     return "".join(
         choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"]
     )
+
+
+async def test_a_request_that_finds_the_engine_gone_says_so_to_the_server(
+    client: httpx.AsyncClient, engine: FakeEngine, state: ServerState
+) -> None:
+    """Whoever watches need not wait for the next look."""
+    engine.is_alive = False
+    answer = await client.post(PATH, json=chat_body())
+    assert answer.status_code == 503
+    assert state.engine_lost.is_set()
