@@ -98,7 +98,8 @@ class KVStore:
             Keys and values, ``[rows, kv_heads, tokens, dim]``, strided views of fresh copies.
         """
         key, value = (
-            store.index_select(0, blocks)
+            store.flatten(1)  # whole blocks as rows: on a CPU a quarter of the time of four axes
+            .index_select(0, blocks)
             .view(rows, -1, store.shape[2], store.shape[3])
             .transpose(1, 2)
             for store in (self.keys[layer], self.values[layer])
