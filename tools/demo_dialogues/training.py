@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from tools.demo_dialogues.checkpoint import load_checkpoint, save_checkpoint
 from tools.demo_dialogues.copying import plant_copying
 from tools.demo_dialogues.curriculum import (
     Batch,
@@ -135,11 +137,7 @@ def train(
     result = TrainingResult()
     chosen = optimizers(model, config)
     if checkpoint and checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        for optimizer, state in zip(chosen, saved["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        result = TrainingResult(**saved["result"])
+        result = TrainingResult(**load_checkpoint(checkpoint, model, chosen))
     started = time.monotonic() - result.seconds
     model.train()
     # A resumed run skips what it has seen, so that it continues as if it had never stopped.
@@ -178,7 +176,7 @@ def train(
         )
         bar.update()
         if checkpoint and rank == 0 and result.steps % 50 == 0:
-            _save(checkpoint, model, chosen, result)
+            save_checkpoint(checkpoint, model, chosen, dataclasses.asdict(result))
         if report and rank == 0 and result.steps % 250 == 0:
             model.train(False)
             bar.write(report(result.steps))
@@ -186,19 +184,3 @@ def train(
     bar.close()
     model.train(False)
     return result
-
-
-def _save(
-    path: Path, model: LlamaForCausalLM, chosen: list[torch.optim.Optimizer], result: TrainingResult
-) -> None:
-    part = path.with_suffix(".part")
-    state = {name: getattr(result, name) for name in ("steps", "tokens", "seconds", "loss")}
-    torch.save(
-        {
-            "model": model.state_dict(),
-            "optimizers": [o.state_dict() for o in chosen],
-            "result": state,
-        },
-        part,
-    )
-    part.replace(path)
