@@ -263,7 +263,7 @@ class _Wire(asyncio.Protocol):
 
 
 # By default GNU OpenMP's threads spin for milliseconds between operators. On two cores that the
-# server shares, a step of 15 ms took 247 in one run beside other work; spinning for microseconds, 16.
+# server shares, a step of 15 ms took 247 in one run beside other work, and 16 with short spins.
 _PATIENT_THREADS = {"GOMP_SPINCOUNT": "500"}
 # By default glibc returns every large buffer to the system, and the next step faults its pages in
 # again: a step of 32 streams took 123 against 78 ms with one thread, 86 against 40 with two.
