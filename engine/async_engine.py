@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import operator
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,13 @@ from engine.outputs import (
     TokenOutput,
 )
 from engine.process_client import ProcessClient
-from engine.request import FinishReason, make_request
+from engine.request import (
+    DEFAULT_SERVICE,
+    FinishReason,
+    RequestUpdate,
+    Service,
+    make_request,
+)
 from engine.sampling_params import SamplingParams
 from engine.text_stream import TextStream, complete, dry_breaker_ids
 from engine.tokenizer import Tokenizer
@@ -124,8 +131,7 @@ class AsyncEngine:
         params: SamplingParams,
         *,
         on_delta: DeltaListener,
-        priority: int = 0,
-        cache_salt: str = "",
+        service: Service = DEFAULT_SERVICE,
     ) -> None:
         """Hand in a request.
 
@@ -148,8 +154,7 @@ class AsyncEngine:
             engine_id,
             prompt_token_ids,
             complete(params, self._tokenizer),
-            priority=priority,
-            cache_salt=cache_salt,
+            service,
         )
         live = _Live(TextStream(request_id, params, self._tokenizer), on_delta, engine_id)
         self._live[request_id] = self._by_engine_id[engine_id] = live
@@ -159,6 +164,49 @@ class AsyncEngine:
             self._loop.call_soon(self._end, live, FinishReason.ERROR, too_long)
         else:
             self._client.submit([request])
+
+    def append(
+        self,
+        request_id: str,
+        token_ids: Sequence[int],
+        *,
+        params: SamplingParams | None = None,
+        is_final: bool = False,
+    ) -> None:
+        """Put more tokens behind a prompt that was not final; with the last of them it replies.
+
+        An unknown or finished id is ignored.
+        """
+        live = self._live.get(request_id)
+        if live is None or live.cancelled or self._dead is not None:
+            return
+        if params is not None:
+            live.stream = TextStream(request_id, params, self._tokenizer)
+            params = complete(params, self._tokenizer)
+        update = RequestUpdate(
+            request_id=live.engine_id,
+            token_ids=[operator.index(token_id) for token_id in token_ids],
+            params=params,
+            is_final=is_final,
+        )
+        self._client.update([update])
+
+    def report_playback(self, request_id: str, num_chars: int) -> None:
+        """Say how much of a reply's text its listener has read or heard.
+
+        Args:
+            request_id: Whose; an unknown or finished id is ignored.
+            num_chars: Code points of the text of all deltas so far.
+        """
+        live = self._live.get(request_id)
+        if live is not None and not live.cancelled and self._dead is None:
+            heard = live.stream.num_tokens_within(num_chars)
+            self._client.update([RequestUpdate(request_id=live.engine_id, num_heard_tokens=heard)])
+
+    def release_conversation(self, conversation_id: str) -> None:
+        """Say that a conversation will not go on; its KV is kept no longer than any other."""
+        if self._dead is None:
+            self._client.release([conversation_id])
 
     def cancel(self, request_id: str) -> None:
         """Call a request off; its terminal delta follows with ``abort`` and no more text.
@@ -176,8 +224,7 @@ class AsyncEngine:
         params: SamplingParams,
         *,
         request_id: str | None = None,
-        priority: int = 0,
-        cache_salt: str = "",
+        service: Service = DEFAULT_SERVICE,
     ) -> AsyncIterator[RequestDelta]:
         """Yield a request's deltas as they are made; leaving the loop early cancels it.
 
@@ -185,8 +232,7 @@ class AsyncEngine:
             prompt: Text, or token ids.
             params: How to sample.
             request_id: Unique among live requests; made up when left out.
-            priority: Lower runs first.
-            cache_salt: Prefixes are shared only between equal salts.
+            service: How to be served.
 
         Raises:
             EngineDead: The engine is gone.
@@ -201,8 +247,7 @@ class AsyncEngine:
             token_ids,
             params,
             on_delta=deltas.put_nowait,
-            priority=priority,
-            cache_salt=cache_salt,
+            service=service,
         )
         finished = False
         try:

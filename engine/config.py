@@ -10,6 +10,7 @@ from engine.errors import ConfigError
 
 DType = Literal["auto", "bfloat16", "float32"]
 Device = Literal["auto", "cpu", "cuda"]
+Policy = Literal["fcfs", "deadline", "paced"]
 
 BLOCK_SIZE = 16
 """Tokens per KV block."""
@@ -65,6 +66,11 @@ class CacheConfig:
     """Budget in bytes (``int``, or ``"512MiB"``), or as a fraction of free memory in (0, 1)."""
     enable_prefix_caching: bool = True
     """Keep the KV of finished requests for prompts that begin alike."""
+    pinned_share: float = 0.25
+    """Share of the blocks that characters' prompts may keep when everything else is given up."""
+    host_cache_memory: int | float | str | None = None
+    """Host memory for conversations that lose their place on the device, as ``kv_cache_memory``
+    is written; ``None`` takes a tenth of what is free beside a GPU and nothing on a CPU."""
 
     def __post_init__(self) -> None:
         """Refuse two budgets, or one that cannot be."""
@@ -74,8 +80,11 @@ class CacheConfig:
                 "it must be true or false",
                 param="enable_prefix_caching",
             )
+        _number_within("pinned_share", self.pinned_share, 0.0, 0.9)
         if self.kv_cache_memory is not None:
             parse_memory(self.kv_cache_memory)
+        if self.host_cache_memory not in (None, 0):
+            parse_memory(self.host_cache_memory, param="host_cache_memory")
         if self.kv_cache_tokens is not None and self.kv_cache_memory is not None:
             raise ConfigError(
                 "kv_cache_tokens and kv_cache_memory are both given; give one",
@@ -95,12 +104,33 @@ class SchedulerConfig:
     """New tokens, prompt chunks and decodes together, that one step computes."""
     max_num_queued_reqs: int = 1024
     """Requests that may wait; one more is refused."""
+    policy: Policy = "deadline"
+    """``fcfs`` fills each step to ``max_num_batched_tokens`` in order of arrival. ``deadline`` cuts
+    prompts to the milliseconds that running streams can spare, earliest first-token deadline
+    first. ``paced`` also lets streams that are ahead of their listeners skip steps."""
+    itl_target_s: float = 0.05
+    """Seconds between two tokens that a step is planned to stay within."""
+    ttft_target_s: float = 1.0
+    """Seconds from arrival to the first token; a request's deadline."""
+    aging_s: float = 5.0
+    """Seconds of waiting that outweigh one step of priority."""
+    look_ahead: bool | None = None
+    """Plan and launch a step before the one before it has been read; ``None`` does so on a GPU."""
 
     def __post_init__(self) -> None:
         """Refuse limits under which nothing could run."""
         _at_least("max_num_seqs", self.max_num_seqs, 1)
         _at_least("max_num_batched_tokens", self.max_num_batched_tokens, 1)
         _at_least("max_num_queued_reqs", self.max_num_queued_reqs, 1)
+        _one_of("policy", self.policy, get_args(Policy))
+        _number_within("itl_target_s", self.itl_target_s, 1e-4, 60.0)
+        _number_within("ttft_target_s", self.ttft_target_s, 1e-3, 3600.0)
+        _number_within("aging_s", self.aging_s, 1e-3, 3600.0)
+        if self.look_ahead not in (None, True, False):
+            raise ConfigError(
+                f"look_ahead is {self.look_ahead!r}; it must be true or false, or left out",
+                param="look_ahead",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +167,12 @@ class EngineConfig:
         )
 
 
-def parse_memory(asked: object) -> int | float:
+def parse_memory(asked: object, *, param: str = "kv_cache_memory") -> int | float:
     """Read an amount of memory.
+
+    Args:
+        asked: As it was written.
+        param: Which setting it is, for the error.
 
     Returns:
         Bytes as ``int``, or a fraction of free memory between 0 and 1 as ``float``.
@@ -155,9 +189,9 @@ def parse_memory(asked: object) -> int | float:
     if isinstance(value, float) and 0 < value < 1:
         return value
     raise ConfigError(
-        f"kv_cache_memory is {asked!r}; give bytes (536870912), a size (512MiB) or a fraction of "
+        f"{param} is {asked!r}; give bytes (536870912), a size (512MiB) or a fraction of "
         "free memory between 0 and 1 (0.5)",
-        param="kv_cache_memory",
+        param=param,
     )
 
 
@@ -171,3 +205,11 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
 def _at_least(name: str, value: object, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{name} is {value!r}; it must be a whole number >= {least}", param=name)
+
+
+def _number_within(name: str, value: object, least: float, most: float) -> None:
+    bad = not isinstance(value, int | float) or isinstance(value, bool)
+    if bad or not least <= value <= most:  # type: ignore[operator]
+        raise ConfigError(
+            f"{name} is {value!r}; it must be a number from {least:g} to {most:g}", param=name
+        )

@@ -18,7 +18,7 @@ from engine.outputs import (
     StepStats,
     TokenOutput,
 )
-from engine.request import EngineRequest, FinishReason
+from engine.request import EngineRequest, FinishReason, RequestUpdate
 from engine.scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
@@ -105,6 +105,14 @@ class EngineCore:
                 raise InvalidParameter("prompt", token_id, expected)
         request.params.check_vocabulary(self.info.vocab_size)
         self.scheduler.check_fits(request)
+
+    def update(self, updates: Iterable[RequestUpdate]) -> StepFrame:
+        """Take in news of live requests; what that ends is in the frame returned."""
+        raise NotImplementedError
+
+    def release(self, conversation_ids: Iterable[str]) -> None:
+        """Keep the KV of these conversations no longer than any other."""
+        raise NotImplementedError
 
     def cancel(self, request_ids: Iterable[str]) -> StepFrame:
         """Abort requests; unknown and finished ids are passed over."""

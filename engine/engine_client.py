@@ -8,7 +8,7 @@ from typing import Protocol
 
 from engine.core import EngineCore
 from engine.outputs import EngineInfo, StepFrame
-from engine.request import EngineRequest
+from engine.request import EngineRequest, RequestUpdate
 
 FrameListener = Callable[[StepFrame], None]
 LossListener = Callable[[str], None]
@@ -39,8 +39,16 @@ class EngineClient(Protocol):
         """Hand in requests."""
         ...
 
+    def update(self, updates: Sequence[RequestUpdate]) -> None:
+        """Tell news of live requests; nothing happens when the engine is gone."""
+        ...
+
     def cancel(self, request_ids: Sequence[str]) -> None:
         """Call requests off; nothing happens when the engine is gone."""
+        ...
+
+    def release(self, conversation_ids: Sequence[str]) -> None:
+        """Say which conversations will not go on; nothing happens when the engine is gone."""
         ...
 
     async def aclose(self) -> None:
@@ -82,9 +90,17 @@ class InProcessClient:
         """Hand in requests; refusals are told on the next turn of the loop."""
         self._tell_later(self._core.submit(requests))
 
+    def update(self, updates: Sequence[RequestUpdate]) -> None:
+        """Tell news of live requests; what that ends is told on the next turn of the loop."""
+        self._tell_later(self._core.update(updates))
+
     def cancel(self, request_ids: Sequence[str]) -> None:
         """Call requests off; their ends are told on the next turn of the loop."""
         self._tell_later(self._core.cancel(request_ids))
+
+    def release(self, conversation_ids: Sequence[str]) -> None:
+        """Say which conversations will not go on."""
+        self._core.release(conversation_ids)
 
     async def aclose(self) -> None:
         """Stop stepping."""

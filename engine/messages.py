@@ -15,7 +15,7 @@ import msgspec
 from engine.config import EngineConfig
 from engine.errors import EngineError
 from engine.outputs import EngineInfo, StepFrame
-from engine.request import EngineRequest
+from engine.request import EngineRequest, RequestUpdate
 
 MAX_FRAME_BYTES = 32 * 2**20
 """Room for a burst of long prompts; anything longer is a broken peer."""
@@ -41,6 +41,18 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Requests to abort."""
 
     request_ids: list[str]
+
+
+class Update(msgspec.Struct, frozen=True, tag="update"):
+    """News of live requests: more of a prompt, or how far a listener is."""
+
+    updates: list[RequestUpdate]
+
+
+class Release(msgspec.Struct, frozen=True, tag="release"):
+    """Conversations that will not go on; their KV is kept no longer than any other."""
+
+    conversation_ids: list[str]
 
 
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
@@ -78,7 +90,7 @@ class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
     """The engine is idle and lives."""
 
 
-ToEngine = Start | Submit | Cancel | Shutdown
+ToEngine = Start | Submit | Update | Cancel | Release | Shutdown
 FromEngine = LoadProgress | Ready | Failed | Step | Heartbeat
 
 

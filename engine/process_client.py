@@ -20,7 +20,7 @@ from engine.engine_client import FrameListener, LossListener
 from engine.errors import EngineDead, error_of
 from engine.messages import BrokenFrame, FrameBuffer
 from engine.outputs import EngineInfo
-from engine.request import EngineRequest
+from engine.request import EngineRequest, RequestUpdate
 
 CONNECT_TIMEOUT_S = 60.0
 """From starting the process to its connecting; loading the model comes after and has no limit."""
@@ -98,6 +98,16 @@ class ProcessClient:
             EngineDead: The process is gone.
         """
         self._send(messages.Submit(list(requests)))
+
+    def update(self, updates: Sequence[RequestUpdate]) -> None:
+        """Tell news of live requests; nothing happens when the engine is gone."""
+        with contextlib.suppress(EngineDead):
+            self._send(messages.Update(list(updates)))
+
+    def release(self, conversation_ids: Sequence[str]) -> None:
+        """Say which conversations will not go on; nothing happens when the engine is gone."""
+        with contextlib.suppress(EngineDead):
+            self._send(messages.Release(list(conversation_ids)))
 
     def cancel(self, request_ids: Sequence[str]) -> None:
         """Call requests off; nothing happens when the engine is gone."""

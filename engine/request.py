@@ -36,6 +36,82 @@ class RequestStatus(enum.Enum):
     FINISHED = "finished"
 
 
+def _check_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidParameter(name, value, "of type str")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidParameter(name, value, "text without lone surrogates")
+
+
+def _check_seconds(name: str, value: object, *, zero: bool = False) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    least = 0.0 if zero else 1e-9
+    if not is_number or not least <= value <= 1e6:  # type: ignore[operator]
+        bound = "at least 0" if zero else "above 0"
+        raise InvalidParameter(name, value, f"a number {bound} and at most 1000000")
+
+
+class Listener(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How fast somebody reads or hears a reply.
+
+    Attributes:
+        tokens_per_s: Tokens consumed per second once consumption has begun, above 0.
+        reserve_s: Seconds of lead that are kept before a stream may be slowed down; also what has
+            to be there before somebody begins to listen.
+    """
+
+    tokens_per_s: float
+    reserve_s: float = 1.0
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a request is to be served, beside how its tokens are sampled.
+
+    Attributes:
+        priority: Lower runs first; what waits long enough overtakes (`SchedulerConfig.aging_s`).
+        cache_salt: Prefixes are shared only between requests with the same salt.
+        tenant: Waiting requests of different tenants take turns.
+        conversation_id: The KV of the finished turn stays warm under this name; empty for none.
+        num_pinned_tokens: So many leading tokens are a character's prompt, kept longest.
+        ttft_target_s: Seconds to the first token; ``None`` takes the engine's target.
+        listener: Who listens; ``None`` takes every token as soon as it can be had.
+        is_final: Whether the prompt is whole. If not, what there is of it is computed, nothing is
+            sampled, and the rest follows by a `RequestUpdate`.
+    """
+
+    priority: int = 0
+    cache_salt: str = ""
+    tenant: str = ""
+    conversation_id: str = ""
+    num_pinned_tokens: int = 0
+    ttft_target_s: float | None = None
+    listener: Listener | None = None
+    is_final: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what is not of its type, or out of range.
+
+        Raises:
+            InvalidParameter: The first field at fault.
+        """
+        for name in ("cache_salt", "tenant", "conversation_id"):
+            _check_text(name, getattr(self, name))
+        for name, least in (("priority", -(2**31)), ("num_pinned_tokens", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value < 2**31:
+                raise InvalidParameter(name, value, f"a whole number from {least} to {2**31 - 1}")
+        if self.ttft_target_s is not None:
+            _check_seconds("ttft_target_s", self.ttft_target_s)
+        if self.listener is not None:
+            _check_seconds("listener.tokens_per_s", self.listener.tokens_per_s)
+            _check_seconds("listener.reserve_s", self.listener.reserve_s, zero=True)
+        if not isinstance(self.is_final, bool):
+            raise InvalidParameter("is_final", self.is_final, "true or false")
+
+
+DEFAULT_SERVICE = Service()
+
+
 class EngineRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a caller submits: plain data that crosses the process border.
 
@@ -43,24 +119,38 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         request_id: Unique among live requests.
         prompt_token_ids: The prompt, at least one token.
         params: How to sample; ``seed`` is set by the front end when the caller gave none.
-        priority: Lower runs first; equal priorities are first come, first served.
-        cache_salt: Prefixes are shared only between requests with the same salt.
+        service: How to be served.
     """
 
     request_id: str
     prompt_token_ids: list[int]
     params: SamplingParams
-    priority: int = 0
-    cache_salt: str = ""
+    service: Service = DEFAULT_SERVICE
+
+
+class RequestUpdate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a caller has to say of a live request.
+
+    Attributes:
+        request_id: Whose; an unknown or ended one is passed over.
+        token_ids: To be put behind the prompt, which must not have been final.
+        params: Replaces the sampling parameters, together with ``is_final``.
+        is_final: The prompt is whole now; the reply begins.
+        num_heard_tokens: Tokens of the reply that its listener has read or heard so far.
+    """
+
+    request_id: str
+    token_ids: list[int] = []
+    params: SamplingParams | None = None
+    is_final: bool = False
+    num_heard_tokens: int | None = None
 
 
 def make_request(
     request_id: str,
     prompt_token_ids: Iterable[SupportsIndex],
     params: SamplingParams,
-    *,
-    priority: int = 0,
-    cache_salt: str = "",
+    service: Service = DEFAULT_SERVICE,
 ) -> EngineRequest:
     """Return a submission whose fields are what they say, whoever made them.
 
@@ -72,22 +162,10 @@ def make_request(
     except TypeError:
         expected = "a list of whole numbers"
         raise InvalidParameter("prompt_token_ids", prompt_token_ids, expected) from None
-    request = EngineRequest(
-        request_id=request_id,
-        prompt_token_ids=token_ids,
-        params=params,
-        priority=priority,
-        cache_salt=cache_salt,
+    _check_text("request_id", request_id)
+    return EngineRequest(
+        request_id=request_id, prompt_token_ids=token_ids, params=params, service=service
     )
-    kinds = {"request_id": str, "cache_salt": str, "priority": int}
-    for name, kind in kinds.items():
-        value = getattr(request, name)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise InvalidParameter(name, value, f"of type {kind.__name__}")
-    for name in ("request_id", "cache_salt"):
-        if any("\ud800" <= character <= "\udfff" for character in getattr(request, name)):
-            raise InvalidParameter(name, getattr(request, name), "text without lone surrogates")
-    return request
 
 
 class Request:
@@ -132,8 +210,8 @@ class Request:
         """
         self.request_id = submitted.request_id
         self.params = submitted.params
-        self.priority = submitted.priority
-        self.cache_salt = submitted.cache_salt
+        self.priority = submitted.service.priority
+        self.cache_salt = submitted.service.cache_salt
         self.token_ids = list(submitted.prompt_token_ids)
         self.num_prompt_tokens = len(self.token_ids)
         self.stop_token_ids = stop_token_ids

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -15,7 +16,42 @@ MAX_BIASED_TOKENS = 1024
 MAX_LOGPROBS = 20
 MAX_SEED = 2**63 - 1
 
+MAX_GRAMMAR_BYTES = 64 * 1024
+
+GrammarKind = Literal["json_schema", "regex", "choice", "lark"]
+
 _TOKEN_LISTS = ("allowed_token_ids", "banned_token_ids", "stop_token_ids", "dry_breaker_ids")
+
+
+class Grammar(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reply may be, token by token.
+
+    Attributes:
+        kind: How ``source`` is written.
+        source: A JSON schema as JSON text (``{}`` allows any JSON value), a regular expression
+            that the whole reply must match, a JSON array of strings of which the reply must be
+            one, or a grammar in Lark's notation as llguidance reads it.
+    """
+
+    kind: GrammarKind
+    source: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is no text or too long; whether it parses is for the compiler to say.
+
+        Raises:
+            InvalidParameter: The kind is unknown, or the source too long.
+        """
+        if self.kind not in get_args(GrammarKind):
+            expected = f"one of {', '.join(get_args(GrammarKind))}"
+            raise InvalidParameter("grammar.kind", self.kind, expected)
+        if not isinstance(self.source, str):
+            raise InvalidParameter("grammar.source", self.source, "of type str")
+        num_bytes = len(self.source.encode(errors="replace"))
+        if num_bytes > MAX_GRAMMAR_BYTES:
+            raise InvalidParameter(
+                "grammar.source", f"{num_bytes} bytes", f"at most {MAX_GRAMMAR_BYTES} bytes"
+            )
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -78,6 +114,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Go on past the model's end tokens (for measurements)."""
     logprobs: int | None = None
     """Report the chosen token's log probability and those of so many likeliest tokens."""
+    grammar: Grammar | None = None
+    """Only replies that this allows are produced."""
 
     def __post_init__(self) -> None:
         """Take the friendly forms, then check every range; see the class."""
@@ -109,6 +147,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         self._check_stops()
         if self.logprobs is not None:
             _integer("logprobs", self.logprobs, 0, MAX_LOGPROBS)
+        if self.grammar is not None and not isinstance(self.grammar, Grammar):
+            raise InvalidParameter("grammar", self.grammar, "a Grammar")
 
     @property
     def greedy(self) -> bool:

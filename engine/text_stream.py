@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import random
 
 import msgspec
@@ -43,6 +44,7 @@ class TextStream:
     def __init__(self, request_id: str, params: SamplingParams, tokenizer: Tokenizer) -> None:
         self.request_id = request_id
         self.finished = False
+        self._text_lengths: list[int] = []
         self._detokenizer = IncrementalDetokenizer(
             tokenizer, stop=params.stop, min_tokens=params.min_tokens
         )
@@ -57,6 +59,7 @@ class TextStream:
         if output.stop_token_id is not None:
             visible = visible[:-1]  # the end token ends the reply; it is not part of its text
         text = self._detokenizer.push(visible)
+        self._text_lengths += [self._detokenizer.text_length] * len(output.token_ids)
         reason = output.finish_reason
         stop_reason: str | int | None = output.stop_token_id
         if self._detokenizer.stopped_by is not None:
@@ -81,3 +84,7 @@ class TextStream:
             error_message=output.error_message,
             error_param=output.error_param,
         )
+
+    def num_tokens_within(self, num_chars: int) -> int:
+        """Return how many tokens the first ``num_chars`` code points of the text are made of."""
+        return bisect.bisect_right(self._text_lengths, num_chars)

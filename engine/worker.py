@@ -85,8 +85,12 @@ def _obey(core: EngineCore, link: Link, command: messages.ToEngine | None) -> bo
     match command:
         case messages.Submit(requests):
             frame = core.submit(requests)
+        case messages.Update(updates):
+            frame = core.update(updates)
         case messages.Cancel(request_ids):
             frame = core.cancel(request_ids)
+        case messages.Release(conversation_ids):
+            core.release(conversation_ids)
         case messages.Start():
             logger.error("a second start was asked for and passed over")
         case messages.Shutdown() | None:

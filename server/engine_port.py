@@ -11,6 +11,7 @@ from typing import Protocol
 
 from engine.chat_template import ChatMessage
 from engine.outputs import EngineHealth, EngineInfo, RequestDelta, StepStats
+from engine.request import DEFAULT_SERVICE, Service
 from engine.sampling_params import SamplingParams
 
 DeltaListener = Callable[[RequestDelta], None]
@@ -51,8 +52,7 @@ class EnginePort(Protocol):
         params: SamplingParams,
         *,
         on_delta: DeltaListener,
-        priority: int = 0,
-        cache_salt: str = "",
+        service: Service = DEFAULT_SERVICE,
     ) -> None:
         """Hand in a request.
 
@@ -63,6 +63,28 @@ class EnginePort(Protocol):
         Raises:
             EngineDead: The engine is gone.
         """
+        ...
+
+    def append(
+        self,
+        request_id: str,
+        token_ids: Sequence[int],
+        *,
+        params: SamplingParams | None = None,
+        is_final: bool = False,
+    ) -> None:
+        """Put more tokens behind a prompt that was not final; with the last of them it replies.
+
+        An unknown or finished id is ignored.
+        """
+        ...
+
+    def report_playback(self, request_id: str, num_chars: int) -> None:
+        """Say how many code points of a reply's text its listener has read or heard."""
+        ...
+
+    def release_conversation(self, conversation_id: str) -> None:
+        """Say that a conversation will not go on; its KV is kept no longer than any other."""
         ...
 
     def cancel(self, request_id: str) -> None:

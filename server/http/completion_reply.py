@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from engine.errors import EngineError
 from engine.outputs import RequestDelta
-from engine.request import FinishReason
+from engine.request import FinishReason, Service
 from engine.sampling_params import SamplingParams
 from server.engine_port import EnginePort
 from server.http.completion_shapes import CompletionShape, TokenText, logprobs_of, usage_of
@@ -147,7 +147,7 @@ class CompletionReply:
                 self._plan.prompt_token_ids,
                 self._plan.params,
                 on_delta=on_delta,
-                cache_salt=self._plan.cache_salt,
+                service=Service(cache_salt=self._plan.cache_salt),
             )
         except EngineError as error:
             self._state.suspect_engine(error.code)

@@ -16,7 +16,7 @@ import msgspec
 
 from engine.errors import EngineError
 from engine.outputs import RequestDelta
-from engine.request import FinishReason
+from engine.request import FinishReason, Service
 from server.conversation.prompt import BuiltPrompt, build_prompt
 from server.engine_port import EnginePort
 from server.errors import ServerError
@@ -137,7 +137,7 @@ class Replies:
             prompt.token_ids,
             params,
             on_delta=self._on_delta,
-            cache_salt=effect.cache_salt,
+            service=Service(cache_salt=effect.cache_salt),
         )
 
     def _on_delta(self, delta: RequestDelta) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.core import EngineCore
 from engine.outputs import StepFrame
-from engine.request import EngineRequest, FinishReason
+from engine.request import EngineRequest, FinishReason, Service
 from engine.sampling_params import SamplingParams
 from tests.support.scripted_model import (
     EOS_TOKEN_ID,
@@ -194,8 +194,10 @@ class History:
             request_id=name,
             prompt_token_ids=prompt,
             params=SamplingParams(max_tokens=self.rng.randint(1, 25)),
-            priority=self.rng.randint(0, 2),
-            cache_salt=self.rng.choice(["", "", "tenant"]),
+            service=Service(
+                priority=self.rng.randint(0, 2),
+                cache_salt=self.rng.choice(["", "", "tenant"]),
+            ),
         )
         self.take(self.core.submit([submitted]))
 

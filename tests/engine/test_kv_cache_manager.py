@@ -6,14 +6,17 @@ import pytest
 
 from engine.config import BLOCK_SIZE
 from engine.kv_cache.manager import KVCacheManager
-from engine.request import EngineRequest, Request
+from engine.request import EngineRequest, Request, Service
 from engine.sampling_params import SamplingParams
 
 
 def make_request(tokens: list[int], name: str = "r", salt: str = "") -> Request:
     """Return a request that has just arrived."""
     submitted = EngineRequest(
-        request_id=name, prompt_token_ids=tokens, params=SamplingParams(), cache_salt=salt
+        request_id=name,
+        prompt_token_ids=tokens,
+        params=SamplingParams(),
+        service=Service(cache_salt=salt),
     )
     return Request(submitted, stop_token_ids=frozenset(), arrival_time=0.0, sequence_number=0)
 

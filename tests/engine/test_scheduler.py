@@ -8,7 +8,7 @@ from engine.config import BLOCK_SIZE, SchedulerConfig
 from engine.errors import DuplicateRequest, NeverFits, PromptTooLong, QueueFull, RequestError
 from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import ModelRunnerOutput, SampledToken, SchedulerOutput, TokenOutput
-from engine.request import EngineRequest, FinishReason
+from engine.request import EngineRequest, FinishReason, Service
 from engine.sampling_params import SamplingParams
 from engine.scheduler import Scheduler
 
@@ -18,7 +18,7 @@ EOS = 7
 def make_scheduler(*, num_blocks: int = 32, max_model_len: int = 256, **limits: int) -> Scheduler:
     """Return a scheduler over an empty ledger."""
     return Scheduler(
-        SchedulerConfig(**limits),
+        SchedulerConfig(**limits),  # type: ignore[arg-type]
         KVCacheManager(num_blocks, block_size=BLOCK_SIZE),
         max_model_len=max_model_len,
         eos_token_ids=[EOS],
@@ -35,7 +35,7 @@ def add(
             request_id=name,
             prompt_token_ids=prompt,
             params=SamplingParams(**params),  # type: ignore[arg-type]
-            priority=priority,
+            service=Service(priority=priority),
         ),
         now=0.0,
     )

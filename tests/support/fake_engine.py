@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from engine.chat_template import ChatMessage
 from engine.errors import EngineDead
 from engine.outputs import EngineHealth, EngineInfo, RequestDelta, StepStats
-from engine.request import FinishReason
+from engine.request import DEFAULT_SERVICE, FinishReason, Service
 from engine.sampling_params import SamplingParams
 from server.engine_port import DeltaListener, StepListener
 
@@ -41,6 +41,7 @@ class _Live:
     listener: DeltaListener
     reply: str
     num_prompt_tokens: int
+    is_final: bool = True
     position: int = 0
     is_cancelled: bool = False
 
@@ -57,7 +58,10 @@ class FakeEngine:
         obeys_max_tokens: Whether a request's ``max_tokens`` cuts the reply.
         refuse_with: Code with which every request ends at once.
         prompts: Token ids of every submission, by request id.
+        services: How each submission wanted to be served, by request id.
         cancelled: Ids that were called off, in order.
+        heard: ``(request id, code points)`` of every playback report, in order.
+        released: Conversations that will not go on, in order.
     """
 
     reply: str = "Hello there."
@@ -70,7 +74,10 @@ class FakeEngine:
     seconds_since_progress: float = 0.0
     prompts: dict[str, list[int]] = field(default_factory=dict)
     params: dict[str, SamplingParams] = field(default_factory=dict)
+    services: dict[str, Service] = field(default_factory=dict)
     cancelled: list[str] = field(default_factory=list)
+    heard: list[tuple[str, int]] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
     _live: dict[str, _Live] = field(default_factory=dict)
     _step_listeners: list[StepListener] = field(default_factory=list)
     _timer: asyncio.Handle | None = None
@@ -111,8 +118,7 @@ class FakeEngine:
         params: SamplingParams,
         *,
         on_delta: DeltaListener,
-        priority: int = 0,
-        cache_salt: str = "",
+        service: Service = DEFAULT_SERVICE,
     ) -> None:
         """Take a request; its first delta comes with a later turn of the loop."""
         if not self.is_alive:
@@ -120,8 +126,37 @@ class FakeEngine:
         reply = self.reply[: params.max_tokens if self.obeys_max_tokens else None]
         self.prompts[request_id] = list(prompt_token_ids)
         self.params[request_id] = params
-        self._live[request_id] = _Live(on_delta, reply, len(prompt_token_ids))
+        self.services[request_id] = service
+        self._live[request_id] = _Live(on_delta, reply, len(prompt_token_ids), service.is_final)
         self._arm()
+
+    def append(
+        self,
+        request_id: str,
+        token_ids: Sequence[int],
+        *,
+        params: SamplingParams | None = None,
+        is_final: bool = False,
+    ) -> None:
+        """Put more tokens behind a prompt; the reply begins when it is final."""
+        live = self._live.get(request_id)
+        if live is None or live.is_cancelled:
+            return
+        self.prompts[request_id] += token_ids
+        live.num_prompt_tokens += len(token_ids)
+        live.is_final = is_final
+        if params is not None:
+            self.params[request_id] = params
+            live.reply = self.reply[: params.max_tokens if self.obeys_max_tokens else None]
+        self._arm()
+
+    def report_playback(self, request_id: str, num_chars: int) -> None:
+        """Take note."""
+        self.heard.append((request_id, num_chars))
+
+    def release_conversation(self, conversation_id: str) -> None:
+        """Take note."""
+        self.released.append(conversation_id)
 
     def cancel(self, request_id: str) -> None:
         """Call a request off; the terminal delta comes with the next step."""
@@ -182,7 +217,7 @@ class FakeEngine:
         )
         for listener in list(self._step_listeners):
             listener(stats)
-        if self._live and not self.is_stuck:
+        if any(live.is_final for live in self._live.values()) and not self.is_stuck:
             self._arm()
 
     def _advance(self, request_id: str, live: _Live) -> None:
@@ -190,7 +225,7 @@ class FakeEngine:
             self._end(request_id, live, FinishReason.ABORT)
         elif self.refuse_with is not None:
             self._end(request_id, live, FinishReason.ERROR, self.refuse_with)
-        elif self.is_stuck:
+        elif self.is_stuck or not live.is_final:
             return
         elif live.position >= len(live.reply):
             cut = live.reply != self.reply

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message
 
 from engine.config import EngineConfig
 from engine.outputs import Logprob, RequestDelta, TokenLogprobs
+from engine.request import DEFAULT_SERVICE, Service
 from engine.sampling_params import SamplingParams
 from server.auth import Authenticator
 from server.characters.catalog import Catalog
@@ -83,11 +84,15 @@ class SpellingTokenizer(FakeTokenizer):
 
 
 class SpellingEngine(FakeEngine):
-    """Reports log probabilities, the chosen token always at -0.5, and keeps the cache salts."""
+    """Reports log probabilities, the chosen token always at -0.5."""
 
     def __init__(self, reply: str = "Hello.") -> None:
         super().__init__(reply=reply)
-        self.salts: list[str] = []
+
+    @property
+    def salts(self) -> list[str]:
+        """Of every submission, in order."""
+        return [service.cache_salt for service in self.services.values()]
 
     @property
     def tokenizer(self) -> SpellingTokenizer:
@@ -101,18 +106,18 @@ class SpellingEngine(FakeEngine):
         params: SamplingParams,
         *,
         on_delta: DeltaListener,
-        priority: int = 0,
-        cache_salt: str = "",
+        service: Service = DEFAULT_SERVICE,
     ) -> None:
         """Take a request, and add log probabilities to its deltas."""
-        self.salts.append(cache_salt)
 
         def with_logprobs(delta: RequestDelta) -> None:
             chosen = [Logprob(token_id, -0.5) for token_id in delta.token_ids]
             entries = [TokenLogprobs(token, [token]) for token in chosen]
             on_delta(replace(delta, logprobs=entries or None))
 
-        super().submit(request_id, prompt_token_ids, params, on_delta=with_logprobs)
+        super().submit(
+            request_id, prompt_token_ids, params, on_delta=with_logprobs, service=service
+        )
 
 
 class AsgiCall:
