@@ -12,31 +12,38 @@ rendered the same however it goes on (the prefix cache depends on it). Then:
 * A template that demands strict turns gets neighbours of the same role as one message.
 * A template that demands the user first gets a user message before a greeting: the system text
   where that has to go to the user anyway, otherwise ``SILENCE``.
+* A template that does not show tools, calls and results (``engine.tool_dialect``) gets all three as
+  text, and so does every result whose call is not there.
 
 Texts that become one message are joined by an empty line.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, get_args
 
 import jinja2
-import jinja2.ext
-import jinja2.nodes
-import jinja2.parser
-import jinja2.sandbox
 import msgspec
 
 from engine.errors import TemplateRefused, UnsupportedModel
+from engine.template_environment import make_environment
+from engine.tool_dialect import (
+    Tool,
+    ToolCall,
+    ToolDialect,
+    describe_tools,
+    map_call,
+    write_result,
+)
+from engine.tool_skills import ToolSkills
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 _ROLES: tuple[str, ...] = get_args(Role)
 
 SILENCE = "…"
-"""What the user is made to say before a greeting, where a template wants the user first."""
+"""What somebody is made to say where a template demands that it is their turn."""
 
 MAX_TEMPLATE_LENGTH = 256 * 1024
 """Characters; the longest published templates, with tools and all, have about 20,000."""
@@ -69,21 +76,32 @@ PLAIN = """\
 
 
 class ChatMessage(msgspec.Struct, frozen=True):
-    """One message of a conversation."""
+    """One message of a conversation.
+
+    Attributes:
+        role: Who speaks; ``tool`` is a tool's result.
+        content: The words; may be empty beside calls.
+        tool_calls: What an assistant called, after its words.
+        tool_call_id: Of a result: the call's.
+        name: Of a result: the tool's.
+    """
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
 
 
-class _GenerationTag(jinja2.ext.Extension):
-    """``{% generation %}``: marks the assistant's words for training; here it only passes them."""
-
-    tags = {"generation"}
-
-    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
-        line = next(parser.stream).lineno
-        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return jinja2.nodes.Scope(body, lineno=line)
+def map_message(change: Callable[[str], str], message: ChatMessage) -> ChatMessage:
+    """The message with every text in it changed but its role."""
+    return ChatMessage(
+        message.role,
+        change(message.content),
+        tuple(map_call(change, call) for call in message.tool_calls),
+        None if message.tool_call_id is None else change(message.tool_call_id),
+        None if message.name is None else change(message.name),
+    )
 
 
 class ChatTemplate:
@@ -105,7 +123,7 @@ class ChatTemplate:
                 f"{MAX_TEMPLATE_LENGTH}; serve the model with a shorter chat_template.jinja"
             )
         try:
-            self._template = _environment().from_string(source)
+            self._template = make_environment().from_string(source)
         except jinja2.TemplateError as error:
             raise UnsupportedModel(
                 f"the chat template does not parse: {error}; "
@@ -130,6 +148,15 @@ class ChatTemplate:
         )
         self.strict_turns = not self._accepts("user", "user", "assistant", "assistant", "user")
         self.user_first = not self._accepts("assistant", "user")
+        self._skills = ToolSkills.of(
+            lambda messages, tools: self._render_plain(messages, False, tools),
+            has_system=not self.merges_system,
+        )
+
+    @property
+    def tool_dialect(self) -> ToolDialect:
+        """How the model writes the call of a tool."""
+        return self._skills.dialect
 
     @classmethod
     def fallback(
@@ -143,8 +170,19 @@ class ChatTemplate:
         """
         return cls(CHATML if chatml else PLAIN, variables)
 
-    def render(self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        add_generation_prompt: bool = True,
+    ) -> str:
         """Write the conversation as the model wants it.
+
+        Args:
+            messages: At least one.
+            tools: What the model may call.
+            add_generation_prompt: Whether to end where the assistant's reply begins.
 
         Raises:
             TemplateRefused: There is no message, one has an unknown role, or the template failed.
@@ -154,7 +192,33 @@ class ChatTemplate:
         for message in messages:
             if message.role not in _ROLES:
                 raise TemplateRefused(f"{message.role!r} is none of {', '.join(_ROLES)}")
-        return self._render(self._adapt(messages), add_generation_prompt)
+        shown = [tool.as_plain() for tool in tools] if self._skills.is_native else None
+        adapted = self._adapt(self._place_tools(messages, tools))
+        return self._render(adapted, add_generation_prompt, shown or None)
+
+    def _place_tools(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Tool]
+    ) -> list[ChatMessage]:
+        """Turn what the template cannot show into text."""
+        is_native = self._skills.is_native
+        answered = {message.tool_call_id for message in messages if message.role == "tool"}
+        known: set[str | None] = set()
+        placed: list[ChatMessage] = []
+        for message in messages:
+            called = {call.id for call in message.tool_calls}
+            if message.role == "tool" and message.tool_call_id not in known:
+                message = ChatMessage("user", write_result(message.content))
+            elif called and is_native and not (self.strict_turns and called - answered):
+                known |= called
+            elif called:
+                calls = self.tool_dialect.write(message.tool_calls)
+                text = "\n".join(text for text in (message.content, calls) if text)
+                message = ChatMessage(message.role, text)
+            placed.append(message)
+        if tools and not is_native:
+            at = sum(1 for _ in itertools.takewhile(lambda one: one.role == "system", placed))
+            placed.insert(at, ChatMessage("system", describe_tools(tools)))
+        return _one_call_each(placed) if self.tool_dialect.between is None else placed
 
     def _adapt(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
         """The same conversation within what the template accepts; see the module."""
@@ -178,6 +242,9 @@ class ChatTemplate:
             if message.role == "system":
                 waiting.append(message.content)
                 continue
+            if message.role == "tool":  # belongs right after its call
+                placed.append(message)
+                continue
             if waiting and message.role == "user":
                 message = ChatMessage("user", _joined([*waiting, message.content]))
                 waiting = []
@@ -198,12 +265,36 @@ class ChatTemplate:
             return False
         return all(message.content in rendered for message in messages)
 
-    def _render(self, messages: Iterable[ChatMessage], add_generation_prompt: bool) -> str:
-        plain = [{"role": message.role, "content": message.content} for message in messages]
+    def _render(
+        self,
+        messages: Iterable[ChatMessage],
+        add_generation_prompt: bool,
+        tools: list[dict[str, Any]] | None = None,
+    ) -> str:
+        plain = [self._plain(message) for message in messages]
+        return self._render_plain(plain, add_generation_prompt, tools)
+
+    def _plain(self, message: ChatMessage) -> dict[str, Any]:
+        """The form in which transformers hands messages to templates."""
+        plain: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.tool_calls:
+            plain["tool_calls"] = [self._skills.plain_call(call) for call in message.tool_calls]
+        if message.tool_call_id is not None:
+            plain["tool_call_id"] = self._skills.plain_id(message.tool_call_id)
+        if message.name is not None:
+            plain["name"] = message.name
+        return plain
+
+    def _render_plain(
+        self,
+        messages: list[dict[str, Any]],
+        add_generation_prompt: bool,
+        tools: list[dict[str, Any]] | None,
+    ) -> str:
         try:
             return self._template.render(
-                **{"tools": None, "documents": None, **self._variables},
-                messages=plain,
+                **{"documents": None, **self._variables, "tools": tools},
+                messages=messages,
                 add_generation_prompt=add_generation_prompt,
             )
         except Exception as error:  # a template is a program: anything may come out of it
@@ -215,50 +306,39 @@ def _trial(roles: Sequence[Role]) -> list[ChatMessage]:
 
 
 def _merged(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
+    """Neighbours of one role as one message, but for calls and results."""
     merged: list[ChatMessage] = []
     for message in messages:
-        if merged and merged[-1].role == message.role:
-            content = _joined([merged[-1].content, message.content])
-            merged[-1] = ChatMessage(message.role, content)
-        else:
+        last = merged[-1] if merged else None
+        if last is not None and last.role == "tool" and message.role == "user":
+            last = ChatMessage("assistant", SILENCE)  # it is its turn after a result
+            merged.append(last)
+        if last is None or last.role != message.role or message.role == "tool" or last.tool_calls:
             merged.append(message)
+        else:
+            content = _joined([last.content, message.content])
+            merged[-1] = ChatMessage(message.role, content, message.tool_calls)
     return merged
+
+
+def _one_call_each(messages: Iterable[ChatMessage]) -> list[ChatMessage]:
+    """Let each call be a message of its own, with its result after it."""
+    messages = list(messages)
+    results = {message.tool_call_id: message for message in messages if message.role == "tool"}
+    moved: set[str | None] = set()
+    placed: list[ChatMessage] = []
+    for message in messages:
+        if len(message.tool_calls) < 2:
+            if message.role != "tool" or message.tool_call_id not in moved:
+                placed.append(message)
+            continue
+        for index, call in enumerate(message.tool_calls):
+            placed.append(ChatMessage(message.role, message.content * (index == 0), (call,)))
+            if call.id in results:
+                placed.append(results[call.id])
+                moved.add(call.id)
+    return placed
 
 
 def _joined(texts: Iterable[str]) -> str:
     return "\n\n".join(text for text in texts if text)
-
-
-def _environment() -> jinja2.sandbox.ImmutableSandboxedEnvironment:
-    """The environment that transformers gives to templates, names and whitespace rules alike."""
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, jinja2.ext.loopcontrols]
-    )
-    names: dict[str, Callable[..., Any]] = {
-        "raise_exception": _raise_exception,
-        "strftime_now": lambda form: datetime.now().strftime(form),
-    }
-    environment.globals.update(names)
-    environment.filters["tojson"] = _to_json
-    return environment
-
-
-def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateError(message)
-
-
-def _to_json(
-    value: object,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """Unlike Jinja's own filter this does not escape for HTML."""
-    return json.dumps(
-        value,
-        ensure_ascii=ensure_ascii,
-        indent=indent,
-        separators=separators,
-        sort_keys=sort_keys,
-    )

@@ -49,7 +49,8 @@ class IncrementalDetokenizer:
         tokenizer: The model's.
         stop: Strings that end the reply; they and what follows them are never returned.
         min_tokens: Text of the first so many tokens takes no part in a stop string.
-        skip_special_tokens: Whether special tokens are left out of the text.
+        skip_special_tokens: Whether special tokens are left out of the text, but for those with
+            which the model marks the call of a tool.
 
     Attributes:
         stopped_by: The stop string that ended the reply; from then on nothing is returned.
@@ -75,9 +76,16 @@ class IncrementalDetokenizer:
         min_tokens: int = 0,
         skip_special_tokens: bool = True,
     ) -> None:
-        table = tokenizer.pieces(skip_special_tokens=skip_special_tokens)
+        table = (
+            tokenizer.reply_pieces()
+            if skip_special_tokens
+            else tokenizer.pieces(skip_special_tokens=False)
+        )
+        hidden = tokenizer.special_token_ids - tokenizer.marker_token_ids
         self._source: _Source = (
-            _WindowSource(tokenizer, skip_special_tokens) if table is None else _PieceSource(table)
+            _WindowSource(tokenizer, hidden if skip_special_tokens else frozenset())
+            if table is None
+            else _PieceSource(table)
         )
         self._matcher = _StopMatcher(stop) if any(stop) else None
         self._held = ""
@@ -201,11 +209,11 @@ class _WindowSource:
     inference's: exact as long as no token changes text further back than the window.
     """
 
-    __slots__ = ("_done", "_ids", "_skip", "_start", "_tokenizer")
+    __slots__ = ("_done", "_hidden", "_ids", "_start", "_tokenizer")
 
-    def __init__(self, tokenizer: Tokenizer, skip_special_tokens: bool) -> None:
+    def __init__(self, tokenizer: Tokenizer, hidden: frozenset[int]) -> None:
         self._tokenizer = tokenizer
-        self._skip = skip_special_tokens
+        self._hidden = hidden
         self._ids: list[int] = []
         self._start = 0
         self._done = 0
@@ -213,6 +221,8 @@ class _WindowSource:
     def feed(self, token_ids: Sequence[int]) -> str:
         texts = []
         for token_id in token_ids:
+            if token_id in self._hidden:
+                continue
             self._ids.append(token_id)
             text = self._fresh()
             unclear = not text or text.endswith("\N{REPLACEMENT CHARACTER}")
@@ -228,8 +238,8 @@ class _WindowSource:
 
     def _fresh(self) -> str:
         decode = self._tokenizer.decode
-        before = decode(self._ids[self._start : self._done], skip_special_tokens=self._skip)
-        after = decode(self._ids[self._start :], skip_special_tokens=self._skip)
+        before = decode(self._ids[self._start : self._done], skip_special_tokens=False)
+        after = decode(self._ids[self._start :], skip_special_tokens=False)
         return after[len(before) :]
 
 

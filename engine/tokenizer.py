@@ -12,12 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tokenizers
 
-from engine.chat_template import ChatMessage, ChatTemplate
+from engine.chat_template import ChatMessage, ChatTemplate, map_message
 from engine.errors import ModelNotFound, UnsupportedModel
 from engine.plain_text import ControlTokens, PlainEncoder
 from engine.token_pieces import PieceTable
+from engine.tool_dialect import Tool, ToolDialect, map_tool
 
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
 _MAX_KEPT_ANSWERS = 64
@@ -38,6 +40,8 @@ class Tokenizer:
         special_token_ids: Tokens that are structure, not text.
         vocab_size: One more than the highest token id.
         chat_template: How a conversation becomes text.
+        tool_dialect: How the model writes the call of a tool, with its control tokens.
+        marker_token_ids: The special tokens among them; a reply's text shows these.
     """
 
     def __init__(
@@ -65,6 +69,14 @@ class Tokenizer:
             for skip in (True, False)
         }
         self.chat_template = self._template(template, {**named, **(template_variables or {})})
+        self.tool_dialect = self._with_control_tokens(self.chat_template.tool_dialect)
+        self.marker_token_ids = self.special_token_ids.intersection(
+            token_id for _, token_id in self.tool_dialect.token_ids
+        )
+        hidden = self.special_token_ids - self.marker_token_ids
+        self._reply_pieces = (
+            PieceTable.of(backend, skipped=hidden) if self.marker_token_ids else self._pieces[True]
+        )
         self._containing: dict[tuple[str, ...], list[int]] = {}
 
     @classmethod
@@ -105,28 +117,39 @@ class Tokenizer:
         return self._plain.encode(_valid(text), start=True)
 
     def encode_chat(
-        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        add_generation_prompt: bool = True,
     ) -> list[int]:
         """Encode a conversation; only the template can write control tokens, no message can.
 
         The result is transformers' own as long as no message spells a control token. Otherwise the
-        text between the template's control tokens is encoded by a tokenizer that has none.
+        text between the template's control tokens is encoded by a tokenizer that has none. The same
+        holds for tools, for the arguments of calls, and for results.
 
         Args:
             messages: At least one.
+            tools: What the model may call.
             add_generation_prompt: Whether to end where the assistant's reply begins.
 
         Raises:
             TemplateRefused: The template does not render this conversation.
         """
-        messages = [ChatMessage(message.role, _valid(message.content)) for message in messages]
-        text = self.chat_template.render(messages, add_generation_prompt=add_generation_prompt)
+        messages = [map_message(_valid, message) for message in messages]
+        tools = [map_tool(_valid, tool) for tool in tools]
+        text = self.chat_template.render(
+            messages, tools=tools, add_generation_prompt=add_generation_prompt
+        )
         ids = self.encode(text, add_special_tokens=False)
-        contents = [message.content for message in messages]
-        disguised, restore = self._control.disguise(contents, avoid=text)
+        outside = _texts_of(messages, tools)
+        disguised, restore = self._control.disguise(outside, avoid=text)
         if restore:
+            masks = dict(zip(outside, disguised, strict=True))
             text = self.chat_template.render(
-                [ChatMessage(m.role, d) for m, d in zip(messages, disguised, strict=True)],
+                [map_message(masks.__getitem__, message) for message in messages],
+                tools=[map_tool(masks.__getitem__, tool) for tool in tools],
                 add_generation_prompt=add_generation_prompt,
             )
         pieces = self._control.split(text)
@@ -157,6 +180,10 @@ class Tokenizer:
     def pieces(self, *, skip_special_tokens: bool = True) -> PieceTable | None:
         """What each token adds to a text, if this tokenizer's decoder can be told so."""
         return self._pieces[skip_special_tokens]
+
+    def reply_pieces(self) -> PieceTable | None:
+        """Like ``pieces``, for replies: of the special tokens only call markers are shown."""
+        return self._reply_pieces
 
     def token_to_id(self, token: str) -> int | None:
         """The id of a token by its name."""
@@ -190,6 +217,15 @@ class Tokenizer:
                 found.append(token_id)
         return found
 
+    def _with_control_tokens(self, dialect: ToolDialect) -> ToolDialect:
+        """The dialect, knowing which of its words are control tokens of this vocabulary."""
+        found: dict[str, int] = {}
+        for text in (dialect.first, dialect.middle, dialect.between or "", dialect.last):
+            ids = [token_id for _, token_id in self._control.split(text)]
+            names = {i: self._backend.id_to_token(i) for i in ids if i is not None}
+            found |= {name: i for i, name in names.items() if name is not None}
+        return msgspec.structs.replace(dialect, token_ids=tuple(sorted(found.items())))
+
     def _template(self, source: str | None, variables: dict[str, object]) -> ChatTemplate:
         if source is not None:
             return ChatTemplate(source, variables)
@@ -197,6 +233,21 @@ class Tokenizer:
             variables["bos_token"] = ""  # the model wants none
         chatml = self.token_to_id("<|im_start|>") is not None
         return ChatTemplate.fallback(chatml=chatml, variables=variables)
+
+
+def _texts_of(messages: Iterable[ChatMessage], tools: Iterable[Tool]) -> list[str]:
+    """Every text that was not written by the template."""
+    texts: list[str] = []
+
+    def note(text: str) -> str:
+        texts.append(text)
+        return text
+
+    for message in messages:
+        map_message(note, message)
+    for tool in tools:
+        map_tool(note, tool)
+    return texts
 
 
 def _valid(text: str) -> str:

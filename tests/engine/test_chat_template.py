@@ -16,7 +16,15 @@ from engine.chat_template import (
     ChatTemplate,
 )
 from engine.errors import RequestError, TemplateRefused, UnsupportedModel
-from tests.support.chat_templates import LLAMA3, MISTRAL, QWEN3
+from engine.tool_dialect import Tool, ToolCall
+from tests.support.chat_templates import (
+    LLAMA3,
+    LLAMA3_TOOLS,
+    MISTRAL,
+    MISTRAL_TOOLS,
+    QWEN3,
+    QWEN_TOOLS,
+)
 from tests.support.tokenizers import CHATML_TEMPLATE, GEMMA_TEMPLATE, LLAMA2_TEMPLATE
 
 VARIABLES = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -156,7 +164,7 @@ def test_no_message_is_refused() -> None:
 
 def test_an_unknown_role_is_refused() -> None:
     """A role that the wire let through does not reach the template."""
-    with pytest.raises(TemplateRefused, match="none of system, user, assistant"):
+    with pytest.raises(TemplateRefused, match="none of system, user, assistant, tool"):
         ChatTemplate(BARE).render([ChatMessage("<|im_start|>", "x")])  # type: ignore[arg-type]
 
 
@@ -232,3 +240,100 @@ def test_text_equals_that_of_transformers(source: str, prompt: bool) -> None:
         render: Any = chat_template_utils.render_jinja_template
         theirs = render([plain], chat_template=source, add_generation_prompt=prompt, **variables)
         assert template.render(conversation, add_generation_prompt=prompt) == theirs[0][0]
+
+
+ROLL = Tool("roll", "Roll a die.", {"type": "object", "properties": {"n": {"type": "integer"}}})
+ONE, TWO = ToolCall("call_1", "roll", '{"n":6}'), ToolCall("call_2", "roll", '{"n":7}')
+ROUND_TRIP = [
+    ChatMessage("user", "go"),
+    ChatMessage("assistant", "Well.", (ONE, TWO)),
+    ChatMessage("tool", "four", (), "call_1", "roll"),
+    ChatMessage("tool", "five", (), "call_2", "roll"),
+]
+TOOL_TEMPLATES = [QWEN_TOOLS, LLAMA3_TOOLS, MISTRAL_TOOLS, CHATML_TEMPLATE, GEMMA_TEMPLATE]
+
+
+@pytest.mark.parametrize("source", [*TOOL_TEMPLATES, LLAMA2_TEMPLATE, LLAMA3, QWEN3, MISTRAL])
+def test_calls_and_results_are_shown_by_every_template(source: str) -> None:
+    """By the template itself, or as text where it cannot."""
+    text = ChatTemplate(source, VARIABLES).render(ROUND_TRIP, tools=[ROLL])
+    assert "Roll a die." in text
+    assert all(word in text for word in ("four", "five", '"roll"', "6", "7"))
+    assert text.index("6") < text.index("four")
+
+
+def test_a_template_that_knows_tools_is_given_them() -> None:
+    """Nothing is added to what it writes."""
+    text = ChatTemplate(QWEN_TOOLS).render(chat("s:be", "u:go"), tools=[ROLL])
+    assert text.startswith('<|im_start|>system\nbe\n\n# Tools\n\n<tools>\n{"type": "function"')
+    assert "You may call" not in text
+
+
+def test_another_template_reads_of_tools_after_the_system_text() -> None:
+    """The persona stays the beginning, which all its conversations share."""
+    text = ChatTemplate(FIRST_SYSTEM_ONLY).render(chat("s:be", "u:go"), tools=[ROLL])
+    assert text.startswith("[s:be\n\n# Tools\n\nYou may call")
+    assert text.endswith("[u:go]")
+
+
+def test_one_call_per_message_where_the_template_takes_no_more() -> None:
+    """Each result follows its call."""
+    text = ChatTemplate(LLAMA3_TOOLS, VARIABLES).render(ROUND_TRIP, tools=[ROLL])
+    spots = [text.rindex(word) for word in ('{"n": 6}', "four", '{"n": 7}', "five")]
+    assert spots == sorted(spots)
+
+
+def test_a_result_without_its_call_is_text() -> None:
+    """The call may have been dropped to fit the context."""
+    orphan = [ChatMessage("user", "go"), ChatMessage("tool", "four", (), "gone", "roll")]
+    text = ChatTemplate(MISTRAL_TOOLS, VARIABLES).render(orphan)
+    assert "<tool_response>\nfour\n</tool_response>[/INST]" in text
+
+
+def test_a_call_that_was_never_answered_does_not_break_strict_turns() -> None:
+    """The user may speak before the tool does."""
+    messages = [ChatMessage("user", "a"), ChatMessage("assistant", "", (ONE,)), *chat("u:b")]
+    text = ChatTemplate(MISTRAL_TOOLS, VARIABLES).render(messages)
+    assert text.endswith("[INST] b[/INST]")
+    assert '[TOOL_CALLS] [{"name": "roll"' in text
+
+
+def test_strict_turns_keep_results_and_calls_apart() -> None:
+    """Only words of one speaker become one message."""
+    text = ChatTemplate(MISTRAL_TOOLS, VARIABLES).render([*chat("u:a"), *ROUND_TRIP])
+    assert text.count("[TOOL_RESULTS]") == 2
+    assert "[INST] a\n\ngo[/INST]" in text
+
+
+def test_system_text_never_comes_between_a_call_and_its_result() -> None:
+    """It waits for the next user message."""
+    messages = [*ROUND_TRIP[:2], *chat("s:quick"), *ROUND_TRIP[2:], *chat("u:so")]
+    text = ChatTemplate(MISTRAL_TOOLS, VARIABLES).render(messages)
+    assert text.endswith("[/TOOL_RESULTS] …</s>[INST] quick\n\nso[/INST]")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", [QWEN_TOOLS, LLAMA3_TOOLS])
+def test_tools_look_as_in_transformers(source: str) -> None:
+    """Tools, a call and its result, with their ids and names."""
+    from transformers.utils import chat_template_utils
+
+    messages = [*chat("s:be", "u:go"), ChatMessage("assistant", "", (ONE,)), ROUND_TRIP[2]]
+    call = {"name": "roll", "arguments": {"n": 6}}
+    plain: list[dict[str, Any]] = [
+        {"role": "system", "content": "be"},
+        {"role": "user", "content": "go"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": call}],
+        },
+        {"role": "tool", "content": "four", "tool_call_id": "call_1", "name": "roll"},
+    ]
+    plain[2]["tool_calls"][0]["id"] = "call_1"
+    render: Any = chat_template_utils.render_jinja_template
+    theirs = render([plain], tools=[ROLL.as_plain()], chat_template=source, **VARIABLES)
+    ours = ChatTemplate(source, VARIABLES).render(
+        messages, tools=[ROLL], add_generation_prompt=False
+    )
+    assert ours == theirs[0][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -10,6 +11,8 @@ from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 
 from engine.chat_template import ChatMessage
 from engine.tokenizer import Tokenizer
+from engine.tool_dialect import Tool, ToolCall
+from tests.support.chat_templates import QWEN_TOOLS
 from tests.support.tokenizers import (
     CHATML_TEMPLATE,
     byte_level_backend,
@@ -85,6 +88,39 @@ def test_messages_write_no_control_token(kind: str) -> None:
         assert control_ids(tokenizer, ids) == expected
         text = tokenizer.decode(ids, skip_special_tokens=False)
         assert all(content.strip() in text for content in contents)
+
+
+@pytest.mark.parametrize("template", [CHATML_TEMPLATE, QWEN_TOOLS])
+def test_tools_calls_and_results_write_no_control_token(template: str) -> None:
+    """Whatever is in them, the control tokens are those of a harmless conversation."""
+    tokenizer = Tokenizer(byte_level_backend(), template=template)
+
+    def ids_with(texts: list[str]) -> list[int]:
+        name, about, key, value, result, call_id = texts
+        arguments = json.dumps({key: [value]}, ensure_ascii=draw.random() < 0.5)
+        messages = [
+            ChatMessage("user", "x"),
+            ChatMessage("assistant", "", (ToolCall(call_id, name, arguments),)),
+            ChatMessage("tool", result, (), call_id, name),
+        ]
+        return tokenizer.encode_chat(messages, tools=[Tool(name, about, {key: {"a": value}})])
+
+    draw = random.Random(4)
+    expected = control_ids(tokenizer, ids_with(["x"] * 6))
+    for _ in range(100):
+        texts = ["".join(draw.choices(SNIPPETS, k=3)) for _ in range(6)]
+        assert control_ids(tokenizer, ids_with(texts)) == expected
+
+
+def test_escapes_in_arguments_write_no_control_token() -> None:
+    """What JSON hides, the template's own JSON would show."""
+    tokenizer = Tokenizer(byte_level_backend(), template=QWEN_TOOLS)
+    call = ToolCall("c", "f", '{"a": "\\u003c|im_end|>"}')
+    chat = [*user("x"), ChatMessage("assistant", "", (call,)), ChatMessage("tool", "", (), "c")]
+    harmless = [*chat[:1], ChatMessage("assistant", "", (ToolCall("c", "f", "{}"),)), *chat[2:]]
+    ids = tokenizer.encode_chat(chat)
+    assert control_ids(tokenizer, ids) == control_ids(tokenizer, tokenizer.encode_chat(harmless))
+    assert '{"a": "<|im_end|>"}' in tokenizer.decode(ids, skip_special_tokens=False)
 
 
 @pytest.mark.parametrize("kind", ["chatml", "llama2", "gemma"])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+from tokenizers import AddedToken
+
 from engine.outputs import RequestDelta, TokenOutput
 from engine.request import FinishReason
 from engine.sampling_params import SamplingParams
 from engine.text_stream import TextStream, complete, dry_breaker_ids
-from tests.support.tokenizers import chatml_tokenizer
+from engine.tokenizer import Tokenizer
+from tests.support.chat_templates import QWEN_TOOLS
+from tests.support.tokenizers import byte_level_backend, chatml_tokenizer
 
 
 def outputs(text: str, reason: FinishReason, stop_token_id: int | None = None) -> list[TokenOutput]:
@@ -97,3 +102,19 @@ def test_dry_gets_breakers_where_the_caller_named_none() -> None:
     assert set(breakers) >= {*tokenizer.special_token_ids, *tokenizer.encode_plain("\n")}
     own = SamplingParams(dry_multiplier=0.8, dry_breaker_ids=[5])
     assert complete(own, tokenizer).dry_breaker_ids == [5]
+
+
+@pytest.mark.parametrize("special", [True, False])
+def test_call_markers_are_part_of_the_text(special: bool) -> None:
+    """Also where the vocabulary counts them as structure; other special tokens stay hidden."""
+    backend = byte_level_backend()
+    names = ("<tool_call>", "</tool_call>")
+    backend.add_tokens([AddedToken(name, special=special, normalized=False) for name in names])
+    tokenizer = Tokenizer(backend, template=QWEN_TOOLS)
+    assert dict(tokenizer.tool_dialect.token_ids).keys() == set(names)
+    text = '<tool_call>\n{"name": "f"}\n</tool_call>'
+    ids = tokenizer.encode(text + "<|endoftext|>")
+    stream = TextStream("r", SamplingParams(), tokenizer)
+    deltas = [stream.push(TokenOutput("r", [token_id])) for token_id in ids[:-1]]
+    deltas.append(stream.push(TokenOutput("r", ids[-1:], FinishReason.LENGTH)))
+    assert "".join(delta.text for delta in deltas) == text
