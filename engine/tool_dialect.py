@@ -39,11 +39,13 @@ class Tool(msgspec.Struct, frozen=True):
         name: Letters, digits, ``_`` and ``-``.
         description: When to call it; empty for none.
         parameters: JSON schema of its arguments, an object's.
+        strict: Arguments must follow the schema also where the model is free to call or to talk.
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    strict: bool = False
 
     def as_plain(self) -> dict[str, Any]:
         """The form in which transformers hands tools to templates."""
@@ -162,7 +164,7 @@ def map_call(change: Callable[[str], str], call: ToolCall) -> ToolCall:
 def map_tool(change: Callable[[str], str], tool: Tool) -> Tool:
     """The tool with every text in it changed."""
     parameters = _map_texts(change, tool.parameters)
-    return Tool(change(tool.name), change(tool.description), parameters)
+    return Tool(change(tool.name), change(tool.description), parameters, tool.strict)
 
 
 def _map_texts(change: Callable[[str], str], value: Any) -> Any:
