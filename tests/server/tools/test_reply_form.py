@@ -48,7 +48,8 @@ def test_without_wishes_a_reply_is_talk() -> None:
 @pytest.mark.parametrize("field", ["response_format", "structured_outputs"])
 def test_text_of_a_form_holds_no_faces(field: str) -> None:
     """Brackets in JSON are JSON."""
-    form = plan(**{field: REGEX})
+    wish: Any = {field: REGEX}
+    form = plan(**wish)
     assert (form.grammar, form.is_talk, form.tools) == (REGEX, False, ())
 
 
