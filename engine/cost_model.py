@@ -55,6 +55,9 @@ class StepShape(NamedTuple):
     num_kv_tokens: int
 
 
+EMPTY_SHAPE = StepShape(0, 0, 0)
+
+
 class Coefficients(NamedTuple):
     """Seconds per unit; none is negative.
 

@@ -10,7 +10,7 @@ from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import ModelRunnerOutput, SampledToken, SchedulerOutput, TokenOutput
 from engine.request import EngineRequest, FinishReason, Service
 from engine.sampling_params import SamplingParams
-from engine.scheduler import Scheduler
+from engine.scheduler.scheduler import Scheduler
 
 EOS = 7
 
