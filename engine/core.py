@@ -51,7 +51,8 @@ class EngineCore:
         runner: Computes the steps.
         clock: Seconds, rising; only differences are used.
         cost_model: Predicts steps; learns from every step that is measured here.
-        num_host_slots: Blocks of host memory beside the device's.
+        looks_ahead: Whether a step is launched before the one before it is collected; ``None``
+            takes what the configuration says, and no where it says nothing.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class EngineCore:
         clock: Callable[[], float],
         *,
         cost_model: StepCostModel | None = None,
-        num_host_slots: int = 0,
+        looks_ahead: bool | None = None,
     ) -> None:
         self.info = info
         self.scheduler = Scheduler(
@@ -72,7 +73,6 @@ class EngineCore:
                 block_size=BLOCK_SIZE,
                 enable_prefix_caching=config.cache.enable_prefix_caching,
                 pinned_share=config.cache.pinned_share,
-                num_host_slots=num_host_slots,
             ),
             max_model_len=info.max_model_len,
             eos_token_ids=info.eos_token_ids,
@@ -80,7 +80,9 @@ class EngineCore:
         )
         self._runner = runner
         self._clock = clock
-        self._depth = 1 if config.scheduler.look_ahead else 0
+        if looks_ahead is None:
+            looks_ahead = bool(config.scheduler.look_ahead)
+        self._depth = int(looks_ahead)
         self._in_flight: deque[StepPlan] = deque()
         self._recorder = StepRecorder(self.scheduler)
         self._last_ended = 0.0
