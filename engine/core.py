@@ -117,6 +117,8 @@ class EngineCore:
         """
         self._check_tokens(request.prompt_token_ids)
         request.params.check_vocabulary(self.info.vocab_size)
+        if request.params.grammar is not None:
+            raise InvalidParameter("grammar", request.params.grammar.kind, "left out for now")
         self.scheduler.check_fits(request)
 
     def update(self, updates: Iterable[RequestUpdate]) -> StepFrame:
