@@ -51,7 +51,6 @@ class KVCacheManager:
         block_size: Tokens per block.
         enable_prefix_caching: Without it nothing is shared and nothing is kept.
         pinned_share: Share of the budget that characters' prompts may be pinned in.
-        num_host_slots: Unused: there is no host tier yet.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class KVCacheManager:
         block_size: int,
         enable_prefix_caching: bool = True,
         pinned_share: float = 0.25,
-        num_host_slots: int = 0,
     ) -> None:
         self.block_size = block_size
         self.num_blocks = num_blocks
