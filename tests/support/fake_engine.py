@@ -28,8 +28,29 @@ class FakeTokenizer:
         self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
     ) -> list[int]:
         """Render and encode."""
+        return self.encode_plain(
+            self.mark_chat(messages, add_generation_prompt=add_generation_prompt)
+        )
+
+    def mark_chat(
+        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    ) -> str:
+        """Render; there is no control token to be marked."""
         text = "".join(f"<{message.role}>{message.content}" for message in messages)
-        return self.encode_plain(text + "<assistant>" * add_generation_prompt)
+        return text + "<assistant>" * add_generation_prompt
+
+    def encode_marked(self, text: str, begin: int = 0) -> list[int]:
+        """Encode the rest."""
+        return self.encode_plain(text[begin:])
+
+    def prompt_cuts(self, text: str, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """None but the end."""
+        return []
+
+    def spell(self, token_ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+        """Decode; any place will do."""
+        text = "".join(map(chr, token_ids))
+        return text, [(at, at) for at in range(1, len(text) + 1)]
 
     def encode_plain(self, text: str) -> list[int]:
         """Encode."""
