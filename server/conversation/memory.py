@@ -56,6 +56,10 @@ class Memory:
     log: TokenLog = field(default_factory=TokenLog)
     omission: Omission | None = None
 
+    def with_reply(self, token_ids: Sequence[int], tokenizer: MarkingTokenizer) -> Memory:
+        """What is remembered once a reply has been sampled."""
+        return Memory(self.log.with_reply(token_ids, tokenizer), self.omission)
+
     @property
     def num_tokens(self) -> int:
         """Prompt and reply."""

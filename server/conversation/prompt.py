@@ -37,6 +37,9 @@ TEMPLATE_CHARACTERS = 8
 """What a template writes around a message, as characters of text; only for estimates."""
 
 
+MAX_REPLY_RESERVE = 512
+"""Tokens of the context that a prompt leaves to a reply without a length of its own."""
+
 Encode = Callable[[Sequence[ChatMessage]], list[int]]
 """Makes a prompt of messages."""
 
@@ -86,6 +89,18 @@ def build_prompt(
         limit = _limit_after_instructions(messages, tokenizer, limit, truncation)
     cuts = _Cuts(messages, mark_distance=int((1 - ratio) * limit * CHARACTERS_PER_TOKEN))
     return _search(cuts, encode, limit)
+
+
+def room_for_prompt(context: int, reply: int, limit: int | None) -> int:
+    """Return how many tokens a prompt may have.
+
+    Args:
+        context: Tokens of prompt and reply together.
+        reply: What the reply wants; it never takes more than half of the context.
+        limit: The operator's own bound.
+    """
+    most = context - max(1, min(reply, context // 2))
+    return most if limit is None else min(most, limit)
 
 
 def drop_oldest(messages: Sequence[ChatMessage], share: float) -> int:
