@@ -13,7 +13,7 @@ from typing import Protocol
 
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.cost_model import StepCostModel
-from engine.errors import InvalidParameter, RequestError, StepFailed
+from engine.errors import InvalidParameter, QueueFull, RequestError, StepFailed
 from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import EngineInfo, ModelRunnerOutput, StepFrame, StepPlan, TokenOutput
 from engine.request import EngineRequest, FinishReason, RequestUpdate
@@ -235,4 +235,5 @@ def _refusal(request: EngineRequest, error: RequestError) -> TokenOutput:
         error_code=error.code,
         error_message=error.message,
         error_param=error.param,
+        retry_after_s=error.retry_after_s if isinstance(error, QueueFull) else None,
     )
