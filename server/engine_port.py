@@ -13,6 +13,7 @@ from engine.chat_template import ChatMessage
 from engine.outputs import EngineHealth, EngineInfo, RequestDelta, StepStats
 from engine.request import DEFAULT_SERVICE, Service
 from engine.sampling_params import SamplingParams
+from engine.tool_dialect import Tool, ToolDialect
 
 DeltaListener = Callable[[RequestDelta], None]
 StepListener = Callable[[StepStats], None]
@@ -21,8 +22,17 @@ StepListener = Callable[[StepStats], None]
 class Tokenizer(Protocol):
     """The part of a tokenizer that the server uses; pure computation, safe in any thread."""
 
+    @property
+    def tool_dialect(self) -> ToolDialect:
+        """How the model writes the call of a tool."""
+        ...
+
     def encode_chat(
-        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        add_generation_prompt: bool = True,
     ) -> list[int]:
         """Render messages with the model's chat template and return token ids."""
         ...
@@ -36,7 +46,11 @@ class MarkingTokenizer(Tokenizer, Protocol):
     """What it takes beside to append to a prompt; see ``engine.tokenizer`` on marked text."""
 
     def mark_chat(
-        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        add_generation_prompt: bool = True,
     ) -> str:
         """Render messages to marked text."""
         ...

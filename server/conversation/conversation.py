@@ -1,16 +1,11 @@
-"""What was said, in order: as the client knows it, and as the model reads it.
-
-An assistant's words are kept twice: clean for the client, and raw, with the expression tags, for
-the model, so that it goes on as it began. Everything else is kept once.
-"""
+"""What was said, in order, bounded in number and in bytes."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass, field
 
 import msgspec
 
 from engine.chat_template import ChatMessage
+from server.conversation.entries import Entry, count_bytes, render_messages
 from server.errors import (
     DuplicateItem,
     ErrorCode,
@@ -19,36 +14,11 @@ from server.errors import (
     LimitExceeded,
     ProtocolError,
 )
-from server.protocol.items import FunctionCallItem, FunctionCallOutputItem, Item, MessageItem
+from server.protocol.items import FunctionCallItem, Item, MessageItem
 from server.text.tags import cut_raw_text
 
 ROOT = "root"
 """Stands for the place before the first item."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """One item.
-
-    Attributes:
-        item: As the client knows it; an assistant's text is clean.
-        raw_texts: Of an assistant's message, part by part, as the model reads them.
-        num_bytes: What it counts for.
-    """
-
-    item: Item
-    raw_texts: list[str] = field(default_factory=list)
-    num_bytes: int = 0
-
-    @property
-    def id(self) -> str:
-        """The item's id."""
-        return self.item.id or ""
-
-    @property
-    def is_in_progress(self) -> bool:
-        """Whether a response is writing it."""
-        return self.item.status == "in_progress"
 
 
 class Conversation:
@@ -177,15 +147,23 @@ class Conversation:
         self._num_bytes += entry.num_bytes
         return self._entries[index - 1].id if index else None
 
-    def finish_reply(self, item: MessageItem, raw_text: str) -> None:
-        """Write down what a response said; an item that is gone stays gone."""
+    def finish_reply(self, item: MessageItem | FunctionCallItem, raw_text: str) -> None:
+        """Write down what a response said or called; an item that is gone stays gone.
+
+        Args:
+            item: As it is now.
+            raw_text: Of a message.
+        """
         entry = self._by_id.get(item.id or "")
         if entry is None:
             return
         self._num_bytes -= entry.num_bytes
         entry.item = item
-        entry.raw_texts = [raw_text]
-        entry.num_bytes = len(raw_text.encode())
+        if isinstance(item, MessageItem):
+            entry.raw_texts = [raw_text]
+            entry.num_bytes = len(raw_text.encode())
+        else:
+            entry.num_bytes = count_bytes(item)
         self._num_bytes += entry.num_bytes
 
     def delete(self, item_id: str) -> None:
@@ -281,29 +259,6 @@ def _is_question(entry: Entry) -> bool:
 
 def _is_system(entry: Entry) -> bool:
     return isinstance(entry.item, MessageItem) and entry.item.role == "system"
-
-
-def render_messages(entries: list[Entry]) -> list[ChatMessage]:
-    """Show items to the model; functions, which it cannot call yet, as words in brackets."""
-    messages: list[ChatMessage] = []
-    functions: dict[str, str] = {}
-    for entry in entries:
-        match entry.item:
-            case MessageItem(role="assistant"):
-                text = "\n".join(text for text in entry.raw_texts if text)
-                message = ChatMessage("assistant", text)
-            case MessageItem(role=role, content=content):
-                texts = [part.text or part.transcript or "" for part in content]
-                message = ChatMessage(role, "\n".join(texts))
-            case FunctionCallItem(name=name, arguments=arguments, call_id=call_id):
-                functions[call_id or ""] = name
-                message = ChatMessage("assistant", f"[calls {name} with {arguments}]")
-            case FunctionCallOutputItem(call_id=call_id, output=output):
-                name = functions.get(call_id, "the function")
-                message = ChatMessage("user", f"[{name} returned: {output}]")
-        if message.content:
-            messages.append(message)
-    return messages
 
 
 def check_truncation(item: Item, content_index: int, text_end: int | None) -> MessageItem:

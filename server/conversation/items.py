@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from server.conversation.conversation import ROOT, Entry
+from server.conversation.conversation import ROOT
+from server.conversation.entries import Entry, count_bytes
 from server.errors import ErrorCode, InvalidValue, LimitExceeded, Unsupported, shorten
 from server.protocol.items import (
     ContentPart,
@@ -49,12 +50,12 @@ def accept_item(
                     id=item_id, name=item.name, arguments=item.arguments, call_id=call_id
                 )
             )
-            num_bytes = len(f"{item.name}{item.arguments}{item.call_id}".encode())
+            num_bytes = count_bytes(item)
         case FunctionCallOutputItem():
             entry = Entry(
                 FunctionCallOutputItem(id=item_id, call_id=item.call_id, output=item.output)
             )
-            num_bytes = len(f"{item.call_id}{item.output}".encode())
+            num_bytes = count_bytes(item)
     if num_bytes > max_bytes:
         raise LimitExceeded(
             "the item's size in bytes", num_bytes, max_bytes, "send less at once", param=path

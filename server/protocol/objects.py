@@ -115,6 +115,9 @@ class SessionPatch(SamplingFields, kw_only=True):
     output_modalities: list[str] | None | UnsetType = UNSET
     tools: list[dict[str, Any]] | None | UnsetType = UNSET
     tool_choice: str | dict[str, Any] | None | UnsetType = UNSET
+    parallel_tool_calls: bool | None | UnsetType = UNSET
+    response_format: dict[str, Any] | None | UnsetType = UNSET
+    structured_outputs: dict[str, Any] | None | UnsetType = UNSET
     max_output_tokens: int | str | None | UnsetType = UNSET
     truncation: str | RetentionRatio | None | UnsetType = UNSET
     character: CharacterPatch | None | UnsetType = UNSET
@@ -140,6 +143,9 @@ class ResponseParams(SamplingFields, kw_only=True):
     output_modalities: list[str] | None | UnsetType = UNSET
     tools: list[dict[str, Any]] | None | UnsetType = UNSET
     tool_choice: str | dict[str, Any] | None | UnsetType = UNSET
+    parallel_tool_calls: bool | None | UnsetType = UNSET
+    response_format: dict[str, Any] | None | UnsetType = UNSET
+    structured_outputs: dict[str, Any] | None | UnsetType = UNSET
     max_output_tokens: int | str | None | UnsetType = UNSET
     conversation: str | None | UnsetType = UNSET
     input: list[InputItem] | None | UnsetType = UNSET
@@ -202,6 +208,9 @@ class SessionObject(SamplingFields, kw_only=True, omit_defaults=False):
     tool_choice: str | dict[str, Any]
     max_output_tokens: int | str
     truncation: str | RetentionRatio
+    parallel_tool_calls: bool = True
+    response_format: dict[str, Any] | UnsetType = UNSET
+    structured_outputs: dict[str, Any] | UnsetType = UNSET
     expires_at: int | UnsetType = UNSET
     character: CharacterObject = msgspec.field(default_factory=lambda: CharacterObject(events=[]))
     resume: ResumeObject | UnsetType = UNSET

@@ -173,6 +173,31 @@ class ResponseOutputTextDone(ServerEvent, kw_only=True, tag="response.output_tex
     text: str
 
 
+class ResponseFunctionCallArgumentsDelta(
+    ServerEvent, kw_only=True, tag="response.function_call_arguments.delta"
+):
+    """More of a call's arguments, which are JSON."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+    delta: str
+
+
+class ResponseFunctionCallArgumentsDone(
+    ServerEvent, kw_only=True, tag="response.function_call_arguments.done"
+):
+    """All the arguments of a call."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+    call_id: str
+    name: str
+    arguments: str
+
+
 class CharacterExpression(ServerEvent, kw_only=True, tag="character.expression"):
     """The face changes; the text it goes with follows. Sent only where it was asked for.
 
@@ -225,6 +250,8 @@ STANDARD_EVENTS: tuple[type[ServerEvent], ...] = (
     ResponseContentPartDone,
     ResponseOutputTextDelta,
     ResponseOutputTextDone,
+    ResponseFunctionCallArgumentsDelta,
+    ResponseFunctionCallArgumentsDone,
 )
 CHARACTER_EVENTS: tuple[type[ServerEvent], ...] = (CharacterExpression, CharacterMemory)
 CHARACTER_V1 = "character.v1"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from engine.chat_template import ChatMessage
 from engine.sampling_params import SamplingParams
+from engine.tool_dialect import Tool
 from server.protocol.objects import ListenerSetting, TruncationSetting
 from server.protocol.server_events import ServerEvent
 
@@ -40,6 +41,7 @@ class Generate:
             neither goes on from what the conversation's model has read nor changes it.
         persona: The character's own part at the start of the system text.
         listener: How fast somebody takes the reply in; ``None`` for as fast as it comes.
+        tools: What the model may call.
     """
 
     request_id: str
@@ -52,6 +54,7 @@ class Generate:
     conversation_id: str = ""
     persona: str = ""
     listener: ListenerSetting | None = None
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

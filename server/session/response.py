@@ -6,12 +6,16 @@
       │  with the first face or word:
       ├─► output_item.added, conversation.item.added, content_part.added
       ├─► (character.expression) output_text.delta …
+      ├─► output_text.done, content_part.done, conversation.item.done, output_item.done
+      │  with the call of a tool:
+      ├─► output_item.added, conversation.item.added
+      ├─► function_call_arguments.delta …
+      ├─► function_call_arguments.done, conversation.item.done, output_item.done
       ▼
-    output_text.done, content_part.done, conversation.item.done, output_item.done, response.done
+    response.done
 
-However a reply ends, what was opened is closed by the same chain; a reply that ends before its
-first piece, unless it completed, has no item at all. Events of the conversation are left out where
-a reply does not belong to one.
+Items follow each other as the model wrote them. However a reply ends, what was opened is closed by
+the same chain; a reply that ends before its first piece, unless it completed, has no item at all.
 """
 
 from __future__ import annotations
@@ -20,35 +24,22 @@ from collections.abc import Callable, Mapping
 
 from engine.outputs import RequestDelta
 from engine.request import FinishReason
-from server.conversation.conversation import Conversation, Entry
+from server.conversation.conversation import Conversation
 from server.errors import ProtocolError
-from server.protocol.items import ContentPart, MessageItem
-from server.protocol.objects import (
-    InputTokenDetails,
-    OutputTokenDetails,
-    ResponseMetrics,
-    ResponseObject,
-    ResponseStatus,
-    StatusDetails,
-    Usage,
-)
-from server.protocol.server_events import (
-    CharacterExpression,
-    ConversationItemAdded,
-    ConversationItemDone,
-    ResponseContentPartAdded,
-    ResponseContentPartDone,
-    ResponseCreated,
-    ResponseDone,
-    ResponseOutputItemAdded,
-    ResponseOutputItemDone,
-    ResponseOutputTextDelta,
-    ResponseOutputTextDone,
-    ServerEvent,
-    TextPart,
-)
+from server.protocol.items import FunctionCallItem, Item, MessageItem
+from server.protocol.objects import ResponseObject, ResponseStatus, StatusDetails
+from server.protocol.server_events import ResponseCreated, ResponseDone, ServerEvent
 from server.session.failures import describe, engine_aborted, from_delta
-from server.text.tags import Piece, TagParser, TextPiece, cut_raw_text
+from server.session.measures import ReplyClock
+from server.session.output_items import CallOutput, MessageOutput, Place
+from server.text.tool_calls import (
+    ArgumentsPiece,
+    CallBegun,
+    CallEnded,
+    ReplyPiece,
+    Words,
+)
+from server.tools.reply_form import ReplyForm
 
 
 class Response:
@@ -60,6 +51,7 @@ class Response:
         *,
         conversation: Conversation | None,
         expressions: tuple[str, ...],
+        form: ReplyForm,
         new_item_id: Callable[[], str],
         max_output_tokens: int | None,
         metadata: Mapping[str, str] | None,
@@ -69,8 +61,9 @@ class Response:
 
         Args:
             response_id: Also the engine's request id.
-            conversation: Where the item goes; ``None`` for a reply beside it.
+            conversation: Where the items go; ``None`` for a reply beside it.
             expressions: Tags to take out of the text.
+            form: Which tools it may call, and whether its text is talk.
             new_item_id: Gives an id that no item of the conversation has.
             max_output_tokens: For show; ``None`` is ``inf``.
             metadata: The client's, given back as it is.
@@ -78,26 +71,24 @@ class Response:
         """
         self.id = response_id
         self.is_done = False
-        self.item: MessageItem | None = None
         self._conversation = conversation
-        self._expressions = expressions
-        self._parser = TagParser(expressions)
+        self._expressions = expressions if form.is_talk else ()
+        self._parser = form.parser()
         self._new_item_id = new_item_id
         self._max_output_tokens: int | str = (
             "inf" if max_output_tokens is None else max_output_tokens
         )
         self._metadata = dict(metadata) if metadata is not None else None
-        self._created_at = now
-        self._first_delta_at: float | None = None
-        self._last_delta_at = now
-        self._last_delta: RequestDelta | None = None
-        self._raw: list[str] = []
-        self._clean: list[str] = []
+        self._clock = ReplyClock(now)
+        self._outputs: list[MessageOutput | CallOutput] = []  # announced ones
+        self._open: MessageOutput | CallOutput | None = None  # a message perhaps not yet announced
+        self._num_chars = 0  # of the engine's text before the newest delta
 
     @property
-    def text(self) -> str:
-        """Clean text so far."""
-        return "".join(self._clean)
+    def items(self) -> list[Item]:
+        """Its items as they stand, in order."""
+        snapshots = (output.snapshot() for output in self._outputs)
+        return [item for item in snapshots if item is not None]
 
     def start(self) -> list[ServerEvent]:
         """Announce the reply."""
@@ -107,19 +98,18 @@ class Response:
         self, delta: RequestDelta, now: float, *, shows_expressions: bool
     ) -> list[ServerEvent]:
         """Take what one step brought, and end the reply if it was the last."""
-        self._last_delta = delta
-        self._last_delta_at = now
-        if self._first_delta_at is None and delta.num_output_tokens:
-            self._first_delta_at = now
-        events: list[ServerEvent] = []
-        if delta.text:
-            self._raw.append(delta.text)
-            events += self._show(self._parser.feed(delta.text), now, shows_expressions)
+        self._clock.note(delta, now)
+        faces_at_ms = self._clock.since_ms(now) if shows_expressions else None
+        events = self._take(self._parse(delta.text), faces_at_ms)
+        self._num_chars += len(delta.text)
         match delta.finish_reason:
             case None:
                 pass
             case FinishReason.STOP:
-                events += self._show(self._parser.finish(), now, shows_expressions)
+                if self._parser is not None:
+                    events += self._take(self._parser.finish(), faces_at_ms)
+                if isinstance(self._open, MessageOutput):
+                    events += self._with_open(self._open.flush(faces_at_ms))
                 events += self.end("completed", now)
             case FinishReason.LENGTH:
                 events += self.end("incomplete", now, reason="max_output_tokens")
@@ -143,161 +133,93 @@ class Response:
         """
         assert not self.is_done
         self.is_done = True
-        raw = "".join(self._raw)
-        if status != "completed":
-            raw = raw.removesuffix(self._parser.held)
+        completed = status == "completed"
         events: list[ServerEvent] = []
-        if self.item is None and status == "completed":
-            events += self._open_item()
-        if self.item is not None:
-            events += self._close_item(self.item, raw, completed=status == "completed")
+        if completed and not self._outputs:
+            message = self._open_message()
+            events += self._with_open(message.open())
+        events += self._close(completed=completed)
         details = None
         if status in ("cancelled", "failed", "incomplete"):
             failure = None if error is None else describe(error)
             details = StatusDetails(type=status, reason=reason, error=failure)
         done = self._describe(status)
         done.status_details = details
-        done.usage = self._count_usage()
-        events.append(ResponseDone(response=done, x_metrics=self._measure(now)))
+        done.usage = self._clock.usage()
+        events.append(ResponseDone(response=done, x_metrics=self._clock.metrics(now)))
         return events
 
-    def raw_length(self, text_end: int) -> int:
-        """How many code points of the engine's text the first ones of the clean text take."""
-        return len(cut_raw_text("".join(self._raw), self._expressions, text_end))
+    def raw_length(self, item_id: str, text_end: int) -> int:
+        """How many code points of the engine's text come before a place in an item's clean text."""
+        for output in self._outputs:
+            if isinstance(output, MessageOutput) and output.item and output.item.id == item_id:
+                return output.raw_length(text_end)
+        return 0
 
-    def snapshot(self) -> MessageItem | None:
-        """The item as it stands, for a client that asks in the middle; ``None`` before it opens."""
-        if self.item is None:
-            return None
-        return self._make_item(self.item.id, self.item.status)
+    def snapshot(self, item_id: str) -> MessageItem | FunctionCallItem | None:
+        """One of its items as it stands; ``None`` where it has no such item."""
+        for output in self._outputs:
+            if output.item is not None and output.item.id == item_id:
+                return output.snapshot()
+        return None
 
-    def _show(self, pieces: list[Piece], now: float, shows_expressions: bool) -> list[ServerEvent]:
+    def _parse(self, text: str) -> list[ReplyPiece]:
+        if not text:
+            return []
+        return [Words(text)] if self._parser is None else self._parser.feed(text)
+
+    def _take(self, pieces: list[ReplyPiece], faces_at_ms: float | None) -> list[ServerEvent]:
         events: list[ServerEvent] = []
         for piece in pieces:
-            if self.item is None:
-                events += self._open_item()
-            item_id = self._item_id
-            if isinstance(piece, TextPiece):
-                self._clean.append(piece.text)
-                events.append(
-                    ResponseOutputTextDelta(
-                        response_id=self.id,
-                        item_id=item_id,
-                        output_index=0,
-                        content_index=0,
-                        delta=piece.text,
-                    )
-                )
-            elif shows_expressions:
-                events.append(
-                    CharacterExpression(
-                        response_id=self.id,
-                        item_id=item_id,
-                        name=piece.name,
-                        weight=1.0,
-                        text_offset=piece.offset,
-                        segment_index=0,
-                        t_ms=_to_ms(now - self._created_at),
-                    )
-                )
+            match piece:
+                case Words(text):
+                    message = self._open_message()
+                    events += self._with_open(message.feed(text, faces_at_ms))
+                case CallBegun(name):
+                    if isinstance(self._open, MessageOutput):
+                        events += self._with_open(self._open.flush(faces_at_ms))
+                    events += self._close(completed=True)
+                    self._open = CallOutput(self._next_place(), name)
+                    events += self._with_open(self._open.open())
+                case ArgumentsPiece(text) if isinstance(self._open, CallOutput):
+                    events += self._open.feed(text)
+                case CallEnded(is_whole):
+                    events += self._close(completed=is_whole)
         return events
 
-    @property
-    def _item_id(self) -> str:
-        assert self.item is not None
-        assert self.item.id is not None
-        return self.item.id
-
-    def _open_item(self) -> list[ServerEvent]:
-        self.item = MessageItem(
-            id=self._new_item_id(), role="assistant", status="in_progress", content=[]
-        )
-        events: list[ServerEvent] = [
-            ResponseOutputItemAdded(response_id=self.id, output_index=0, item=self.item)
-        ]
-        if self._conversation is not None:
-            previous = self._conversation.insert(Entry(self.item), None)
-            events.append(ConversationItemAdded(previous_item_id=previous, item=self.item))
-        events.append(
-            ResponseContentPartAdded(
-                response_id=self.id,
-                item_id=self._item_id,
-                output_index=0,
-                content_index=0,
-                part=TextPart(text=""),
+    def _open_message(self) -> MessageOutput:
+        if not isinstance(self._open, MessageOutput):
+            self._open = MessageOutput(
+                self._next_place(), self._expressions, raw_start=self._num_chars
             )
+        return self._open
+
+    def _with_open(self, events: list[ServerEvent]) -> list[ServerEvent]:
+        """Count the open item in once it has been announced."""
+        output = self._open
+        if output is not None and output.item is not None and output not in self._outputs:
+            self._outputs.append(output)
+        return events
+
+    def _close(self, *, completed: bool) -> list[ServerEvent]:
+        output, self._open = self._open, None
+        return [] if output is None else output.close(completed=completed)
+
+    def _next_place(self) -> Place:
+        return Place(
+            response_id=self.id,
+            output_index=len(self._outputs),
+            conversation=self._conversation,
+            new_item_id=self._new_item_id,
         )
-        return events
-
-    def _close_item(self, item: MessageItem, raw: str, *, completed: bool) -> list[ServerEvent]:
-        text = self.text
-        item_id = self._item_id
-        self.item = item = self._make_item(item.id, "completed" if completed else "incomplete")
-        events: list[ServerEvent] = [
-            ResponseOutputTextDone(
-                response_id=self.id, item_id=item_id, output_index=0, content_index=0, text=text
-            ),
-            ResponseContentPartDone(
-                response_id=self.id,
-                item_id=item_id,
-                output_index=0,
-                content_index=0,
-                part=TextPart(text=text),
-            ),
-        ]
-        if self._conversation is not None:
-            self._conversation.finish_reply(item, raw)
-            previous = self._conversation.previous_id(item_id)
-            events.append(ConversationItemDone(previous_item_id=previous, item=item))
-        events.append(ResponseOutputItemDone(response_id=self.id, output_index=0, item=item))
-        return events
-
-    def _make_item(self, item_id: str | None, status: str | None) -> MessageItem:
-        part = ContentPart(type="output_text", text=self.text)
-        return MessageItem(id=item_id, role="assistant", status=status, content=[part])
 
     def _describe(self, status: ResponseStatus) -> ResponseObject:
         return ResponseObject(
             id=self.id,
             status=status,
-            output=[self.item] if self.item is not None else [],
+            output=self.items,
             conversation_id=self._conversation.id if self._conversation is not None else None,
             output_modalities=["text"],
             max_output_tokens=self._max_output_tokens,
             metadata=self._metadata,
         )
-
-    def _count_usage(self) -> Usage:
-        last = self._last_delta
-        if last is None:
-            return Usage()
-        cached = InputTokenDetails(
-            text_tokens=last.num_prompt_tokens, cached_tokens=last.num_cached_tokens
-        )
-        cached.cached_tokens_details.text_tokens = last.num_cached_tokens
-        return Usage(
-            total_tokens=last.num_prompt_tokens + last.num_output_tokens,
-            input_tokens=last.num_prompt_tokens,
-            output_tokens=last.num_output_tokens,
-            input_token_details=cached,
-            output_token_details=OutputTokenDetails(text_tokens=last.num_output_tokens),
-        )
-
-    def _measure(self, now: float) -> ResponseMetrics:
-        last, first_at = self._last_delta, self._first_delta_at
-        num_tokens = last.num_output_tokens if last else 0
-        speed = None
-        if first_at is not None and num_tokens > 1 and self._last_delta_at > first_at:
-            speed = round((num_tokens - 1) / (self._last_delta_at - first_at), 2)
-        return ResponseMetrics(
-            ttft_ms=None if first_at is None else _to_ms(first_at - self._created_at),
-            queue_ms=_to_ms(last.queue_s) if last else None,
-            total_ms=_to_ms(now - self._created_at),
-            output_tokens=num_tokens,
-            tokens_per_second=speed,
-            cached_tokens=last.num_cached_tokens if last else 0,
-        )
-
-
-def _to_ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)

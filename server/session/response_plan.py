@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
 from msgspec import UNSET
 
 from engine.chat_template import ChatMessage
 from engine.sampling_params import SamplingParams
-from server.conversation.conversation import Conversation, Entry, render_messages
+from engine.tool_dialect import ToolDialect
+from server.conversation.conversation import Conversation
+from server.conversation.entries import Entry, render_messages
 from server.errors import InvalidValue, LimitExceeded, shorten
 from server.protocol.client_events import ConversationItemTruncate
 from server.protocol.items import InputItem, Item, ItemReference
 from server.protocol.objects import HeardPrefix, ResponseParams
 from server.session.settings import SessionLimits, SessionSettings
+from server.tools.reply_form import ReplyForm, plan_form
 
 Accept = Callable[[Item, str], Entry]
 """Makes an entry of a client's item; the second argument is where the item stands in its event."""
@@ -29,6 +33,7 @@ class ResponsePlan:
         settings: The session's, with the response's own over them.
         sampling: For the engine.
         input: What the model reads; ``None`` for the conversation as it then is.
+        form: What the reply may be: talk, calls, text of a form.
         metadata: The client's, as it is.
         interrupts: What is being said may be cancelled for it.
         heard: A truncation to be made before.
@@ -38,6 +43,7 @@ class ResponsePlan:
     settings: SessionSettings
     sampling: SamplingParams
     input: list[Entry] | None
+    form: ReplyForm
     metadata: dict[str, str] | None
     interrupts: bool
     heard: ConversationItemTruncate | None
@@ -58,6 +64,7 @@ def plan_response(
     conversation: Conversation,
     limits: SessionLimits,
     accept: Accept,
+    dialect: ToolDialect,
 ) -> ResponsePlan:
     """Check a ``response.create`` and gather what it needs; nothing is changed.
 
@@ -67,12 +74,17 @@ def plan_response(
     own = settings.with_response(params, limits)
     metadata = None if params.metadata is UNSET else params.metadata
     _check_metadata(metadata, limits)
+    form = plan_form(own.form_wish, dialect, "response.")
+    sampling = own.sampling_params("response", limits)
+    if form.grammar is not None:
+        sampling = msgspec.structs.replace(sampling, grammar=form.grammar)
     given = None if params.input is UNSET else params.input
     heard = None if params.heard is UNSET else params.heard
     return ResponsePlan(
         is_default=_is_for_default_conversation(params),
         settings=own,
-        sampling=own.sampling_params("response", limits),
+        sampling=sampling,
+        form=form,
         input=None if given is None else _read_input(given, conversation, limits, accept),
         metadata=metadata,
         interrupts=_may_interrupt(params),

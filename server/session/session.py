@@ -20,8 +20,10 @@ import msgspec
 from msgspec import UNSET
 
 from engine.outputs import RequestDelta
+from engine.tool_dialect import HERMES, ToolDialect
 from server.characters.catalog import ResolvedModel
-from server.conversation.conversation import Conversation, Entry, check_truncation
+from server.conversation.conversation import Conversation, check_truncation
+from server.conversation.entries import Entry
 from server.conversation.items import accept_item
 from server.errors import (
     ErrorCode,
@@ -108,6 +110,7 @@ class SessionContext:
         listener: How replies are taken in where the client does not say.
         eager_prefill: Whether prompts are read before a reply is asked for.
         high_water_tokens: Of the conversation, above which it is compacted; ``None`` for never.
+        tool_dialect: How the model writes the call of a tool.
     """
 
     cache_salt: str = ""
@@ -115,6 +118,7 @@ class SessionContext:
     listener: str = "reading"
     eager_prefill: bool = False
     high_water_tokens: int | None = None
+    tool_dialect: ToolDialect = HERMES
     expires_at: int | None = None
     known_models: frozenset[str] | None = None
     asked_to_resume: bool = False
@@ -375,8 +379,8 @@ class Session:
     def _retrieve(self, item_id: str) -> Item:
         entry = self._conversation.entry(item_id)
         for response in self._running.values():
-            item = response.snapshot()
-            if item is not None and item.id == item_id:
+            item = response.snapshot(item_id) if entry.is_in_progress else None
+            if item is not None:
                 return item
         return entry.item
 
@@ -398,6 +402,7 @@ class Session:
             conversation=self._conversation,
             limits=self._limits,
             accept=self._accept,
+            dialect=self._context.tool_dialect,
         )
         interrupted = self._active_id if plan.is_default else None
         if interrupted is not None and not plan.interrupts:
@@ -425,6 +430,7 @@ class Session:
             f"resp_{self._stem}_{self._num_responses}",
             conversation=self._conversation if plan.is_default else None,
             expressions=self._expressions,
+            form=plan.form,
             new_item_id=self._new_item_id,
             max_output_tokens=plan.settings.max_output_tokens,
             metadata=plan.metadata,
@@ -450,28 +456,33 @@ class Session:
             conversation_id=self._conversation.id if plan.is_default else "",
             persona=character.prompt if character else "",
             listener=self._listener,
+            tools=plan.form.tools,
         )
 
     @property
     def _listener(self) -> ListenerSetting:
         return self._settings.listener or ListenerSetting(kind=self._context.listener)
 
-    def _generate_next(self) -> Generate:
-        """What a plain ``response.create`` would ask for now."""
-        plan = plan_response(
-            ResponseParams(),
-            settings=self._settings,
-            conversation=self._conversation,
-            limits=self._limits,
-            accept=self._accept,
-        )
+    def _generate_next(self) -> Generate | None:
+        """What a plain ``response.create`` would ask for now; ``None`` if it would be refused."""
+        try:
+            plan = plan_response(
+                ResponseParams(),
+                settings=self._settings,
+                conversation=self._conversation,
+                limits=self._limits,
+                accept=self._accept,
+                dialect=self._context.tool_dialect,
+            )
+        except ProtocolError:
+            return None  # said when it is asked for
         return self._generate("", plan)
 
     def _prepare(self, draft: str = "") -> list[Effect]:
         if not self._context.eager_prefill or self._active_id is not None:
             return []
         generate = self._generate_next()
-        if not generate.messages:
+        if generate is None or not generate.messages:
             return []
         self._has_prepared = True
         return [Prepare(generate, draft)]
@@ -496,33 +507,37 @@ class Session:
         high_water = self._context.high_water_tokens
         is_high = high_water is not None and num_tokens > high_water
         if is_high and self._settings.truncation != "disabled":
-            effects.append(Compact(self._generate_next(), self._settings.summary))
+            generate = self._generate_next()
+            if generate is not None:
+                effects.append(Compact(generate, self._settings.summary))
         return effects
 
     def _play(self, event: CharacterPlayback) -> list[Effect]:
         for response in self._running.values():
-            item = response.snapshot()
-            if item is not None and item.id == event.item_id:
+            item = response.snapshot(event.item_id)
+            if item is not None:
                 self._playback.note(event, item)
-                return [ReportPlayback(response.id, response.raw_length(event.text_end))]
+                length = response.raw_length(event.item_id, event.text_end)
+                return [ReportPlayback(response.id, length)]
         self._playback.note(event, self._conversation.entry(event.item_id).item)
         heard = self._playback.take_interrupted(event.item_id)
         return [] if heard is None else [*self._truncate(heard), *self._discard()]
 
     def _cut_interrupted(self, response: Response) -> list[Effect]:
         """Cut a reply whose client has said where it stopped, while it was being written."""
-        item = response.snapshot()
-        if item is None or item.id not in self._conversation:
-            return []
-        heard = self._playback.take_interrupted(item.id)
-        return [] if heard is None else self._truncate(heard)
+        effects: list[Effect] = []
+        for item in response.items:
+            if item.id in self._conversation:
+                heard = self._playback.take_interrupted(item.id)
+                effects += [] if heard is None else self._truncate(heard)
+        return effects
 
     def _check_heard(self, heard: ConversationItemTruncate, interrupted: str | None) -> None:
         """Find out whether ``_truncate`` will do, once the interrupted response has ended."""
         try:
             item = self._retrieve(heard.item_id)
             response = self._running.get(interrupted or "")
-            if response is not None and response.item is not None and response.item.id == item.id:
+            if response is not None and response.snapshot(item.id or "") is not None:
                 item = msgspec.structs.replace(item, status="incomplete")
             check_truncation(item, heard.content_index, _text_end(heard))
         except ProtocolError as error:

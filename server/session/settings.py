@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import msgspec
 from msgspec import UNSET
 
 from engine.sampling_params import SamplingParams
 from server.characters.catalog import ResolvedModel
 from server.characters.character import Character
-from server.errors import ErrorCode, InvalidValue, LimitExceeded, Unsupported, shorten
+from server.errors import ErrorCode, InvalidValue, LimitExceeded, shorten
 from server.protocol.objects import (
     CharacterPatch,
     ListenerSetting,
@@ -22,7 +21,9 @@ from server.protocol.objects import (
     TruncationSetting,
 )
 from server.sampling import check_sampling, overlay
+from server.session.form_fields import change_form
 from server.text.pace import check_listener
+from server.tools.reply_form import FormWish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +42,6 @@ class SessionLimits:
     """Replies in the making, the default conversation's included."""
     max_instructions_bytes: int = 64 * 1024
     """Text of ``instructions``."""
-    max_tools: int = 128
-    """Entries of ``tools``."""
-    max_tools_bytes: int = 64 * 1024
-    """JSON of ``tools``."""
     max_output_tokens: int = 4096
     """What a client may name; ``inf`` goes up to the context's end."""
     max_metadata_keys: int = 16
@@ -63,8 +60,12 @@ class SessionSettings:
 
     Attributes:
         instructions: The client's own; they follow a character's prompt.
-        tools: Kept and shown; calling them comes later.
-        tool_choice: ``auto`` or ``none``.
+        tools: As the client wrote them.
+        tool_choice: Likewise.
+        parallel_tool_calls: Whether one reply may call several times.
+        response_format: As the client wrote it; ``None`` for text of any form.
+        structured_outputs: Likewise.
+        form_wish: What these five come to.
         max_output_tokens: ``None`` for ``inf``.
         truncation: What to do when the conversation is longer than the context.
         sampling: What the client set, over the character's own values.
@@ -75,7 +76,11 @@ class SessionSettings:
     character: Character | None
     instructions: str = ""
     tools: list[dict[str, Any]] = field(default_factory=list)
-    tool_choice: str = "auto"
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool = True
+    response_format: dict[str, Any] | None = None
+    structured_outputs: dict[str, Any] | None = None
+    form_wish: FormWish = FormWish()
     max_output_tokens: int | None = None
     truncation: TruncationSetting = "auto"
     sampling: Mapping[str, Any] = field(default_factory=dict)
@@ -158,10 +163,7 @@ class SessionSettings:
             changes["instructions"] = _check_instructions(patch.instructions or "", limits, path)
         if patch.output_modalities is not UNSET:
             _check_modalities(patch.output_modalities or [], path)
-        if patch.tools is not UNSET:
-            changes["tools"] = _check_tools(patch.tools or [], limits, path)
-        if patch.tool_choice is not UNSET:
-            changes["tool_choice"] = _check_tool_choice(patch.tool_choice or "auto", path)
+        changes |= change_form(self.form_wish, patch, path)
         if patch.max_output_tokens is not UNSET:
             changes["max_output_tokens"] = self._max_tokens(patch.max_output_tokens, limits, path)
         return replace(self, **changes)
@@ -205,37 +207,6 @@ def _check_modalities(modalities: list[str], path: str) -> None:
                 f"{path}.output_modalities",
                 f"{path}.output_modalities holds {shorten(name)}; this server answers in 'text'",
             )
-
-
-def _check_tools(
-    tools: list[dict[str, Any]], limits: SessionLimits, path: str
-) -> list[dict[str, Any]]:
-    for what, value, limit in (
-        ("the number of tools", len(tools), limits.max_tools),
-        ("the size of the tools in bytes", len(msgspec.json.encode(tools)), limits.max_tools_bytes),
-    ):
-        if value > limit:
-            raise LimitExceeded(what, value, limit, "send fewer", param=f"{path}.tools")
-    for index, tool in enumerate(tools):
-        field_name = "name" if tool.get("type") == "function" else "type"
-        if not isinstance(tool.get(field_name), str):
-            raise InvalidValue(
-                f"{path}.tools[{index}].{field_name}",
-                f"{path}.tools[{index}].{field_name} is missing or not a string",
-            )
-    return tools
-
-
-def _check_tool_choice(choice: str | dict[str, Any], path: str) -> str:
-    param = f"{path}.tool_choice"
-    if choice == "required" or isinstance(choice, dict):
-        raise Unsupported(
-            f"{param}: this server cannot force a tool call yet; choose 'auto' or 'none'",
-            param=param,
-        )
-    if choice not in ("auto", "none"):
-        raise InvalidValue(param, f"{param} is {shorten(choice)}; it must be 'auto' or 'none'")
-    return choice
 
 
 def _check_truncation(truncation: str | RetentionRatio) -> TruncationSetting:

@@ -21,7 +21,11 @@ from server.log_lines import bare, log_line
 from server.protocol.client_events import ResponseCreate
 from server.protocol.close_codes import CloseCode
 from server.protocol.codec import decode_client_event, encode_server_event
-from server.protocol.server_events import ResponseOutputTextDelta, ServerEvent
+from server.protocol.server_events import (
+    ResponseFunctionCallArgumentsDelta,
+    ResponseOutputTextDelta,
+    ServerEvent,
+)
 from server.session.effects import (
     Abort,
     Compact,
@@ -266,6 +270,8 @@ def _event_rules(session: Session) -> EventRules[ServerEvent]:
     def text(event: ServerEvent) -> tuple[Hashable, str] | None:
         if isinstance(event, ResponseOutputTextDelta):
             return (event.item_id, event.content_index), event.delta
+        if isinstance(event, ResponseFunctionCallArgumentsDelta):
+            return (event.item_id, "arguments"), event.delta
         return None
 
     def with_text(event: ServerEvent, text: str) -> ServerEvent:

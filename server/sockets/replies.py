@@ -26,6 +26,7 @@ from engine.sampling_params import SamplingParams
 from server.conversation.eager import certain_ids
 from server.conversation.memory import Memory, Recollection, compact, recall
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
+from server.conversation.tool_tokenizer import with_tools
 from server.engine_port import EnginePort
 from server.errors import ServerError
 from server.log_lines import bare, log_line
@@ -196,7 +197,7 @@ class Replies:
 
     def _build(self, effect: Generate, memory: Memory, reply_ids: list[int]) -> Recollection:
         """Pure computation, safe in any thread."""
-        tokenizer = self._engine.tokenizer
+        tokenizer = with_tools(self._engine.tokenizer, effect.tools)
         memory = memory.with_reply(reply_ids, tokenizer) if effect.conversation_id else Memory()
         built = recall(
             memory,
@@ -205,7 +206,9 @@ class Replies:
             max_prompt_tokens=self._room(effect),
             truncation=effect.truncation,
         )
-        self._state.pinned.count(effect.persona, built.token_ids, tokenizer)  # slow only once
+        self._state.pinned.count(  # slow only once
+            effect.persona, built.token_ids, self._engine.tokenizer
+        )
         return built
 
     def _submit(self, effect: Generate, built: Recollection) -> None:
@@ -263,7 +266,8 @@ class Replies:
 
     def _find_certain(self, effect: Prepare, memory: Memory, reply_ids: list[int]) -> list[int]:
         """Pure computation, safe in any thread; nothing where it would not be worth it."""
-        tokenizer, wanted = self._engine.tokenizer, effect.generate
+        wanted = effect.generate
+        tokenizer = with_tools(self._engine.tokenizer, wanted.tools)
         memory = memory.with_reply(reply_ids, tokenizer)
         ids = certain_ids(
             memory,
@@ -285,7 +289,8 @@ class Replies:
 
     def _compact(self, effect: Compact, memory: Memory, reply_ids: list[int]) -> Memory | None:
         """Pure computation, safe in any thread."""
-        tokenizer, wanted = self._engine.tokenizer, effect.generate
+        wanted = effect.generate
+        tokenizer = with_tools(self._engine.tokenizer, wanted.tools)
         memory = memory.with_reply(reply_ids, tokenizer)
         share = self._state.settings.limits.compact_to * self._room(wanted) / memory.num_tokens
         return compact(memory, wanted.messages, tokenizer, share=share, summary=effect.summary)

@@ -60,6 +60,7 @@ class Roster:
                 expires_at=int(time.time() + limits.max_session_s),
                 known_models=frozenset(self._state.catalog.model_names),
                 asked_to_resume="resume" in admission.query,
+                tool_dialect=engine.tokenizer.tool_dialect,
             ),
         )
         try:

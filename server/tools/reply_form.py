@@ -9,6 +9,7 @@ from engine.errors import InvalidParameter
 from engine.sampling_params import MAX_GRAMMAR_BYTES, Grammar
 from engine.tool_dialect import HERMES, Tool, ToolDialect
 from server.errors import InvalidValue, LimitExceeded, shorten
+from server.text.tool_calls import ToolCallParser
 from server.tools.call_grammar import calls_only, calls_or_schema, marks_calls, text_and_calls
 from server.tools.definitions import ToolChoice
 
@@ -30,6 +31,12 @@ class ReplyForm:
     single: bool = False
     grammar: Grammar | None = None
     is_talk: bool = True
+
+    def parser(self) -> ToolCallParser | None:
+        """For one reply; ``None`` where no call is looked for."""
+        if not self.tools:
+            return None
+        return ToolCallParser(self.dialect, [tool.name for tool in self.tools], single=self.single)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from engine.errors import EngineDead
 from engine.outputs import EngineHealth, EngineInfo, RequestDelta, StepStats
 from engine.request import DEFAULT_SERVICE, FinishReason, Service
 from engine.sampling_params import SamplingParams
+from engine.tool_dialect import HERMES, Tool, ToolDialect
 from server.engine_port import DeltaListener, StepListener
 
 NUM_BLOCKS = 1024
@@ -24,19 +25,34 @@ NUM_BLOCKS = 1024
 class FakeTokenizer:
     """One token per character; the template is ``<role>content`` and a closing ``<assistant>``."""
 
+    @property
+    def tool_dialect(self) -> ToolDialect:
+        """Hermes'."""
+        return HERMES
+
     def encode_chat(
-        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        add_generation_prompt: bool = True,
     ) -> list[int]:
         """Render and encode."""
         return self.encode_plain(
-            self.mark_chat(messages, add_generation_prompt=add_generation_prompt)
+            self.mark_chat(messages, tools=tools, add_generation_prompt=add_generation_prompt)
         )
 
     def mark_chat(
-        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        add_generation_prompt: bool = True,
     ) -> str:
         """Render; there is no control token to be marked."""
-        text = "".join(f"<{message.role}>{message.content}" for message in messages)
+        text = "".join(f"<tool {tool.name}>" for tool in tools)
+        for message in messages:
+            text += f"<{message.role}>{message.content}{HERMES.write(message.tool_calls)}"
         return text + "<assistant>" * add_generation_prompt
 
     def encode_marked(self, text: str, begin: int = 0) -> list[int]:

@@ -7,7 +7,9 @@ import random
 import pytest
 
 from engine.chat_template import ChatMessage
-from server.conversation.conversation import Conversation, Entry
+from engine.tool_dialect import ToolCall
+from server.conversation.conversation import Conversation
+from server.conversation.entries import Entry
 from server.conversation.items import accept_item
 from server.errors import DuplicateItem, ItemNotFound, LimitExceeded, ProtocolError
 from server.protocol.items import (
@@ -96,17 +98,49 @@ def test_a_users_brackets_are_their_own() -> None:
     assert conversation.messages() == [ChatMessage("user", "[happy] to meet you")]
 
 
-def test_functions_are_shown_to_the_model_in_words() -> None:
-    """A call and its output keep their order and their name."""
+def test_functions_are_shown_to_the_model() -> None:
+    """A call and its output know each other."""
     conversation = fill(
         make(),
         accept(FunctionCallItem(id="f", name="roll", arguments='{"n":6}', call_id="c1")),
-        accept(FunctionCallOutputItem(id="g", call_id="c1", output="4")),
+        accept(FunctionCallOutputItem(id="g", call_id="c1", output="")),
+        accept(FunctionCallOutputItem(id="h", call_id="gone", output="5")),
     )
     assert conversation.messages() == [
-        ChatMessage("assistant", '[calls roll with {"n":6}]'),
-        ChatMessage("user", "[roll returned: 4]"),
+        ChatMessage("assistant", "", (ToolCall("c1", "roll", '{"n":6}'),)),
+        ChatMessage("tool", "", (), "c1", "roll"),
+        ChatMessage("tool", "5", (), "gone"),
     ]
+
+
+def test_calls_belong_to_the_words_before_them() -> None:
+    """One message of the assistant's, as models learned it; a result ends it."""
+    conversation = fill(
+        make(),
+        message("a", "Well.", role="assistant"),
+        *(accept(FunctionCallItem(id=i, name=i, arguments="{}", call_id=i)) for i in "bc"),
+        accept(FunctionCallOutputItem(id="d", call_id="b", output="1")),
+        accept(FunctionCallItem(id="e", name="e", arguments="{}", call_id="e")),
+    )
+    calls = [ToolCall(i, i, "{}") for i in "bce"]
+    assert conversation.messages() == [
+        ChatMessage("assistant", "Well.", tuple(calls[:2])),
+        ChatMessage("tool", "1", (), "b", "b"),
+        ChatMessage("assistant", "", (calls[2],)),
+    ]
+
+
+def test_a_call_that_broke_off_is_not_shown_to_the_model() -> None:
+    """Its arguments are no JSON, and nobody will answer it."""
+    conversation = make()
+    item = FunctionCallItem(id="f", status="in_progress", name="roll", arguments="", call_id="c")
+    conversation.insert(Entry(item), None)
+    assert conversation.messages() == []
+    broken = FunctionCallItem(id="f", status="incomplete", name="r", arguments='{"', call_id="c")
+    conversation.finish_reply(broken, "")
+    assert conversation.messages() == []
+    assert conversation.num_bytes == len('r{"c')
+    conversation.check_integrity()
 
 
 def test_audio_is_kept_as_its_transcript() -> None:

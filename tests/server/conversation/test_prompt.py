@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from engine.chat_template import ChatMessage, Role
+from engine.tool_dialect import HERMES, Tool, ToolDialect
 from server.conversation.prompt import build_prompt
 from server.errors import PromptDoesNotFit
 from server.protocol.objects import RetentionRatio, TokenLimits, TruncationSetting
@@ -21,8 +22,16 @@ class WordTokenizer:
         self.rendered: list[list[ChatMessage]] = []
         self._results: list[list[int]] = []
 
+    @property
+    def tool_dialect(self) -> ToolDialect:
+        return HERMES
+
     def encode_chat(
-        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        add_generation_prompt: bool = True,
     ) -> list[int]:
         self.rendered.append(list(messages))
         self._results.append([0] * sum(len(message.content) + 2 for message in messages) + [1])

@@ -28,6 +28,7 @@ def talk_of_everything() -> list[Event]:
     talk.say("conversation.item.retrieve", item_id="u1")
     talk.say("conversation.item.delete", item_id="u1")
     talk.reply("[happy] Hello.")
+    talk.reply('Well. <tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>')
     talk.say("conversation.item.truncate", item_id="item_t_3", text_end=2)
     talk.ask(metadata={"a": "b"})
     talk.write("Hel")

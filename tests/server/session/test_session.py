@@ -85,11 +85,23 @@ def test_audio_settings_are_tolerated_and_audio_becomes_text() -> None:
     assert updated["session"]["output_modalities"] == ["text"]
 
 
-def test_tools_are_kept_and_shown() -> None:
-    """They are stored for later; nothing is called yet."""
-    tools = [{"type": "function", "name": "roll", "parameters": {"type": "object"}}]
-    (updated,) = update(Talk(), tools=tools, tool_choice="auto")
-    assert updated["session"]["tools"] == tools
+def test_what_a_reply_may_be_is_kept_and_shown() -> None:
+    """As the client wrote it; ``null`` goes back to the default."""
+    fields = {
+        "tools": [{"type": "function", "name": "roll", "parameters": {"type": "object"}}],
+        "tool_choice": {"type": "function", "name": "roll"},
+        "parallel_tool_calls": False,
+        "response_format": {"type": "json_object"},
+        "structured_outputs": {"choice": ["a"]},
+    }
+    talk = Talk()
+    (updated,) = update(talk, **fields)
+    assert {name: updated["session"][name] for name in fields} == fields
+    (updated,) = update(talk, **dict.fromkeys(fields))
+    assert updated["session"]["tools"] == []
+    assert updated["session"]["tool_choice"] == "auto"
+    assert updated["session"]["parallel_tool_calls"] is True
+    assert "response_format" not in updated["session"]
 
 
 @pytest.mark.parametrize(
@@ -118,9 +130,11 @@ def test_tools_are_kept_and_shown() -> None:
         ({"max_output_tokens": 0}, "session.max_output_tokens"),
         ({"max_output_tokens": 4097}, "session.max_output_tokens"),
         ({"max_output_tokens": "12"}, "session.max_output_tokens"),
-        ({"tool_choice": "required"}, "session.tool_choice"),
-        ({"tool_choice": {"type": "function", "name": "f"}}, "session.tool_choice"),
         ({"tool_choice": "perhaps"}, "session.tool_choice"),
+        ({"tool_choice": {"type": "function"}}, "session.tool_choice.name"),
+        ({"tools": [{"type": "mcp", "server_label": "x"}]}, "session.tools[0].type"),
+        ({"response_format": {"type": "xml"}}, "session.response_format.type"),
+        ({"structured_outputs": {"regex": ""}}, "session.structured_outputs.regex"),
         ({"tools": [{"type": "function"}]}, "session.tools[0].name"),
         ({"tools": [{"type": "function", "name": "f"}] * 129}, "session.tools"),
         ({"output_modalities": ["smell"]}, "session.output_modalities"),

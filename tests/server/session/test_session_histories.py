@@ -24,18 +24,41 @@ from tests.server.talk import Event, Talk
 ORDER = {
     None: {"response.created"},
     "response.created": {"response.output_item.added", "response.done"},
-    "response.output_item.added": {"conversation.item.added", "response.content_part.added"},
-    "conversation.item.added": {"response.content_part.added"},
+    "response.output_item.added": {
+        "conversation.item.added",
+        "response.content_part.added",
+        "arguments",
+        "response.function_call_arguments.done",
+    },
+    "conversation.item.added": {
+        "response.content_part.added",
+        "arguments",
+        "response.function_call_arguments.done",
+    },
+    "arguments": {"arguments", "response.function_call_arguments.done"},
+    "response.function_call_arguments.done": {
+        "conversation.item.done",
+        "response.output_item.done",
+    },
     "response.content_part.added": {"text", "response.output_text.done"},
     "text": {"text", "response.output_text.done"},
     "response.output_text.done": {"response.content_part.done"},
     "response.content_part.done": {"conversation.item.done", "response.output_item.done"},
     "conversation.item.done": {"response.output_item.done"},
-    "response.output_item.done": {"response.done"},
+    "response.output_item.done": {"response.output_item.added", "response.done"},
     "response.done": set(),
 }
 PLAYED = ["started", "finished", "interrupted", "elsewhere"]
 PIECES = ["[happy] ", "[sad]", "[ha", "ppy]", "Hello", " there", ". ", "葵", "[", "\n", ""]
+PIECES += [
+    "<tool_call>",
+    '{"name": "f", ',
+    '"arguments": {"a": ',
+    '"[sad]"}}',
+    "</tool_call>",
+    "<to",
+]
+TOOLS = [{"type": "function", "name": "f"}]
 
 
 class Judge:
@@ -44,7 +67,8 @@ class Judge:
     def __init__(self) -> None:
         self._last_number = 0
         self._stage: dict[str, str | None] = {}
-        self._texts: dict[str, str] = {}
+        self._texts: dict[str, str] = {}  # of each response's item in the making
+        self._items: dict[str, list[Event]] = {}
         self._offsets: dict[str, int] = {}
         self._response_of_item: dict[str, str] = {}
 
@@ -73,14 +97,19 @@ class Judge:
 
     def _advance(self, response_id: str, name: str, event: Event) -> None:
         is_text = name in ("response.output_text.delta", "character.expression")
-        stage = "text" if is_text else name
+        is_arguments = name == "response.function_call_arguments.delta"
+        stage = "text" if is_text else "arguments" if is_arguments else name
         assert stage in ORDER[self._stage.get(response_id)], (self._stage.get(response_id), name)
         self._stage[response_id] = stage
         text = self._texts.setdefault(response_id, "")
         match name:
             case "response.output_item.added":
                 self._response_of_item[event["item"]["id"]] = response_id
-            case "response.output_text.delta":
+                assert event["output_index"] == len(self._items.setdefault(response_id, []))
+                self._texts[response_id] = ""
+            case "response.function_call_arguments.done":
+                assert event["arguments"] == text
+            case "response.output_text.delta" | "response.function_call_arguments.delta":
                 assert event["delta"]
                 self._texts[response_id] = text + event["delta"]
             case "character.expression":
@@ -91,18 +120,24 @@ class Judge:
             case "response.content_part.done":
                 assert event["part"]["text"] == text
             case "conversation.item.done" | "response.output_item.done":
-                assert event["item"]["content"] == [{"type": "output_text", "text": text}]
+                if event["item"]["type"] == "message":
+                    assert event["item"]["content"] == [{"type": "output_text", "text": text}]
+                else:
+                    assert event["item"]["arguments"] == text
+                if name == "response.output_item.done":
+                    self._items[response_id].append(event["item"])
             case "response.done":
-                self._check_end(event["response"], text)
+                self._check_end(event["response"], self._items.get(response_id, []))
 
-    def _check_end(self, response: Event, text: str) -> None:
+    def _check_end(self, response: Event, items: list[Event]) -> None:
         status = response["status"]
         assert status in ("completed", "cancelled", "failed", "incomplete")
         assert (response["status_details"] is None) == (status == "completed")
-        for item in response["output"]:
-            assert item["content"][0]["text"] == text
-            assert item["status"] == ("completed" if status == "completed" else "incomplete")
-        assert response["output"] or not text
+        assert response["output"] == items
+        for item in items[:-1]:
+            assert item["status"] == "completed" or item["type"] == "function_call"
+        if status == "completed":
+            assert all(item["status"] == "completed" for item in items if item["type"] == "message")
 
 
 class History:
@@ -140,6 +175,7 @@ class History:
             case 4:
                 events = rng.choice([[], ["character.expression"]])
                 talk.say("session.update", session={"character": {"events": events}})
+                talk.say("session.update", session={"tools": rng.choice([[], TOOLS, TOOLS])})
             case 5 | 6:
                 talk.ask(
                     conversation=rng.choice(["auto", "auto", "none"]),
@@ -182,7 +218,7 @@ class History:
         assert len(self.talk.aborts) == len(set(self.talk.aborts))
         session.conversation.check_integrity()
         for entry in session.conversation.messages():
-            assert entry.content
+            assert entry.content or entry.tool_calls
 
 
 @pytest.mark.parametrize("seed", range(40))

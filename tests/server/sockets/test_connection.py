@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.chat_template import ChatMessage
+from engine.tool_dialect import Tool
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
@@ -156,13 +157,19 @@ class CountingTokenizer(FakeTokenizer):
         self.num_inside = self.most_inside = 0
 
     def encode_chat(
-        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        add_generation_prompt: bool = True,
     ) -> list[int]:
         self.num_inside += 1
         self.most_inside = max(self.most_inside, self.num_inside)
         time.sleep(0.01)
         self.num_inside -= 1
-        return super().encode_chat(messages, add_generation_prompt=add_generation_prompt)
+        return super().encode_chat(
+            messages, tools=tools, add_generation_prompt=add_generation_prompt
+        )
 
 
 class CountingEngine(FakeEngine):

@@ -1,0 +1,70 @@
+"""What a reply cost, in tokens and in time."""
+
+from __future__ import annotations
+
+from engine.outputs import RequestDelta
+from server.protocol.objects import (
+    InputTokenDetails,
+    OutputTokenDetails,
+    ResponseMetrics,
+    Usage,
+)
+
+
+class ReplyClock:
+    """Watches the deltas of one reply; times are seconds on the caller's clock."""
+
+    def __init__(self, now: float) -> None:
+        """Start when the reply is announced."""
+        self._created_at = now
+        self._first_delta_at: float | None = None
+        self._last_delta_at = now
+        self._last_delta: RequestDelta | None = None
+
+    def note(self, delta: RequestDelta, now: float) -> None:
+        """Take what one step brought."""
+        self._last_delta = delta
+        self._last_delta_at = now
+        if self._first_delta_at is None and delta.num_output_tokens:
+            self._first_delta_at = now
+
+    def since_ms(self, now: float) -> float:
+        """Milliseconds since the reply was announced."""
+        return _to_ms(now - self._created_at)
+
+    def usage(self) -> Usage:
+        """Token counts."""
+        last = self._last_delta
+        if last is None:
+            return Usage()
+        cached = InputTokenDetails(
+            text_tokens=last.num_prompt_tokens, cached_tokens=last.num_cached_tokens
+        )
+        cached.cached_tokens_details.text_tokens = last.num_cached_tokens
+        return Usage(
+            total_tokens=last.num_prompt_tokens + last.num_output_tokens,
+            input_tokens=last.num_prompt_tokens,
+            output_tokens=last.num_output_tokens,
+            input_token_details=cached,
+            output_token_details=OutputTokenDetails(text_tokens=last.num_output_tokens),
+        )
+
+    def metrics(self, now: float) -> ResponseMetrics:
+        """Where the time went."""
+        last, first_at = self._last_delta, self._first_delta_at
+        num_tokens = last.num_output_tokens if last else 0
+        speed = None
+        if first_at is not None and num_tokens > 1 and self._last_delta_at > first_at:
+            speed = round((num_tokens - 1) / (self._last_delta_at - first_at), 2)
+        return ResponseMetrics(
+            ttft_ms=None if first_at is None else _to_ms(first_at - self._created_at),
+            queue_ms=_to_ms(last.queue_s) if last else None,
+            total_ms=self.since_ms(now),
+            output_tokens=num_tokens,
+            tokens_per_second=speed,
+            cached_tokens=last.num_cached_tokens if last else 0,
+        )
+
+
+def _to_ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

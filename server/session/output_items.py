@@ -1,0 +1,267 @@
+"""The items of one reply in the making: each a chain of events from ``added`` to ``done``.
+
+A message opens with its first face or word, a call at once. Events of the conversation are left
+out where a reply does not belong to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from server.conversation.conversation import Conversation
+from server.conversation.entries import Entry
+from server.protocol.items import ContentPart, FunctionCallItem, Item, MessageItem
+from server.protocol.server_events import (
+    CharacterExpression,
+    ConversationItemAdded,
+    ConversationItemDone,
+    ResponseContentPartAdded,
+    ResponseContentPartDone,
+    ResponseFunctionCallArgumentsDelta,
+    ResponseFunctionCallArgumentsDone,
+    ResponseOutputItemAdded,
+    ResponseOutputItemDone,
+    ResponseOutputTextDelta,
+    ResponseOutputTextDone,
+    ServerEvent,
+    TextPart,
+)
+from server.text.tags import Piece, TagParser, TextPiece, cut_raw_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an item stands.
+
+    Attributes:
+        response_id: In which reply.
+        output_index: At which place of it.
+        conversation: In which conversation; ``None`` for a reply beside it.
+        new_item_id: Gives an id that no item of the conversation has.
+    """
+
+    response_id: str
+    output_index: int
+    conversation: Conversation | None
+    new_item_id: Callable[[], str]
+
+    def add(self, item: Item) -> list[ServerEvent]:
+        """Announce an item, and put it into the conversation."""
+        added: list[ServerEvent] = [
+            ResponseOutputItemAdded(
+                response_id=self.response_id, output_index=self.output_index, item=item
+            )
+        ]
+        if self.conversation is not None:
+            previous = self.conversation.insert(Entry(item), None)
+            added.append(ConversationItemAdded(previous_item_id=previous, item=item))
+        return added
+
+    def finish(self, item: MessageItem | FunctionCallItem, raw: str) -> list[ServerEvent]:
+        """Say that an item is whole, and write it down."""
+        done: list[ServerEvent] = []
+        if self.conversation is not None:
+            self.conversation.finish_reply(item, raw)
+            previous = self.conversation.previous_id(item.id or "")
+            done.append(ConversationItemDone(previous_item_id=previous, item=item))
+        done.append(
+            ResponseOutputItemDone(
+                response_id=self.response_id, output_index=self.output_index, item=item
+            )
+        )
+        return done
+
+
+class MessageOutput:
+    """Words of a reply.
+
+    Attributes:
+        item: As it stands but for its text; ``None`` until it opens.
+    """
+
+    def __init__(self, place: Place, expressions: tuple[str, ...], *, raw_start: int) -> None:
+        """Begin with nothing.
+
+        Args:
+            place: Where the item will stand.
+            expressions: Tags to take out of the text.
+            raw_start: Code points of the engine's text before it.
+        """
+        self.item: MessageItem | None = None
+        self._place = place
+        self._expressions = expressions
+        self._raw_start = raw_start
+        self._parser = TagParser(expressions)
+        self._raw: list[str] = []
+        self._clean: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """Clean text so far."""
+        return "".join(self._clean)
+
+    def raw_length(self, text_end: int) -> int:
+        """How many code points of the engine's text the first ones of the clean text take."""
+        raw = cut_raw_text("".join(self._raw), self._expressions, text_end)
+        return self._raw_start + len(raw)
+
+    def snapshot(self) -> MessageItem | None:
+        """The item as it stands; ``None`` before it opens."""
+        return None if self.item is None else self._with_text(self.item.status)
+
+    def feed(self, text: str, faces_at_ms: float | None) -> list[ServerEvent]:
+        """Take more raw text; without a time no faces are told of."""
+        self._raw.append(text)
+        return self._show(self._parser.feed(text), faces_at_ms)
+
+    def flush(self, faces_at_ms: float | None) -> list[ServerEvent]:
+        """Show what was held back; no more text comes."""
+        return self._show(self._parser.finish(), faces_at_ms)
+
+    def open(self) -> list[ServerEvent]:
+        """Announce the item, if that was not done."""
+        if self.item is not None:
+            return []
+        self.item = MessageItem(
+            id=self._place.new_item_id(), role="assistant", status="in_progress", content=[]
+        )
+        part = ResponseContentPartAdded(
+            response_id=self._place.response_id,
+            item_id=self._item_id,
+            output_index=self._place.output_index,
+            content_index=0,
+            part=TextPart(text=""),
+        )
+        return [*self._place.add(self.item), part]
+
+    def close(self, *, completed: bool) -> list[ServerEvent]:
+        """Close the item, if it was opened; half a tag is never shown."""
+        if self.item is None:
+            return []
+        raw = "".join(self._raw)
+        if not completed:
+            raw = raw.removesuffix(self._parser.held)
+        text = self.text
+        self.item = self._with_text("completed" if completed else "incomplete")
+        place, item_id = self._place, self._item_id
+        return [
+            ResponseOutputTextDone(
+                response_id=place.response_id,
+                item_id=item_id,
+                output_index=place.output_index,
+                content_index=0,
+                text=text,
+            ),
+            ResponseContentPartDone(
+                response_id=place.response_id,
+                item_id=item_id,
+                output_index=place.output_index,
+                content_index=0,
+                part=TextPart(text=text),
+            ),
+            *place.finish(self.item, raw),
+        ]
+
+    @property
+    def _item_id(self) -> str:
+        assert self.item is not None
+        assert self.item.id is not None
+        return self.item.id
+
+    def _with_text(self, status: str | None) -> MessageItem:
+        part = ContentPart(type="output_text", text=self.text)
+        return MessageItem(id=self._item_id, role="assistant", status=status, content=[part])
+
+    def _show(self, pieces: list[Piece], faces_at_ms: float | None) -> list[ServerEvent]:
+        events: list[ServerEvent] = []
+        for piece in pieces:
+            events += self.open()
+            if isinstance(piece, TextPiece):
+                self._clean.append(piece.text)
+                events.append(
+                    ResponseOutputTextDelta(
+                        response_id=self._place.response_id,
+                        item_id=self._item_id,
+                        output_index=self._place.output_index,
+                        content_index=0,
+                        delta=piece.text,
+                    )
+                )
+            elif faces_at_ms is not None:
+                events.append(
+                    CharacterExpression(
+                        response_id=self._place.response_id,
+                        item_id=self._item_id,
+                        name=piece.name,
+                        weight=1.0,
+                        text_offset=piece.offset,
+                        segment_index=0,
+                        t_ms=faces_at_ms,
+                    )
+                )
+        return events
+
+
+class CallOutput:
+    """The call of a tool.
+
+    Attributes:
+        item: As it stands but for its arguments.
+    """
+
+    def __init__(self, place: Place, name: str) -> None:
+        """Begin with the tool's name."""
+        item_id = place.new_item_id()
+        self._place = place
+        self._arguments: list[str] = []
+        self.item = FunctionCallItem(
+            id=item_id,
+            status="in_progress",
+            name=name,
+            arguments="",
+            call_id=f"call_{item_id.removeprefix('item_')}",
+        )
+
+    def snapshot(self) -> FunctionCallItem:
+        """The item as it stands."""
+        return self._with_arguments(self.item.status)
+
+    def open(self) -> list[ServerEvent]:
+        """Announce the item."""
+        return self._place.add(self.item)
+
+    def feed(self, text: str) -> list[ServerEvent]:
+        """Take more of the arguments."""
+        self._arguments.append(text)
+        return [
+            ResponseFunctionCallArgumentsDelta(
+                response_id=self._place.response_id,
+                item_id=self.item.id or "",
+                output_index=self._place.output_index,
+                call_id=self.item.call_id or "",
+                delta=text,
+            )
+        ]
+
+    def close(self, *, completed: bool) -> list[ServerEvent]:
+        """Close the item."""
+        self.item = item = self._with_arguments("completed" if completed else "incomplete")
+        done = ResponseFunctionCallArgumentsDone(
+            response_id=self._place.response_id,
+            item_id=item.id or "",
+            output_index=self._place.output_index,
+            call_id=item.call_id or "",
+            name=item.name,
+            arguments=item.arguments,
+        )
+        return [done, *self._place.finish(item, "")]
+
+    def _with_arguments(self, status: str | None) -> FunctionCallItem:
+        return FunctionCallItem(
+            id=self.item.id,
+            status=status,
+            name=self.item.name,
+            arguments="".join(self._arguments),
+            call_id=self.item.call_id,
+        )
