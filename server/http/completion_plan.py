@@ -19,17 +19,32 @@ from engine.sampling_params import SamplingParams
 from server.auth import ANONYMOUS
 from server.characters.catalog import ResolvedModel
 from server.conversation.prompt import build_prompt
+from server.conversation.tool_tokenizer import with_tools
 from server.engine_port import EnginePort, Tokenizer
-from server.errors import ErrorCode, InvalidValue, ModelNotFound, PromptDoesNotFit
+from server.errors import (
+    ErrorCode,
+    InvalidValue,
+    ModelNotFound,
+    PromptDoesNotFit,
+    ProtocolError,
+)
 from server.http.completion_reply import Plan
 from server.http.completion_shapes import CompletionShape, TokenText
 from server.http.completions_body import CompletionRequest
 from server.http.models import model_not_found
-from server.http.refusals import HttpRefusal, from_engine_error, invalid, unavailable
+from server.http.refusals import (
+    HttpRefusal,
+    from_engine_error,
+    from_protocol_error,
+    invalid,
+    unavailable,
+)
+from server.http.reply_text import ReplyText
 from server.http.tag_text import TagText
 from server.sampling import build_sampling_params, check_token_ids, describe
 from server.state import ServerState
 from server.text.pace import is_wide, listener_for
+from server.tools.reply_form import ReplyForm, plan_form
 
 
 @runtime_checkable
@@ -75,21 +90,28 @@ async def make_plan(
     engine = engine_of(state)
     resolved = _resolve(state, request.model)
     params = _sampling_params(request, resolved, engine.info.vocab_size)
-    prompt = await _prompt_token_ids(state, engine, request, resolved)
+    form = _form(request, engine)
+    if form.grammar is not None:
+        params = msgspec.structs.replace(params, grammar=form.grammar)
+    prompt = await _prompt_token_ids(state, engine, request, resolved, form)
     params = _fit(params, room=engine.info.max_model_len - len(prompt))
-    expressions = resolved.character.expressions if resolved.character else ()
+    expressions = resolved.character.expressions if resolved.character and form.is_talk else ()
+    stem = secrets.token_hex(12)
     return Plan(
         prompt_token_ids=prompt,
         params=params,
         service=_service(state, engine, request, resolved, prompt, principal, address),
         shape=CompletionShape(
-            completion_id=f"chatcmpl-{secrets.token_hex(12)}",
+            completion_id=f"chatcmpl-{stem}",
             created=int(time.time()),
             model=request.model,
             fingerprint=fingerprint_of(engine.info),
             include_usage=request.include_usage,
         ),
-        tags=TagText(expressions, request.tag_dialect),
+        text=ReplyText(
+            TagText(expressions, request.tag_dialect), form.parser(), call_stem=f"call_{stem}_"
+        ),
+        grammar_field="tools" if form.tools else request.wish.text_name,
         token_text=_token_text(engine.tokenizer) if request.wants_logprobs else None,
     )
 
@@ -98,6 +120,13 @@ def fingerprint_of(info: EngineInfo) -> str:
     """A short name for what seeded replies depend on beside the request."""
     made_of = f"{info.model}|{info.architecture}|{info.dtype}|{info.device}|{info.num_parameters}"
     return "fp_" + hashlib.blake2b(made_of.encode(), digest_size=5).hexdigest()
+
+
+def _form(request: CompletionRequest, engine: EnginePort) -> ReplyForm:
+    try:
+        return plan_form(request.wish, engine.tokenizer.tool_dialect, "")
+    except ProtocolError as error:
+        raise from_protocol_error(error) from None
 
 
 def _resolve(state: ServerState, model: str) -> ResolvedModel:
@@ -134,9 +163,13 @@ def _fit(params: SamplingParams, *, room: int) -> SamplingParams:
 
 
 async def _prompt_token_ids(
-    state: ServerState, engine: EnginePort, request: CompletionRequest, resolved: ResolvedModel
+    state: ServerState,
+    engine: EnginePort,
+    request: CompletionRequest,
+    resolved: ResolvedModel,
+    form: ReplyForm,
 ) -> list[int]:
-    messages = [ChatMessage(role, text) for role, text in request.messages]
+    messages = list(request.messages)
     if resolved.character is not None and resolved.character.prompt:
         messages.insert(0, ChatMessage("system", resolved.character.prompt))
     limits = state.settings.limits
@@ -144,10 +177,12 @@ async def _prompt_token_ids(
     if limits.max_prompt_tokens is not None:
         max_prompt_tokens = min(max_prompt_tokens, limits.max_prompt_tokens)
 
+    tokenizer = with_tools(engine.tokenizer, form.tools)
+
     def build() -> list[int]:
         # Nothing is dropped behind the client's back: it keeps the history here, and can cut it.
         return build_prompt(
-            messages, engine.tokenizer, max_prompt_tokens=max_prompt_tokens, truncation="disabled"
+            messages, tokenizer, max_prompt_tokens=max_prompt_tokens, truncation="disabled"
         ).token_ids
 
     num_chars = sum(len(message.content) for message in messages)
@@ -192,7 +227,7 @@ def _service(
             listener.kind,  # type: ignore[arg-type]  # checked by check_listener
             listener.rate,
             state.density,
-            wide=is_wide(request.messages[-1][1]),
+            wide=is_wide(request.messages[-1].content),
         ),
     )
 

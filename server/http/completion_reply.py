@@ -17,7 +17,7 @@ from server.http.completion_shapes import CompletionShape, TokenText, logprobs_o
 from server.http.event_stream import DONE, event
 from server.http.feed import DeltaFeed, merge
 from server.http.refusals import HttpRefusal, from_code, from_engine_error, unavailable
-from server.http.tag_text import TagText
+from server.http.reply_text import ReplyText
 from server.log_lines import log_line
 from server.metrics import ResponseWatch
 from server.state import ServerState
@@ -39,7 +39,8 @@ class Plan:
         params: How to sample.
         service: Who may share its prefix, whose turn it takes, how fast it is read.
         shape: What every object of the answer repeats.
-        tags: Turns the model's raw text into what the client asked to see.
+        text: Turns what the model writes into what the client asked to see.
+        grammar_field: The field that the engine's grammar was made of, for its refusals.
         token_text: For logprobs; ``None`` when they were not asked for.
     """
 
@@ -47,7 +48,8 @@ class Plan:
     params: SamplingParams
     service: Service
     shape: CompletionShape
-    tags: TagText
+    text: ReplyText
+    grammar_field: str
     token_text: TokenText | None
 
 
@@ -65,19 +67,24 @@ class CompletionReply:
         Raises:
             HttpRefusal: The engine refused the request or failed on it.
         """
-        tags = self._plan.tags
+        written = self._plan.text
         deltas: list[RequestDelta] = []
         async with self._submitted() as feed:
             while not deltas or deltas[-1].finish_reason is None:
                 delta = await feed.take()
                 if delta is not None:
-                    _refuse_failure(delta)
+                    self._refuse_failure(delta)
                     deltas.append(delta)
         reply = merge(deltas)
         assert reply.finish_reason is not None
-        text = tags.feed(reply.text) + tags.finish()
+        written.feed(reply.text)
+        written.finish(reply.finish_reason)
         return self._plan.shape.whole(
-            text, reply.finish_reason, self._logprobs(reply), usage_of(reply)
+            written.content,
+            written.calls,
+            written.finish_reason(reply.finish_reason),
+            self._logprobs(reply),
+            usage_of(reply),
         )
 
     async def events(self) -> AsyncGenerator[bytes, None]:
@@ -92,12 +99,12 @@ class CompletionReply:
             with feed.ticking(KEEP_ALIVE_S):
                 delta = await feed.take()
                 if delta is not None:
-                    _refuse_failure(delta)
+                    self._refuse_failure(delta)
                 yield event(shape.chunk({"role": "assistant", "content": ""}))
                 while True:
                     if delta is None:
                         yield _KEEP_ALIVE
-                    elif (refusal := _failure_of(delta)) is not None:
+                    elif (refusal := self._failure_of(delta)) is not None:
                         yield event(refusal.as_error())
                         break
                     else:
@@ -109,14 +116,17 @@ class CompletionReply:
         yield DONE
 
     def _chunks(self, delta: RequestDelta) -> Iterator[dict[str, object]]:
-        shape, tags = self._plan.shape, self._plan.tags
-        is_last = delta.finish_reason is not None
-        text = tags.feed(delta.text) + (tags.finish() if is_last else "")
+        shape, written = self._plan.shape, self._plan.text
+        parts, reason = written.feed(delta.text), delta.finish_reason
+        if reason is not None:
+            parts += written.finish(reason)
         logprobs = self._logprobs(delta)
-        if text or logprobs:
-            yield shape.chunk({"content": text}, logprobs=logprobs)
-        if is_last:
-            yield shape.chunk({}, delta.finish_reason)
+        if logprobs and not parts:
+            parts = [{"content": ""}]
+        for index, part in enumerate(parts):
+            yield shape.chunk(part, logprobs=None if index else logprobs)
+        if reason is not None:
+            yield shape.chunk({}, written.finish_reason(reason))
             if shape.include_usage:
                 yield shape.usage_chunk(usage_of(delta))
 
@@ -125,6 +135,22 @@ class CompletionReply:
         if token_text is None:
             return None
         return logprobs_of(delta, token_text)
+
+    def _failure_of(self, delta: RequestDelta) -> HttpRefusal | None:
+        match delta.finish_reason:
+            case FinishReason.ERROR:
+                param = delta.error_param
+                if param is not None and param.partition(".")[0] == "grammar":
+                    param = self._plan.grammar_field
+                return from_code(delta.error_code, delta.error_message, param, delta.retry_after_s)
+            case FinishReason.ABORT:
+                return unavailable("aborted", "the server called the reply off; try again")
+        return None
+
+    def _refuse_failure(self, delta: RequestDelta) -> None:
+        refusal = self._failure_of(delta)
+        if refusal is not None:
+            raise refusal
 
     @asynccontextmanager
     async def _submitted(self) -> AsyncIterator[DeltaFeed]:
@@ -158,20 +184,3 @@ class CompletionReply:
             if watch.finish_reason is None:
                 watch.cancelled(clock())
                 self._engine.cancel(request_id)
-
-
-def _failure_of(delta: RequestDelta) -> HttpRefusal | None:
-    match delta.finish_reason:
-        case FinishReason.ERROR:
-            return from_code(
-                delta.error_code, delta.error_message, delta.error_param, delta.retry_after_s
-            )
-        case FinishReason.ABORT:
-            return unavailable("aborted", "the server called the reply off; try again")
-    return None
-
-
-def _refuse_failure(delta: RequestDelta) -> None:
-    refusal = _failure_of(delta)
-    if refusal is not None:
-        raise refusal

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.outputs import Logprob, RequestDelta, TokenLogprobs
-from engine.request import FinishReason
 
 TokenText = Callable[[int], str | bytes]
 """Gives the text of one token id, or its bytes where they are no whole characters."""
@@ -33,19 +32,27 @@ class CompletionShape:
     def whole(
         self,
         text: str,
-        finish_reason: FinishReason,
+        calls: list[dict[str, object]],
+        finish_reason: str,
         logprobs: dict[str, object] | None,
         usage: dict[str, object],
     ) -> dict[str, object]:
-        """The answer in one piece."""
+        """The answer in one piece; where there are only calls there is no content."""
+        message: dict[str, object] = {
+            "role": "assistant",
+            "content": text if text or not calls else None,
+            "refusal": None,
+        }
+        if calls:
+            message["tool_calls"] = calls
         return {
             **self._head("chat.completion"),
             "choices": [
                 {
                     "index": 0,
-                    "message": {"role": "assistant", "content": text, "refusal": None},
+                    "message": message,
                     "logprobs": logprobs,
-                    "finish_reason": finish_reason.value,
+                    "finish_reason": finish_reason,
                 }
             ],
             "usage": usage,
@@ -53,8 +60,8 @@ class CompletionShape:
 
     def chunk(
         self,
-        delta: dict[str, str],
-        finish_reason: FinishReason | None = None,
+        delta: dict[str, object],
+        finish_reason: str | None = None,
         logprobs: dict[str, object] | None = None,
     ) -> dict[str, object]:
         """One event of a stream."""
@@ -65,7 +72,7 @@ class CompletionShape:
                     "index": 0,
                     "delta": delta,
                     "logprobs": logprobs,
-                    "finish_reason": None if finish_reason is None else finish_reason.value,
+                    "finish_reason": finish_reason,
                 }
             ],
         }

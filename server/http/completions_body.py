@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from engine.chat_template import Role
+from engine.chat_template import ChatMessage
 from engine.sampling_params import MAX_LOGPROBS
-from server.errors import InvalidValue
-from server.http.refusals import HttpRefusal, from_validation, invalid
+from server.errors import InvalidValue, ProtocolError
+from server.http.completion_form import FormFields, read_form
+from server.http.completion_messages import MessageBody, read_messages
+from server.http.refusals import HttpRefusal, from_protocol_error, from_validation, invalid
 from server.protocol.objects import ListenerSetting
 from server.text.pace import check_listener
-
-MAX_MESSAGES = 4096
+from server.tools.reply_form import FormWish
 
 TagDialect = Literal["strip", "aituber"]
 
 _NOT_YET = "is not supported yet; leave it out"
-
-
-class ContentPart(msgspec.Struct):
-    """One part of a message's content; only text is understood."""
-
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-
-
-class MessageBody(msgspec.Struct):
-    """One message as the client wrote it."""
-
-    role: str
-    content: str | list[ContentPart] | None = None
-    tool_calls: list[object] | None = None
 
 
 class StreamOptions(msgspec.Struct):
@@ -43,7 +28,7 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class CompletionBody(msgspec.Struct, kw_only=True):
+class CompletionBody(FormFields, kw_only=True):
     """The body of ``POST /v1/chat/completions``; unknown fields are ignored, ``null`` is unset."""
 
     model: str
@@ -80,11 +65,8 @@ class CompletionBody(msgspec.Struct, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: int | None = None
 
-    tools: list[object] | None = None
-    functions: list[object] | None = None
-    tool_choice: object = None
-    function_call: object = None
-    response_format: object = None
+    functions: list[Any] | None = None
+    function_call: Any = None
     modalities: list[str] | None = None
     audio: object = None
 
@@ -118,7 +100,8 @@ class CompletionRequest:
 
     Attributes:
         model: As the client named it.
-        messages: ``(role, text)``, roles ``system``, ``user`` and ``assistant`` only.
+        messages: For the chat template.
+        wish: What the reply is asked to be.
         sampling: Sampling parameters that the client set, under the engine's names; ranges are
             still the engine's to check.
         stream: Whether the reply is sent as events.
@@ -129,7 +112,8 @@ class CompletionRequest:
     """
 
     model: str
-    messages: list[tuple[Role, str]]
+    messages: list[ChatMessage]
+    wish: FormWish
     sampling: dict[str, object]
     stream: bool
     include_usage: bool
@@ -158,7 +142,8 @@ def parse_completion(raw: bytes) -> CompletionRequest:
     _refuse_unsupported(body)
     return CompletionRequest(
         model=body.model,
-        messages=_messages(body.messages),
+        messages=read_messages(body.messages),
+        wish=_wish(body),
         sampling=_sampling(body),
         stream=bool(body.stream),
         include_usage=_include_usage(body),
@@ -171,15 +156,11 @@ def parse_completion(raw: bytes) -> CompletionRequest:
 def _refuse_unsupported(body: CompletionBody) -> None:
     if body.n is not None and body.n != 1:
         raise invalid("n", f"n is {body.n}; only one choice per request is made, so it must be 1")
-    for name, value in (("tools", body.tools), ("functions", body.functions)):
-        if value:
-            raise _unsupported(name)
-    for name, choice in (("tool_choice", body.tool_choice), ("function_call", body.function_call)):
-        if choice not in (None, "none", "auto"):
-            raise _unsupported(name)
-    wanted = body.response_format
-    if wanted is not None and not (isinstance(wanted, dict) and wanted.get("type") == "text"):
-        raise _unsupported("response_format", 'other than {"type": "text"} ')
+    for name, value in (("functions", body.functions), ("function_call", body.function_call)):
+        if value not in (None, [], "none", "auto"):
+            raise invalid(
+                name, f"{name} is not supported; send tools and tool_choice", code="unsupported"
+            )
     if body.modalities is not None and body.modalities not in (["text"], []):
         raise _unsupported("modalities", 'other than ["text"] ')
     if body.audio is not None:
@@ -188,6 +169,13 @@ def _refuse_unsupported(body: CompletionBody) -> None:
 
 def _unsupported(param: str, what: str = "") -> HttpRefusal:
     return invalid(param, f"{param} {what}{_NOT_YET}", code="unsupported")
+
+
+def _wish(body: CompletionBody) -> FormWish:
+    try:
+        return read_form(body)
+    except ProtocolError as error:
+        raise from_protocol_error(error) from None
 
 
 def _include_usage(body: CompletionBody) -> bool:
@@ -240,54 +228,3 @@ def _token_id(key: str) -> int:
     if not (key.isascii() and key.isdigit() and len(key) <= 10):
         raise invalid("logit_bias", 'the keys of logit_bias must be token ids, such as "50256"')
     return int(key)
-
-
-def _messages(messages: list[MessageBody]) -> list[tuple[Role, str]]:
-    if not messages:
-        raise invalid("messages", "messages is empty; send at least one")
-    if len(messages) > MAX_MESSAGES:
-        raise invalid(
-            "messages", f"{len(messages)} messages are sent; at most {MAX_MESSAGES} are read"
-        )
-    plain: list[tuple[Role, str]] = []
-    for index, message in enumerate(messages):
-        role = _role(message.role, f"messages[{index}].role")
-        text = _text(message.content, f"messages[{index}].content")
-        if text is not None:
-            plain.append((role, text))
-        elif not message.tool_calls:
-            raise invalid(f"messages[{index}].content", f"messages[{index}].content is missing")
-    if not plain:
-        raise invalid("messages", "no message has any text")
-    return plain
-
-
-def _role(role: str, param: str) -> Role:
-    """Map to the three roles that every chat template knows; a tool's result is the user's side."""
-    match role:
-        case "system" | "developer":
-            return "system"
-        case "user" | "tool" | "function":
-            return "user"
-        case "assistant":
-            return "assistant"
-    raise invalid(param, f"{param} must be system, developer, user, assistant, tool or function")
-
-
-def _text(content: str | list[ContentPart] | None, param: str) -> str | None:
-    if content is None or isinstance(content, str):
-        return content
-    texts = []
-    for index, part in enumerate(content):
-        here = f"{param}[{index}]"
-        if part.type in ("text", "input_text", "output_text"):
-            if part.text is None:
-                raise invalid(f"{here}.text", f"{here}.text is missing")
-            texts.append(part.text)
-        elif part.type == "refusal":
-            texts.append(part.refusal or "")
-        else:
-            raise invalid(
-                here, f"{here} is not text; only text is understood", code="unsupported_modality"
-            )
-    return "".join(texts)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import EngineDead, EngineError, RequestError
+from server.errors import ProtocolError
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ _INVALID_CODES = frozenset(
         "chat_template_refused",
         "context_length_exceeded",
         "duplicate_request",
+        "invalid_grammar",
         "invalid_parameter",
         "invalid_request",
         "kv_budget_exceeded",
@@ -103,6 +105,11 @@ def json_response(
 def invalid(param: str | None, message: str, *, code: str = "invalid_value") -> HttpRefusal:
     """A 400 that names the field at fault."""
     return HttpRefusal(400, message, code=code, param=param)
+
+
+def from_protocol_error(error: ProtocolError) -> HttpRefusal:
+    """Translate what rooms that both wires share say of a request."""
+    return invalid(error.param, error.message, code=error.code)
 
 
 def unavailable(code: str, message: str, *, retry_after_s: int = RETRY_AFTER_S) -> HttpRefusal:

@@ -12,6 +12,7 @@ from server.protocol.objects import FailureDetail
 _CLIENTS_FAULT = frozenset(
     {
         "context_length_exceeded",
+        "invalid_grammar",
         "invalid_parameter",
         "invalid_request",
         "kv_budget_exceeded",

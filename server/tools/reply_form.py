@@ -49,6 +49,7 @@ class FormWish:
         parallel: Several calls in one reply are welcome.
         response_format: From the field of that name.
         structured_outputs: From the field of that name, or one of its elder names.
+        structured_name: Which of them it was, for messages.
     """
 
     tools: Sequence[Tool] = ()
@@ -56,6 +57,12 @@ class FormWish:
     parallel: bool = True
     response_format: Grammar | None = None
     structured_outputs: Grammar | None = None
+    structured_name: str = "structured_outputs"
+
+    @property
+    def text_name(self) -> str:
+        """The field that gives text a form."""
+        return self.structured_name if self.response_format is None else "response_format"
 
 
 def plan_form(wish: FormWish, dialect: ToolDialect, path: str) -> ReplyForm:
@@ -97,8 +104,8 @@ def plan_form(wish: FormWish, dialect: ToolDialect, path: str) -> ReplyForm:
 def _text_form(wish: FormWish, path: str) -> Grammar | None:
     if wish.response_format is not None and wish.structured_outputs is not None:
         raise InvalidValue(
-            f"{path}structured_outputs",
-            f"{path}structured_outputs and {path}response_format are both given; choose one",
+            f"{path}{wish.structured_name}",
+            f"{path}{wish.structured_name} and {path}response_format are both given; choose one",
         )
     return wish.response_format or wish.structured_outputs
 
@@ -121,7 +128,7 @@ def _callable_tools(wish: FormWish, path: str) -> list[Tool]:
 
 
 def _contradiction(wish: FormWish, path: str, why: str) -> InvalidValue:
-    name = "structured_outputs" if wish.response_format is None else "response_format"
+    name = wish.text_name
     return InvalidValue(
         f"{path}{name}",
         f"{path}{name} gives the text a form, but {why}; set {path}tool_choice to 'none', "

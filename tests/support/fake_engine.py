@@ -94,6 +94,7 @@ class FakeEngine:
         is_stuck: When true, requests stay live and nothing is said.
         obeys_max_tokens: Whether a request's ``max_tokens`` cuts the reply.
         refuse_with: Code with which every request ends at once.
+        refuse_param: The parameter that such an end names.
         retry_after_s: What such an end says of coming back.
         prompts: Token ids of every submission, by request id.
         services: How each submission wanted to be served, by request id.
@@ -109,6 +110,7 @@ class FakeEngine:
     is_stuck: bool = False
     obeys_max_tokens: bool = True
     refuse_with: str | None = None
+    refuse_param: str | None = None
     retry_after_s: float | None = None
     seconds_since_progress: float = 0.0
     prompts: dict[str, list[int]] = field(default_factory=dict)
@@ -297,6 +299,7 @@ class FakeEngine:
             num_prompt_tokens=live.num_prompt_tokens,
             num_output_tokens=live.position,
             error_code=code,
+            error_param=None if code is None else self.refuse_param,
             error_message=None if code is None else "the scripted engine was told to fail",
             retry_after_s=None if code is None else self.retry_after_s,
         )

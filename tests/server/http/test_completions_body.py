@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.sampling_params import Grammar
 from server.http.completions_body import CompletionRequest, parse_completion
 from server.http.refusals import HttpRefusal
 from tests.server.http.rooms import chat_body
@@ -62,21 +63,12 @@ def test_the_samplers_own_names_pass() -> None:
     assert parse(**names).sampling == names
 
 
-def test_roles_become_the_three_that_templates_know() -> None:
-    """A tool's result counts as the user's side, a call without words as nothing."""
-    messages = [
-        {"role": "developer", "content": "d"},
-        {"role": "user", "content": "u"},
-        {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]},
-        {"role": "tool", "content": "t", "tool_call_id": "1"},
-        {"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]},
-    ]
-    assert parse(messages=messages).messages == [
-        ("system", "d"),
-        ("user", "u"),
-        ("user", "t"),
-        ("assistant", "no"),
-    ]
+def test_vllms_names_are_read_too() -> None:
+    """One constraint, whichever name it has."""
+    wish = parse(guided_choice=["a", "b"]).wish
+    assert wish.structured_outputs == Grammar(kind="choice", source='["a", "b"]')
+    assert wish.text_name == "guided_choice"
+    assert parse(structured_outputs={"regex": "a"}).wish.text_name == "structured_outputs"
 
 
 @pytest.mark.parametrize(
@@ -84,10 +76,16 @@ def test_roles_become_the_three_that_templates_know() -> None:
     [
         ({"n": 2}, "n"),
         ({"n": 0}, "n"),
-        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"tools": {}}, "tools"),
         ({"functions": [{"name": "f"}]}, "functions"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"function_call": {"name": "f"}}, "function_call"),
+        ({"tool_choice": "perhaps"}, "tool_choice"),
+        ({"parallel_tool_calls": 1}, "parallel_tool_calls"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"structured_outputs": {}}, "structured_outputs"),
+        ({"guided_regex": 7}, "guided_regex"),
+        ({"guided_regex": "a", "guided_json": {}}, "guided_regex"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"audio": {"voice": "alloy"}}, "audio"),
         ({"tag_dialect": "emoji"}, "tag_dialect"),
