@@ -51,7 +51,7 @@ class Turn:
         think_s: Seconds of thinking and typing before this turn is sent.
         after: What thinking waits for: the last reply has been ``read``, ``spoken`` or is
             ``final``. Of the first turn it means nothing.
-        barge_in_tokens: Interrupt after so many tokens of the reply.
+        barge_in_tokens: Interrupt once so many tokens of the reply have been heard.
         barge_in_s: Interrupt so many seconds after sending.
         faults: What goes wrong meanwhile.
     """
