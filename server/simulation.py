@@ -35,6 +35,7 @@ class Settings:
         policy: The scheduler's.
         seed: Of the jitter.
         jitter: Standard deviation of the logarithm of each step's time.
+        noise: Measured factors on steps' times, to draw from instead of the jitter.
         kv_cache_tokens: KV budget; ``None`` takes the machine's.
         max_num_seqs: Rows; ``None`` takes the machine's.
         max_num_queued_reqs: Requests that may wait.
@@ -52,6 +53,7 @@ class Settings:
     policy: Policy = "deadline"
     seed: int = 0
     jitter: float = 0.05
+    noise: tuple[float, ...] = ()
     kv_cache_tokens: int | None = None
     max_num_seqs: int | None = None
     max_num_queued_reqs: int = 100_000
@@ -154,10 +156,10 @@ def simulate(
     )
 
 
-def step_record(stats: StepStats) -> StepRecord:
-    """Return what a report needs of a step."""
+def step_record(stats: StepStats, *, origin_s: float = 0.0) -> StepRecord:
+    """Return what a report needs of a step; ``origin_s`` is the run's begin on the step's clock."""
     return StepRecord(
-        time_s=stats.time_s,
+        time_s=stats.time_s - origin_s,
         duration_s=stats.duration_s,
         num_running=stats.num_running,
         num_waiting=stats.num_waiting,
@@ -199,6 +201,7 @@ def _engine(machine: Machine, settings: Settings) -> SimulatedEngine:
         kv_cache_tokens=settings.kv_cache_tokens or machine.kv_cache_tokens,
         enable_prefix_caching=settings.enable_prefix_caching,
         jitter=settings.jitter,
+        noise=settings.noise,
         seed=settings.seed,
     )
 

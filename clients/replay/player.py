@@ -86,9 +86,20 @@ class Player:
         self._live: dict[str, _State] = {}
         self._order = itertools.count()
         self._timers: list[tuple[float, int, _Kind, _State, str]] = []
+        self._num_open = 0
         for session in sessions:
-            if session.turns:
-                self._at(session.start_s, "send", _State(session), "")
+            self.add(session)
+
+    def add(self, session: Session) -> None:
+        """Let another session come; one without turns is over already."""
+        if session.turns:
+            self._num_open += 1
+            self._at(session.start_s, "send", _State(session), "")
+
+    @property
+    def num_open(self) -> int:
+        """Sessions that have turns left."""
+        return self._num_open
 
     @property
     def num_live(self) -> int:
@@ -165,6 +176,8 @@ class Player:
             turn = state.session.turns[state.turn]
             begin = now if turn.after == "final" else max(over_s, now)
             self._at(begin + turn.think_s, "send", state, "")
+        else:
+            self._num_open -= 1
 
     def _send(self, state: _State, time_s: float) -> Send:
         session, index = state.session, state.turn

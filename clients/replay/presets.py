@@ -123,6 +123,26 @@ def long_prompts(count: int, seed: int) -> list[Session]:
     return sessions
 
 
+def interrupts(count: int, seed: int) -> list[Session]:
+    """Single questions, each called off at a random moment: before, in or after its prompt."""
+    dice = random.Random(seed)
+    return [
+        _session(
+            f"s{number}",
+            start_s,
+            [
+                Turn(
+                    input_tokens=_length(dice, 60, 0.8, 4, 600),
+                    output_tokens=2000,
+                    barge_in_s=dice.expovariate(2.0),
+                )
+            ],
+            dice,
+        )
+        for number, start_s in enumerate(poisson(count, 40.0, dice))
+    ]
+
+
 def _tokenflow(
     arrivals: Callable[[int, random.Random], list[float]], prompt: int, reply: int
 ) -> Callable[[int, int], list[Session]]:
@@ -183,6 +203,13 @@ PRESETS = {
             about="one prompt in ten is very long",
             sessions=1000,
             make=long_prompts,
+        ),
+        Preset(
+            name="interrupts",
+            about="40 questions a second, each called off after half a second or so",
+            sessions=10_000,
+            make=interrupts,
+            absolute=True,
         ),
         Preset(
             name="tokenflow-a",

@@ -27,6 +27,7 @@ class SimulatedEngine:
         vocab_size: For prompts and replies.
         enable_prefix_caching: Whether equal prefixes are shared.
         jitter: See ``SimulatedRunner``.
+        noise: Likewise.
         seed: Of the jitter.
     """
 
@@ -40,11 +41,12 @@ class SimulatedEngine:
         vocab_size: int = 32_768,
         enable_prefix_caching: bool = True,
         jitter: float = 0.0,
+        noise: Sequence[float] = (),
         seed: int = 0,
     ) -> None:
         self.clock = VirtualClock()
         self.runner = SimulatedRunner(
-            cost, self.clock, vocab_size=vocab_size, jitter=jitter, seed=seed
+            cost, self.clock, vocab_size=vocab_size, jitter=jitter, noise=noise, seed=seed
         )
         num_blocks = max(kv_cache_tokens // BLOCK_SIZE, 1)
         config = EngineConfig(

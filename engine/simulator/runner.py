@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import zlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from engine.cost_model import StepCostModel, StepShape
 from engine.outputs import ModelRunnerOutput, SampledToken, StepPlan
@@ -37,6 +37,7 @@ class SimulatedRunner:
         clock: Moved on by each step.
         vocab_size: Tokens are drawn below it.
         jitter: Standard deviation of the logarithm of each step's time.
+        noise: Factors on steps' times to draw from instead, as they were measured somewhere.
         seed: Of the jitter.
     """
 
@@ -47,12 +48,14 @@ class SimulatedRunner:
         *,
         vocab_size: int,
         jitter: float = 0.0,
+        noise: Sequence[float] = (),
         seed: int = 0,
     ) -> None:
         self._cost = cost
         self._clock = clock
         self._num_ordinary = vocab_size - FIRST_ORDINARY_ID
         self._jitter = jitter
+        self._noise = noise
         self._dice = random.Random(seed)
         self._lengths: dict[str, int | None] = {}
         self._reached: dict[str, int] = {}
@@ -110,6 +113,8 @@ class SimulatedRunner:
 
     def _duration(self, shape: StepShape) -> float:
         seconds = self._cost.predict(shape)
+        if self._noise:
+            return seconds * self._dice.choice(self._noise)
         return seconds * self._dice.lognormvariate(0.0, self._jitter) if self._jitter else seconds
 
     def _next_token(self, slot: int) -> int:
