@@ -9,16 +9,21 @@ import torch
 
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
+from engine.core import ModelRunner as StepRunner
+from engine.cost_model import StepCostModel
 from engine.kv_cache.budget import resolve_num_blocks
 from engine.model.loader import LoadedModel, load_model
 from engine.model.memory import free_memory_bytes
 from engine.model.runner import ModelRunner
-from engine.model.threads import keep_faster_num_threads
+from engine.model.threads import keep_faster_num_threads, prepare_stepping_thread
 from engine.outputs import EngineInfo
+from engine.threaded_runner import ThreadedRunner
 
 OnProgress = Callable[[float, str], None]
 _BUSY_BATCH = 24
 """What the number of threads is chosen for: a small batch is served well by either."""
+_PROFILE_ROUNDS = 3
+"""Rehearsals of each size that the cost model begins with."""
 
 
 def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -> EngineCore:
@@ -52,12 +57,15 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
     )
     runner = ModelRunner(loaded, num_blocks)
     runner.rehearse(1)
+    busy = min(_BUSY_BATCH, config.scheduler.max_num_seqs)
     if config.model.num_threads is not None:
         torch.set_num_threads(config.model.num_threads)
     elif loaded.device.type == "cpu":
-        keep_faster_num_threads(
-            lambda: runner.rehearse(min(_BUSY_BATCH, config.scheduler.max_num_seqs))
-        )
+        keep_faster_num_threads(lambda: runner.rehearse(busy))
+    cost_model = StepCostModel()
+    for num_seqs in (1, busy) * _PROFILE_ROUNDS:
+        for shape, seconds in runner.rehearse(num_seqs):
+            cost_model.observe(shape, seconds)
     info = EngineInfo(
         model=config.model.model,
         architecture=loaded.architecture,
@@ -74,4 +82,13 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         num_parameters=loaded.num_parameters,
         model_path=str(loaded.folder),
     )
-    return EngineCore(info, config, runner, time.monotonic)
+    looks_ahead = config.scheduler.look_ahead
+    if looks_ahead is None:
+        looks_ahead = loaded.device.type == "cuda"
+    stepper: StepRunner = runner
+    if looks_ahead:
+        num_threads = torch.get_num_threads()
+        stepper = ThreadedRunner(runner, prepare=lambda: prepare_stepping_thread(num_threads))
+    return EngineCore(
+        info, config, stepper, time.monotonic, cost_model=cost_model, looks_ahead=looks_ahead
+    )

@@ -1,25 +1,24 @@
-"""The step: schedule, execute, update. No thread, no socket and no clock of its own."""
+"""The step: schedule, launch, collect, update. No thread, no socket and no clock of its own.
+
+With look-ahead a step is planned and launched before the one before it is collected, so that the
+device never waits for the host. Without it, each step is collected as soon as it was launched.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from engine.config import BLOCK_SIZE, EngineConfig
+from engine.cost_model import StepCostModel
 from engine.errors import InvalidParameter, RequestError, StepFailed
 from engine.kv_cache.manager import KVCacheManager
-from engine.outputs import (
-    EngineInfo,
-    ModelRunnerOutput,
-    ScheduledSequence,
-    SchedulerOutput,
-    StepFrame,
-    StepStats,
-    TokenOutput,
-)
+from engine.outputs import EngineInfo, ModelRunnerOutput, StepFrame, StepPlan, TokenOutput
 from engine.request import EngineRequest, FinishReason, RequestUpdate
-from engine.scheduler import Scheduler
+from engine.scheduler.scheduler import Scheduler
+from engine.step_stats import StepRecorder
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +27,17 @@ MAX_FAILED_STEPS = 3
 
 
 class ModelRunner(Protocol):
-    """What computes a planned step."""
+    """What computes planned steps, in the order in which they are launched."""
 
-    def execute(self, plan: SchedulerOutput) -> ModelRunnerOutput:
-        """Copy blocks, compute all new tokens, sample where asked.
+    def launch(self, plan: StepPlan) -> None:
+        """Begin to copy blocks, compute all new tokens and sample where asked."""
+        ...
+
+    def collect(self) -> ModelRunnerOutput:
+        """Wait for the step that was launched first.
 
         Returns:
-            A sampled token or a failure for every sequence of the plan that samples.
+            A sampled token or a failure for every slot of the plan that samples.
         """
         ...
 
@@ -47,6 +50,9 @@ class EngineCore:
         config: Limits and cache settings.
         runner: Computes the steps.
         clock: Seconds, rising; only differences are used.
+        cost_model: Predicts steps; learns from every step that is measured here.
+        looks_ahead: Whether a step is launched before the one before it is collected; ``None``
+            takes what the configuration says, and no where it says nothing.
     """
 
     def __init__(
@@ -55,6 +61,9 @@ class EngineCore:
         config: EngineConfig,
         runner: ModelRunner,
         clock: Callable[[], float],
+        *,
+        cost_model: StepCostModel | None = None,
+        looks_ahead: bool | None = None,
     ) -> None:
         self.info = info
         self.scheduler = Scheduler(
@@ -63,13 +72,20 @@ class EngineCore:
                 info.num_blocks,
                 block_size=BLOCK_SIZE,
                 enable_prefix_caching=config.cache.enable_prefix_caching,
+                pinned_share=config.cache.pinned_share,
             ),
             max_model_len=info.max_model_len,
             eos_token_ids=info.eos_token_ids,
+            cost_model=cost_model,
         )
         self._runner = runner
         self._clock = clock
-        self._num_steps = 0
+        if looks_ahead is None:
+            looks_ahead = bool(config.scheduler.look_ahead)
+        self._depth = int(looks_ahead)
+        self._in_flight: deque[StepPlan] = deque()
+        self._recorder = StepRecorder(self.scheduler)
+        self._last_ended = 0.0
         self._num_failed_in_a_row = 0
 
     @property
@@ -99,92 +115,113 @@ class EngineCore:
         Raises:
             RequestError: A token is unknown, or the request fits neither context nor budget.
         """
-        for token_id in (min(request.prompt_token_ids, default=0), *_highest(request)):
-            if not 0 <= token_id < self.info.vocab_size:
-                expected = f"token ids of the vocabulary, 0 to {self.info.vocab_size - 1}"
-                raise InvalidParameter("prompt", token_id, expected)
+        self._check_tokens(request.prompt_token_ids)
         request.params.check_vocabulary(self.info.vocab_size)
         self.scheduler.check_fits(request)
 
     def update(self, updates: Iterable[RequestUpdate]) -> StepFrame:
         """Take in news of live requests; what that ends is in the frame returned."""
-        raise NotImplementedError
-
-    def release(self, conversation_ids: Iterable[str]) -> None:
-        """Keep the KV of these conversations no longer than any other."""
-        raise NotImplementedError
+        outputs = []
+        for update in updates:
+            try:
+                self._check_tokens(update.token_ids)
+                if update.params is not None:
+                    update.params.check_vocabulary(self.info.vocab_size)
+            except RequestError as error:
+                ended = self.scheduler.fail(update.request_id, error)
+            else:
+                ended = self.scheduler.update(update, self._clock())
+            if ended is not None:
+                outputs.append(ended)
+        return StepFrame(outputs)
 
     def cancel(self, request_ids: Iterable[str]) -> StepFrame:
         """Abort requests; unknown and finished ids are passed over."""
-        started = self._clock()
         aborted = [self.scheduler.abort(request_id) for request_id in request_ids]
         outputs = [output for output in aborted if output is not None]
         if self.has_work or not outputs:
             return StepFrame(outputs)
         # No step will follow that could tell listeners that everything is free.
-        return StepFrame(outputs, self._stats(SchedulerOutput([]), outputs, started))
+        now = self._clock()
+        return StepFrame(outputs, self._recorder.record(self._nothing(), outputs, now, now))
+
+    def release(self, conversation_ids: Iterable[str]) -> None:
+        """Keep the KV of these conversations no longer than any other."""
+        for conversation_id in conversation_ids:
+            self.scheduler.release_conversation(conversation_id)
 
     def step(self) -> StepFrame:
-        """Compute one step for every sequence that is due.
+        """Launch a step for every sequence that is due, and collect one.
 
         A step that fails ends the requests that were in it with ``error``; the others, and the
         engine, go on, unless it ``is_broken``.
+
+        Returns:
+            What the step that was collected has brought; with look-ahead the first call after an
+            idle time only launches, and its frame is empty.
         """
         started = self._clock()
+        if not self._in_flight:
+            self._last_ended = started
         plan = self.scheduler.schedule(started)
+        if not plan.is_empty:
+            try:
+                self._runner.launch(plan)
+            except Exception:
+                self._in_flight.append(plan)
+                return self._give_up(started)
+            self._in_flight.append(plan)
+            if len(self._in_flight) <= self._depth:
+                return StepFrame([])
+        if not self._in_flight:
+            return StepFrame([], self._recorder.record(plan, [], started, self._clock()))
+        return self._collect()
+
+    def _collect(self) -> StepFrame:
+        began = self._last_ended
         try:
-            output = self._runner.execute(plan) if plan.sequences else ModelRunnerOutput({})
+            output = self._runner.collect()
         except Exception:
-            self._num_failed_in_a_row += 1
-            logger.exception(
-                "step %d failed with %d sequences", self._num_steps, len(plan.sequences)
-            )
-            results = self._fail_all(plan)
-        else:
-            self._num_failed_in_a_row = 0
-            results = self.scheduler.update_from_output(plan, output)
-        self._num_steps += 1
-        return StepFrame(results, self._stats(plan, results, started))
+            return self._give_up(began)
+        plan = self._in_flight.popleft()
+        self._num_failed_in_a_row = 0
+        self._last_ended = now = self._clock()
+        predicted_s = self.scheduler.cost_model.predict(plan.shape)
+        self.scheduler.cost_model.observe(plan.shape, now - began)
+        results = self.scheduler.update_from_output(plan, output, now)
+        return StepFrame(results, self._recorder.record(plan, results, began, now, predicted_s))
 
-    def _fail_all(self, plan: SchedulerOutput) -> list[TokenOutput]:
-        # Nothing a failed step wrote may be shared, so the cache is emptied too.
-        error = StepFailed("the engine could not compute this step; try again")
-        ended = [self.scheduler.fail(s.request.request_id, error) for s in plan.sequences]
-        self.scheduler.kv_cache.reset_prefix_cache()
-        return [output for output in ended if output is not None]
-
-    def _stats(
-        self, plan: SchedulerOutput, results: list[TokenOutput], started: float
-    ) -> StepStats:
-        now = self._clock()
-        batch = [(s.request.request_id, _kind(s), s.num_tokens) for s in plan.sequences]
-        kv_cache = self.scheduler.kv_cache
-        ended = [r.request_id for r in results if r.finish_reason is not None]
-        return StepStats(
-            step=self._num_steps,
-            time_s=now,
-            duration_s=now - started,
-            num_running=self.scheduler.num_running,
-            num_waiting=self.scheduler.num_waiting,
-            prefill_tokens=sum(count for _, kind, count in batch if kind == "prefill"),
-            decode_tokens=sum(count for _, kind, count in batch if kind == "decode"),
-            joined=plan.joined,
-            left=[*plan.preempted, *ended],
-            kv_blocks_used=kv_cache.num_used_blocks,
-            kv_blocks_cached=kv_cache.num_cached_blocks,
-            kv_blocks_total=kv_cache.num_blocks,
-            batch=batch,
-            num_preempted=len(plan.preempted),
+    def _give_up(self, began: float) -> StepFrame:
+        """End everybody in the oldest step in flight, and in those that build on it."""
+        self._num_failed_in_a_row += 1
+        failed = list(self._in_flight)
+        self._in_flight.clear()
+        logger.exception(
+            "step %d failed with %d sequences",
+            failed[0].step,
+            failed[0].shape.num_seqs + len(failed[0].chunks),
         )
+        for _ in failed[1:]:
+            try:
+                self._runner.collect()
+            except Exception as failure:
+                logger.debug("a step after it was given up: %s", type(failure).__name__)
+        now = self._clock()
+        error = StepFailed("the engine could not compute this step; try again")
+        results: list[TokenOutput] = []
+        for plan in failed:
+            results += self.scheduler.fail_plan(plan, error)
+        return StepFrame(results, self._recorder.record(failed[-1], results, began, now))
 
+    def _nothing(self) -> StepPlan:
+        return StepPlan(self.scheduler.num_planned)
 
-def _kind(sequence: ScheduledSequence) -> str:
-    past_prompt = sequence.start >= sequence.request.num_prompt_tokens
-    return "decode" if past_prompt and sequence.num_tokens == 1 else "prefill"
-
-
-def _highest(request: EngineRequest) -> list[int]:
-    return [max(request.prompt_token_ids)] if request.prompt_token_ids else []
+    def _check_tokens(self, token_ids: list[int]) -> None:
+        vocab_size = self.info.vocab_size
+        for token_id in (min(token_ids, default=0), max(token_ids, default=0)):
+            if not 0 <= token_id < vocab_size:
+                expected = f"token ids of the vocabulary, 0 to {vocab_size - 1}"
+                raise InvalidParameter("prompt", token_id, expected)
 
 
 def _refusal(request: EngineRequest, error: RequestError) -> TokenOutput:

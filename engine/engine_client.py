@@ -134,7 +134,8 @@ class InProcessClient:
             return
         if self._core.has_work:
             self._stepping = asyncio.get_running_loop().call_soon(self._step)
-        self._tell(frame)
+        if frame.outputs or frame.stats is not None:
+            self._tell(frame)
 
     def _tell(self, frame: StepFrame, *, even_if_closed: bool = False) -> None:
         assert self._on_frame is not None, "listen() comes before submit()"

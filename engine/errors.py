@@ -125,12 +125,14 @@ class QueueFull(RequestError):
 
     code = "queue_full"
 
-    def __init__(self, queued: int, limit: int) -> None:
+    def __init__(self, queued: int, limit: int, retry_after_s: float) -> None:
         super().__init__(
-            f"{queued} requests are waiting and the limit is {limit}; try again in a few seconds"
+            f"{queued} requests are waiting and the limit is {limit}; "
+            f"try again in {retry_after_s:.0f} s"
         )
         self.queued = queued
         self.limit = limit
+        self.retry_after_s = retry_after_s
 
 
 class DuplicateRequest(RequestError):

@@ -6,50 +6,98 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from engine.request import FinishReason, Request
+from engine.cost_model import EMPTY_SHAPE, StepShape
+from engine.request import FinishReason
+from engine.sampling_params import SamplingParams
+
+BatchEntry = tuple[str, str, int]
+"""Request id, ``prefill`` or ``decode``, and new tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduledSequence:
-    """One sequence's share of a step: tokens ``[start, start + num_tokens)`` are computed.
+class SlotLoad:
+    """A sequence takes a slot: everything that the runner must know to compute for it.
 
     Attributes:
-        request: Read by the runner, changed by nobody while the step runs.
-        start: ``num_computed_tokens`` when the step was planned.
-        num_tokens: New tokens in this step, at least one.
-        block_table: Block ids that cover ``start + num_tokens`` tokens, oldest first.
-        samples: Whether a token is sampled after the last one, that is, whether the step
-            catches up with the sequence.
+        slot: Which; whatever it held before is forgotten.
+        request_id: Whose sequence this is, for caches and messages.
+        params: How to sample.
+        token_ids: Prompt and reply so far; the runner's own from here on.
+        num_prompt_tokens: How many of them are the prompt.
+        num_computed_tokens: How many have their KV in the blocks already.
+        block_table: Block ids that cover all of ``token_ids``, oldest first; the runner's own.
+        stop_token_ids: Tokens that end the reply.
     """
 
-    request: Request
-    start: int
-    num_tokens: int
+    slot: int
+    request_id: str
+    params: SamplingParams
+    token_ids: list[int]
+    num_prompt_tokens: int
+    num_computed_tokens: int
     block_table: list[int]
+    stop_token_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some more of a prompt, or of what has to be computed again.
+
+    Attributes:
+        slot: Whose.
+        num_tokens: How many, from where the slot has been computed to.
+        samples: Whether this catches up with the sequence, so that a token is sampled.
+    """
+
+    slot: int
+    num_tokens: int
     samples: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SchedulerOutput:
-    """One step, planned.
+@dataclass(slots=True)
+class StepPlan:
+    """One step, as changes to what the runner knows; nothing is said twice.
+
+    Carried out in this order: ``offloads``, ``block_copies``, ``restores``, ``loads``,
+    ``new_blocks``, and then ``decodes`` and ``chunks`` are computed in one batch. All sources of a
+    list are read before any of its destinations is written.
 
     Attributes:
-        sequences: Decodes first, then prompt chunks.
-        block_copies: ``(source, destination)`` block ids to copy before anything is computed
-            (copy-on-write of a partly shared block), all sources read before any is written.
-        preempted: Ids of requests that lost their blocks while planning.
+        step: Rises by one per plan.
+        decodes: Slots that compute the one token sampled for them last, and sample the next.
+        chunks: Slots that compute several tokens.
+        loads: Slots that were given to a sequence.
+        new_blocks: Block ids to be put behind a slot's table.
+        offloads: ``(block id, host slot)`` to copy to host memory.
+        block_copies: ``(source, destination)`` block ids (copy-on-write of a partly shared block).
+        restores: ``(host slot, block id)`` to copy back from host memory.
+        shape: What there is to compute, for the cost model.
+        batch: ``(request id, "prefill" | "decode", new tokens)`` for each sequence of the step.
         joined: Ids of requests that entered the batch with this step.
+        preempted: Ids of requests that lost their blocks while planning.
+        num_skipped: Streams that are ahead of their listeners and sit this step out.
+        num_recomputed_tokens: Tokens that have to be computed again after a preemption.
     """
 
-    sequences: list[ScheduledSequence]
+    step: int
+    decodes: tuple[int, ...] = ()
+    chunks: list[Chunk] = field(default_factory=list)
+    loads: list[SlotLoad] = field(default_factory=list)
+    new_blocks: list[tuple[int, list[int]]] = field(default_factory=list)
+    offloads: list[tuple[int, int]] = field(default_factory=list)
     block_copies: list[tuple[int, int]] = field(default_factory=list)
-    preempted: list[str] = field(default_factory=list)
+    restores: list[tuple[int, int]] = field(default_factory=list)
+    shape: StepShape = EMPTY_SHAPE
+    batch: list[BatchEntry] = field(default_factory=list)
     joined: list[str] = field(default_factory=list)
+    preempted: list[str] = field(default_factory=list)
+    num_skipped: int = 0
+    num_recomputed_tokens: int = 0
 
     @property
-    def num_tokens(self) -> int:
-        """New tokens of all sequences together."""
-        return sum(sequence.num_tokens for sequence in self.sequences)
+    def is_empty(self) -> bool:
+        """Whether nothing is computed."""
+        return not self.decodes and not self.chunks
 
 
 class Logprob(msgspec.Struct, frozen=True, array_like=True):
@@ -79,13 +127,13 @@ class ModelRunnerOutput:
     """One step, executed.
 
     Attributes:
-        sampled: By request id, for exactly the sequences with ``samples``.
-        failed: Request id to a sentence, for sequences whose rows could not be sampled (their
-            logits were not finite, say); such a request ends with ``error``, the others go on.
+        sampled: By slot, for every decode and every chunk that samples, unless it failed.
+        failed: Slot to a sentence, for rows that could not be sampled (their logits were not
+            finite, say); such a request ends with ``error``, the others go on.
     """
 
-    sampled: dict[str, SampledToken]
-    failed: dict[str, str] = field(default_factory=dict)
+    sampled: dict[int, SampledToken]
+    failed: dict[int, str] = field(default_factory=dict)
 
 
 class TokenOutput(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -138,6 +186,11 @@ class StepStats(msgspec.Struct, frozen=True, array_like=True):
         kv_blocks_total: The budget.
         batch: ``(request id, "prefill" | "decode", new tokens)`` for each sequence of the step.
         num_preempted: Requests preempted while planning.
+        num_recomputed: Tokens computed again because of a preemption.
+        num_skipped: Streams ahead of their listeners that sat this step out.
+        num_underruns: Listeners whom a token of this step reached too late.
+        kv_blocks_warm: Free blocks that are kept for conversations.
+        predicted_s: What the cost model thought that the step would take.
     """
 
     step: int
@@ -152,8 +205,13 @@ class StepStats(msgspec.Struct, frozen=True, array_like=True):
     kv_blocks_used: int
     kv_blocks_cached: int
     kv_blocks_total: int
-    batch: list[tuple[str, str, int]]
+    batch: list[BatchEntry]
     num_preempted: int = 0
+    num_recomputed: int = 0
+    num_skipped: int = 0
+    num_underruns: int = 0
+    kv_blocks_warm: int = 0
+    predicted_s: float = 0.0
 
 
 class StepFrame(msgspec.Struct, frozen=True, array_like=True):

@@ -10,6 +10,7 @@ from typing import SupportsIndex
 import msgspec
 
 from engine.errors import InvalidParameter
+from engine.playback import Playback
 from engine.sampling_params import SamplingParams
 
 
@@ -30,9 +31,20 @@ class RequestStatus(enum.Enum):
     """Where a request stands."""
 
     WAITING = "waiting"
-    RUNNING = "running"
     PREEMPTED = "preempted"
-    """Lost its blocks; waits at the head of its priority class to be recomputed."""
+    """Lost its blocks; waits with its old rank to be recomputed."""
+    PAUSED = "paused"
+    """Lost its blocks because its listener has enough for now; waits until they have not."""
+    PARKED = "parked"
+    """Its unfinished prompt is computed; waits for more of it, and holds no block."""
+    EXTENDING = "extending"
+    """In the batch; its prompt, or what has to be recomputed, is being read."""
+    DECODING = "decoding"
+    """In the batch; every step brings a token."""
+    ASLEEP = "asleep"
+    """In the batch, with its blocks, but skipped: it is ahead of its listener, or finds no row."""
+    ENDING = "ending"
+    """In the batch; its last token is being computed."""
     FINISHED = "finished"
 
 
@@ -49,6 +61,17 @@ def _check_seconds(name: str, value: object, *, zero: bool = False) -> None:
     if not is_number or not least <= value <= 1e6:  # type: ignore[operator]
         bound = "at least 0" if zero else "above 0"
         raise InvalidParameter(name, value, f"a number {bound} and at most 1000000")
+
+
+IN_BATCH = frozenset(
+    {
+        RequestStatus.EXTENDING,
+        RequestStatus.DECODING,
+        RequestStatus.ASLEEP,
+        RequestStatus.ENDING,
+    }
+)
+"""Who holds a slot and blocks."""
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -172,21 +195,34 @@ class Request:
     """The scheduler's record of one request.
 
     There is no prefill phase and no decode phase: ``num_computed_tokens`` chases ``num_tokens``,
-    and whenever it catches up, a token is sampled and the chase goes on.
+    and whenever it catches up, a token is sampled and the chase goes on. ``num_planned_tokens`` is
+    ahead of it by what a step in flight computes; while a request decodes, the decode set counts
+    that for all of its members at once.
     """
 
     __slots__ = (
         "arrival_time",
         "cache_salt",
+        "deadline",
+        "expected_num_tokens",
         "first_scheduled_time",
+        "hash_chain",
+        "is_final",
+        "key",
+        "last_planned_step",
         "num_cached_tokens",
         "num_computed_tokens",
+        "num_lost_tokens",
+        "num_planned_tokens",
         "num_preemptions",
         "num_prompt_tokens",
         "params",
+        "playback",
         "priority",
         "request_id",
         "sequence_number",
+        "service",
+        "slot",
         "status",
         "stop_token_ids",
         "token_ids",
@@ -210,18 +246,32 @@ class Request:
         """
         self.request_id = submitted.request_id
         self.params = submitted.params
+        self.service = submitted.service
         self.priority = submitted.service.priority
         self.cache_salt = submitted.service.cache_salt
+        self.is_final = submitted.service.is_final
         self.token_ids = list(submitted.prompt_token_ids)
         self.num_prompt_tokens = len(self.token_ids)
         self.stop_token_ids = stop_token_ids
         self.arrival_time = arrival_time
         self.sequence_number = sequence_number
         self.status = RequestStatus.WAITING
+        self.slot = -1
+        self.deadline = arrival_time
+        self.key: tuple[float, int] = (float(self.priority), sequence_number)
+        self.last_planned_step = 0
         self.num_computed_tokens = 0
+        self.num_planned_tokens = 0
         self.num_cached_tokens = 0
+        self.num_lost_tokens = 0
         self.num_preemptions = 0
+        self.expected_num_tokens = 0
         self.first_scheduled_time: float | None = None
+        listener = submitted.service.listener
+        self.playback = (
+            None if listener is None else Playback(listener.tokens_per_s, listener.reserve_s)
+        )
+        self.hash_chain: list[bytes] = []
 
     @property
     def num_tokens(self) -> int:
@@ -232,8 +282,3 @@ class Request:
     def num_output_tokens(self) -> int:
         """Tokens of the reply so far."""
         return len(self.token_ids) - self.num_prompt_tokens
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """Sort key: priority first, then arrival; the largest is preempted first."""
-        return (self.priority, self.sequence_number)

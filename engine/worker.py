@@ -66,7 +66,9 @@ def serve(core: EngineCore, link: Link) -> None:
                 if not _obey(core, link, commands.get()):
                     return
             if core.has_work:
-                link.send(messages.Step(core.step()))
+                frame = core.step()
+                if frame.outputs or frame.stats is not None:
+                    link.send(messages.Step(frame))
             if core.is_broken:
                 link.send(messages.Failed(EngineDead.code, "every step fails; see the log"))
                 return

@@ -24,7 +24,7 @@ _SMALLEST_PADDED = 64
 
 
 class Span(Protocol):
-    """One sequence's share of a step; `ScheduledSequence` is one."""
+    """One sequence's share of a step."""
 
     @property
     def start(self) -> int:

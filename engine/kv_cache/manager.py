@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.kv_cache.block_pool import BlockPool
-from engine.kv_cache.prefix_cache import PrefixCache, PrefixMatch, root_hash
+from engine.kv_cache.prefix_cache import PrefixCache, PrefixMatch, chain_hash, root_hash
 from engine.request import Request
 
 
@@ -29,6 +29,7 @@ class Admission:
 
     num_cached_tokens: int
     block_copy: tuple[int, int] | None
+    restores: list[tuple[int, int]] = field(default_factory=list)
 
 
 class KVCacheManager:
@@ -40,13 +41,22 @@ class KVCacheManager:
     """
 
     def __init__(
-        self, num_blocks: int, *, block_size: int, enable_prefix_caching: bool = True
+        self,
+        num_blocks: int,
+        *,
+        block_size: int,
+        enable_prefix_caching: bool = True,
+        pinned_share: float = 0.25,
+        num_host_slots: int = 0,
     ) -> None:
         self.block_size = block_size
         self.num_blocks = num_blocks
         self._cache = PrefixCache(block_size) if enable_prefix_caching else None
         self._pool = BlockPool(num_blocks, holds_prefix=self._holds_prefix, on_reuse=self._forget)
         self._holdings: dict[str, _Holding] = {}
+        self._deferred: list[tuple[int, list[int]]] = []
+        self.num_deferred_blocks = 0
+        self.num_warm_blocks = 0
 
     @property
     def num_used_blocks(self) -> int:
@@ -99,7 +109,48 @@ class KVCacheManager:
             num_full * self.block_size + match.num_tail_tokens, (match.tail_block_id, fresh[0])
         )
 
-    def grow(self, request_id: str, num_tokens: int) -> bool:
+    @property
+    def num_free_blocks(self) -> int:
+        """Blocks nobody holds, with or without a reusable prefix."""
+        return self._pool.num_free
+
+    def match_length(self, request: Request) -> int:
+        """Return how many of a request's tokens are cached now."""
+        match = self._match(request)
+        return len(match.block_ids) * self.block_size + match.num_tail_tokens
+
+    def missing_hashes(self, request: Request) -> list[bytes]:
+        """Return the identities of a request's full blocks that are not cached, oldest first."""
+        if self._cache is None:
+            return []
+        match = self._match(request)
+        size = self.block_size
+        parent, hashes = match.last_hash, []
+        for start in range(len(match.block_ids) * size, request.num_tokens - size + 1, size):
+            parent = chain_hash(parent, request.token_ids[start : start + size])
+            hashes.append(parent)
+        return hashes
+
+    def next_missing_hash(self, request: Request) -> bytes | None:
+        """Return the identity of the first full block that is not cached; ``None`` without one."""
+        return next(iter(self.missing_hashes(request)), None)
+
+    def take_offloads(self) -> list[tuple[int, int]]:
+        """Return what must be copied to host memory before anything is written."""
+        return []
+
+    def release_conversation(self, conversation_id: str) -> None:
+        """Keep a conversation's blocks no longer than any other."""
+        pass
+
+    def end_step(self, step: int) -> None:
+        """Give back the blocks that were held until this step had ended."""
+        while self._deferred and self._deferred[0][0] <= step:
+            _, blocks = self._deferred.pop(0)
+            self.num_deferred_blocks -= len(blocks)
+            self._pool.release(reversed(blocks))
+
+    def grow(self, request_id: str, num_tokens: int) -> list[int] | None:
         """Extend a request's block table until it covers ``num_tokens`` tokens.
 
         Returns:
@@ -108,9 +159,9 @@ class KVCacheManager:
         blocks = self._holdings[request_id].blocks
         fresh = self._pool.take(max(0, self._blocks_for(num_tokens) - len(blocks)))
         if fresh is None:
-            return False
+            return None
         blocks.extend(fresh)
-        return True
+        return fresh
 
     def commit(self, request: Request) -> None:
         """Make the blocks that are full of computed tokens shareable."""
@@ -129,11 +180,15 @@ class KVCacheManager:
             holding.last_hash = own
             holding.num_registered += 1
 
-    def free(self, request: Request) -> None:
+    def free(self, request: Request, *, defer_until: int | None = None) -> None:
         """Release a request's blocks; the last are reused first, so that beginnings live longer."""
         holding = self._holdings.pop(request.request_id)
         if self._cache is not None:
             self._register_tail(request, holding)
+        if defer_until is not None:
+            self._deferred.append((defer_until, holding.blocks))
+            self.num_deferred_blocks += len(holding.blocks)
+            return
         self._pool.release(reversed(holding.blocks))
 
     def reset_prefix_cache(self) -> None:
@@ -148,6 +203,9 @@ class KVCacheManager:
             assert len(set(holding.blocks)) == len(holding.blocks), "a block is held twice"
             assert holding.num_registered <= len(holding.blocks), "more registered than held"
             for block_id in holding.blocks:
+                owners[block_id] += 1
+        for _, blocks in self._deferred:
+            for block_id in blocks:
                 owners[block_id] += 1
         for block_id, count in enumerate(owners):
             references = self._pool.references(block_id)

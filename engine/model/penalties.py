@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.request import Request
+from engine.model.slot_state import SlotState
 from engine.sampling_params import SamplingParams
 
 TokenArray = NDArray[np.int64]
@@ -30,7 +30,7 @@ _LONGEST_MATCH = 256
 _LARGEST_DRY_PENALTY = 1e9
 
 
-def changes_logits(request: Request) -> bool:
+def changes_logits(request: SlotState) -> bool:
     """Whether anything in this module applies to the request's next token."""
     params = request.params
     return bool(
@@ -53,7 +53,7 @@ class LogitChanges:
         self._histories: dict[str, _History] = {}
         self._sets: dict[str, _TokenSets] = {}
 
-    def apply(self, logits: Tensor, request: Request) -> None:
+    def apply(self, logits: Tensor, request: SlotState) -> None:
         """Change one row in place.
 
         Args:
@@ -94,14 +94,14 @@ class LogitChanges:
         for gone in self._sets.keys() - wanted:
             del self._sets[gone]
 
-    def _history(self, request: Request) -> _History:
+    def _history(self, request: SlotState) -> _History:
         history = self._histories.get(request.request_id)
         if history is None or not history.continues(request):
             history = self._histories[request.request_id] = _History(request)
         history.extend()
         return history
 
-    def _token_sets(self, request: Request, logits: Tensor) -> _TokenSets:
+    def _token_sets(self, request: SlotState, logits: Tensor) -> _TokenSets:
         sets = self._sets.get(request.request_id)
         if sets is None or sets.params is not request.params:
             sets = self._sets[request.request_id] = _TokenSets(request.params, logits)
@@ -152,7 +152,7 @@ def dry_penalties(tokens: TokenArray, params: SamplingParams) -> dict[int, float
 class _History:
     """A request's tokens as a growing array."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: SlotState) -> None:
         self._request = request
         self._num_prompt_tokens = request.num_prompt_tokens
         self._buffer: TokenArray = np.array(request.token_ids, dtype=np.int64)
@@ -162,7 +162,7 @@ class _History:
     def tokens(self) -> TokenArray:
         return self._buffer[: self._length]
 
-    def continues(self, request: Request) -> bool:
+    def continues(self, request: SlotState) -> bool:
         """Whether the request still begins with these tokens; what cannot be seen to is not."""
         return (
             request is self._request
@@ -199,7 +199,7 @@ class _TokenSets:
             self.banned = _within(params.banned_token_ids, vocab, logits)
 
 
-def _ban(logits: Tensor, request: Request, sets: _TokenSets) -> None:
+def _ban(logits: Tensor, request: SlotState, sets: _TokenSets) -> None:
     params = request.params
     vocab = logits.shape[0]
     if sets.allowed is not None:

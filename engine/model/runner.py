@@ -1,17 +1,31 @@
-"""Executes a planned step: copies blocks, runs the model over the packed batch, samples."""
+"""Executes planned steps: copies blocks, runs the model over the packed batch, samples."""
 
 from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
 
 import torch
 
 from engine.attention.kv_store import KVStore
 from engine.config import BLOCK_SIZE
+from engine.cost_model import StepShape
 from engine.model.loader import LoadedModel
 from engine.model.packed import packed_forward
 from engine.model.sampler import Sampler
-from engine.outputs import ModelRunnerOutput, ScheduledSequence, SchedulerOutput
-from engine.request import EngineRequest, Request
+from engine.model.slot_state import SlotState
+from engine.outputs import Chunk, ModelRunnerOutput, SlotLoad, StepPlan
 from engine.sampling_params import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """One sequence's share of a step; see `engine.attention.metadata.Span`."""
+
+    start: int
+    num_tokens: int
+    block_table: list[int]
 
 
 class ModelRunner:
@@ -28,73 +42,110 @@ class ModelRunner:
         self.num_blocks = num_blocks
         self._store = KVStore(loaded.layers, num_blocks, dtype=loaded.dtype, device=loaded.device)
         self._sampler = Sampler()
+        self._slots: dict[int, SlotState] = {}
+        self._done: deque[ModelRunnerOutput] = deque()
 
     @property
     def kv_bytes(self) -> int:
         """KV memory held."""
         return self._store.num_bytes
 
+    def launch(self, plan: StepPlan) -> None:
+        """Compute a step; its output waits for ``collect``."""
+        self._done.append(self.execute(plan))
+
+    def collect(self) -> ModelRunnerOutput:
+        """Return the output of the step that was launched first."""
+        return self._done.popleft()
+
     @torch.inference_mode()
-    def execute(self, plan: SchedulerOutput) -> ModelRunnerOutput:
+    def execute(self, plan: StepPlan) -> ModelRunnerOutput:
         """Compute the plan's tokens and draw one for each sequence that samples.
 
         Args:
-            plan: Sequences whose block tables cover what they compute. Nothing in it is changed.
+            plan: Its loads' lists become the runner's own.
 
         Returns:
-            A token, or a sentence about what went wrong, for exactly the sequences that sample.
+            A token, or a sentence about what went wrong, for exactly the slots that sample.
         """
-        self._copy_blocks(plan)
-        if not plan.sequences:
+        self._take_in(plan)
+        if plan.is_empty:
             return ModelRunnerOutput(sampled={})
+        spans: list[_Span] = []
         token_ids: list[int] = []
         rows: list[int] = []
-        sampling: list[Request] = []
-        for sequence in plan.sequences:
-            token_ids.extend(_new_tokens(sequence))
-            if sequence.samples:
+        sampling: list[int] = []
+        for chunk in _all_chunks(plan):
+            state = self._slots[chunk.slot]
+            start, end = state.num_computed_tokens, state.num_computed_tokens + chunk.num_tokens
+            spans.append(_Span(start, chunk.num_tokens, state.block_table))
+            token_ids.extend(state.token_ids[start:end])
+            state.num_computed_tokens = end
+            if chunk.samples:
                 rows.append(len(token_ids) - 1)
-                sampling.append(sequence.request)
-        logits = packed_forward(self.loaded.model, self._store, plan.sequences, token_ids, rows)
+                sampling.append(chunk.slot)
+        logits = packed_forward(self.loaded.model, self._store, spans, token_ids, rows)
         if logits is None:
             return ModelRunnerOutput(sampled={})
-        return self._sampler.sample(logits, sampling)
+        output = self._sampler.sample(logits, {slot: self._slots[slot] for slot in sampling})
+        for slot, token in output.sampled.items():
+            self._slots[slot].token_ids.append(token.token_id)
+        return output
 
-    def rehearse(self, num_seqs: int) -> None:
+    def rehearse(self, num_seqs: int) -> list[tuple[StepShape, float]]:
         """Read a prompt of one block for each of ``num_seqs`` sequences, then decode one token.
 
         Warms everything up, and is what a timing of steps can repeat. Writes to the last blocks;
         call it before anything is stored.
+
+        Returns:
+            What was computed in each step, and the seconds that it took.
         """
         blocks = range(max(0, self.num_blocks - num_seqs), self.num_blocks)
-        requests = [_dummy_request(block, self.loaded.max_model_len) for block in blocks]
-        last = requests[0].num_tokens - 1
-        for start, count in ((0, last), (last, 1)):
-            if count:
-                sequences = [
-                    ScheduledSequence(request, start, count, [block], samples=count == 1)
-                    for request, block in zip(requests, blocks, strict=True)
-                ]
-                self.execute(SchedulerOutput(sequences))
+        length = min(BLOCK_SIZE, self.loaded.max_model_len)
+        count = len(blocks)
+        loads = [_dummy_load(slot, block, length) for slot, block in enumerate(blocks)]
+        chunks = [Chunk(slot, length - 1, samples=False) for slot in range(count)]
+        plans = [StepPlan(0, loads=loads, chunks=chunks if length > 1 else [])]
+        plans.append(StepPlan(0, decodes=tuple(range(count))))
+        shapes = [
+            StepShape(0, count * (length - 1), count * (length - 1)),
+            StepShape(count, 0, count * length),
+        ]
+        seconds = []
+        for plan in plans:
+            started = time.perf_counter()
+            self.execute(plan)
+            seconds.append(time.perf_counter() - started)
         self._store.clear_blocks(list(blocks))
+        return list(zip(shapes, seconds, strict=True))[2 - min(length, 2) :]
 
-    def _copy_blocks(self, plan: SchedulerOutput) -> None:
+    def _take_in(self, plan: StepPlan) -> None:
+        """Bring store and mirrors up to date."""
         self._store.copy_blocks(plan.block_copies)
+        for load in plan.loads:
+            self._slots[load.slot] = SlotState(load)
+        for slot, blocks in plan.new_blocks:
+            self._slots[slot].block_table += blocks
         copied = {destination for _, destination in plan.block_copies}
-        for sequence in plan.sequences if copied else ():
-            block = sequence.block_table[sequence.start // BLOCK_SIZE]
+        for load in plan.loads if copied else ():
+            block = load.block_table[load.num_computed_tokens // BLOCK_SIZE]
             if block in copied:  # what lies behind the shared part is another sequence's
-                self._store.clear_tail(block, sequence.start % BLOCK_SIZE)
+                self._store.clear_tail(block, load.num_computed_tokens % BLOCK_SIZE)
 
 
-def _dummy_request(number: int, max_model_len: int) -> Request:
-    submitted = EngineRequest(
-        request_id=f"rehearsal-{number}",
-        prompt_token_ids=[0] * min(BLOCK_SIZE, max_model_len),
-        params=SamplingParams(temperature=1.0, top_p=0.9, seed=number),
+def _all_chunks(plan: StepPlan) -> list[Chunk]:
+    return [*(Chunk(slot, 1, samples=True) for slot in plan.decodes), *plan.chunks]
+
+
+def _dummy_load(slot: int, block: int, length: int) -> SlotLoad:
+    return SlotLoad(
+        slot=slot,
+        request_id=f"rehearsal-{slot}",
+        params=SamplingParams(temperature=1.0, top_p=0.9, seed=slot),
+        token_ids=[0] * length,
+        num_prompt_tokens=length,
+        num_computed_tokens=0,
+        block_table=[block],
+        stop_token_ids=frozenset(),
     )
-    return Request(submitted, stop_token_ids=frozenset(), arrival_time=0.0, sequence_number=0)
-
-
-def _new_tokens(sequence: ScheduledSequence) -> list[int]:
-    return sequence.request.token_ids[sequence.start : sequence.start + sequence.num_tokens]

@@ -16,7 +16,7 @@ are taken along the row, and nothing is reduced in an order that the number of r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,8 +26,8 @@ from torch.nn import functional
 
 from engine.model.noise import DRAW, XTC_COIN, seed_of_name, uniform
 from engine.model.penalties import LogitChanges, changes_logits
+from engine.model.slot_state import SlotState
 from engine.outputs import Logprob, ModelRunnerOutput, SampledToken, TokenLogprobs
-from engine.request import Request
 
 _PRESELECT = (64, 1024, 8192)
 _DRAW_BLOCK = 128
@@ -44,45 +44,47 @@ class Sampler:
         self._changes = LogitChanges()
 
     @torch.inference_mode()
-    def sample(self, logits: Tensor, requests: Sequence[Request]) -> ModelRunnerOutput:
-        """Choose the next token of each request.
+    def sample(self, logits: Tensor, rows: Mapping[int, SlotState]) -> ModelRunnerOutput:
+        """Choose the next token of each row.
 
         Args:
-            logits: ``[len(requests), vocab]``, any float dtype; may be overwritten.
-            requests: Row ``i`` belongs to ``requests[i]``.
+            logits: ``[len(rows), vocab]``, any float dtype; may be overwritten.
+            rows: By slot, in the order of the logits.
 
         Returns:
-            A token for each request, or a sentence for those whose logits are not finite or whose
+            A token for each slot, or a sentence for those whose logits are not finite or whose
             bans leave nothing.
         """
-        failed = _broken_rows(logits, requests)
+        slots, states = list(rows), list(rows.values())
+        failed = {slots[row]: sentence for row, sentence in _broken_rows(logits).items()}
         if failed:
-            good = [i for i, request in enumerate(requests) if request.request_id not in failed]
+            good = [row for row, slot in enumerate(slots) if slot not in failed]
             if not good:
                 return ModelRunnerOutput(sampled={}, failed=failed)
-            logits, requests = logits[good], [requests[i] for i in good]
+            logits = logits[good]
+            slots, states = [slots[row] for row in good], [states[row] for row in good]
         logits = logits.float()
-        raw = _raw_logprobs(logits, requests)
-        for row in self._change(logits, requests):
-            failed[requests[row].request_id] = (
+        raw = _raw_logprobs(logits, states)
+        for row in self._change(logits, states):
+            failed[slots[row]] = (
                 "no token is left to choose from: none of allowed_token_ids is in the model's "
                 "vocabulary, or all of them are banned"
             )
             logits[row] = 0.0
-        token_ids = _choose(logits, requests)
+        token_ids = _choose(logits, states)
         sampled = {
-            request.request_id: SampledToken(token_id, _report(raw.get(row), request, token_id))
-            for row, (request, token_id) in enumerate(zip(requests, token_ids, strict=True))
-            if request.request_id not in failed
+            slot: SampledToken(token_id, _report(raw.get(row), state, token_id))
+            for row, (state, token_id) in enumerate(zip(states, token_ids, strict=True))
+            if (slot := slots[row]) not in failed
         }
         return ModelRunnerOutput(sampled=sampled, failed=failed)
 
-    def _change(self, logits: Tensor, requests: Sequence[Request]) -> list[int]:
+    def _change(self, logits: Tensor, states: Sequence[SlotState]) -> list[int]:
         """Apply bias, bans and penalties in place; return the rows without any candidate."""
-        rows = [row for row, request in enumerate(requests) if changes_logits(request)]
+        rows = [row for row, state in enumerate(states) if changes_logits(state)]
         for row in rows:
-            self._changes.apply(logits[row], requests[row])
-        self._changes.keep_only(requests[row].request_id for row in rows)
+            self._changes.apply(logits[row], states[row])
+        self._changes.keep_only(states[row].request_id for row in rows)
         if not rows:
             return []
         empty = (logits[rows].amax(dim=-1) == float("-inf")).tolist()
@@ -121,27 +123,24 @@ class _Xtc:
     protected: frozenset[int]
 
 
-def _broken_rows(logits: Tensor, requests: Sequence[Request]) -> dict[str, str]:
+def _broken_rows(logits: Tensor) -> dict[int, str]:
     # the maximum is not a number if any element is not, and infinite if any is
     finite = torch.isfinite(logits.amax(dim=-1)).tolist()
-    return {
-        request.request_id: (
-            "the model's output for this request is not a finite number; "
-            "try again, or with another prompt"
-        )
-        for request, fine in zip(requests, finite, strict=True)
-        if not fine
-    }
+    sentence = (
+        "the model's output for this request is not a finite number; "
+        "try again, or with another prompt"
+    )
+    return {row: sentence for row, fine in enumerate(finite) if not fine}
 
 
-def _raw_logprobs(logits: Tensor, requests: Sequence[Request]) -> dict[int, Tensor]:
+def _raw_logprobs(logits: Tensor, requests: Sequence[SlotState]) -> dict[int, Tensor]:
     rows = [row for row, request in enumerate(requests) if request.params.logprobs is not None]
     if not rows:
         return {}
     return dict(zip(rows, torch.log_softmax(logits[rows], dim=-1), strict=True))
 
 
-def _report(raw: Tensor | None, request: Request, token_id: int) -> TokenLogprobs | None:
+def _report(raw: Tensor | None, request: SlotState, token_id: int) -> TokenLogprobs | None:
     count = request.params.logprobs
     if raw is None or count is None:
         return None
@@ -156,7 +155,7 @@ def _logprob(token_id: int, value: float) -> Logprob:
     return Logprob(token_id, max(value, _LOWEST_LOGPROB))
 
 
-def _choose(logits: Tensor, requests: Sequence[Request]) -> list[int]:
+def _choose(logits: Tensor, requests: Sequence[SlotState]) -> list[int]:
     drawing = [row for row, r in enumerate(requests) if r.params.temperature >= _COLDEST]
     if len(drawing) == len(requests):
         return _draw(logits, requests)
@@ -175,7 +174,7 @@ def _argmax(logits: Tensor) -> list[int]:
     return [int(i) for i in logits.argmax(dim=-1).tolist()]
 
 
-def _draw(logits: Tensor, requests: Sequence[Request]) -> list[int]:
+def _draw(logits: Tensor, requests: Sequence[SlotState]) -> list[int]:
     """Draw from each row of ``[rows, vocab]`` float32."""
     rows = _gather_parameters(requests, logits)
     # the largest logit becomes 0 first, so that no temperature can overflow
@@ -202,7 +201,7 @@ def _draw(logits: Tensor, requests: Sequence[Request]) -> list[int]:
     return token_ids
 
 
-def _gather_parameters(requests: Sequence[Request], logits: Tensor) -> _Rows:
+def _gather_parameters(requests: Sequence[SlotState], logits: Tensor) -> _Rows:
     vocab = logits.shape[1]
     device = logits.device
 

@@ -239,10 +239,6 @@ def test_random_histories_do_exercise_preemption_sharing_and_refusal() -> None:
         assert isinstance(runner, ScriptedModelRunner)
         preempted += sum(len(plan.preempted) for plan in runner.plans)
         copied += sum(len(plan.block_copies) for plan in runner.plans)
-        cached += sum(
-            s.start > 0 and s.request.num_output_tokens == 0
-            for plan in runner.plans
-            for s in plan.sequences
-        )
+        cached += sum(load.num_computed_tokens > 0 for plan in runner.plans for load in plan.loads)
         refused += sum(reason is FinishReason.ERROR for reason in history.ended.values())
     assert min(preempted, cached, copied, refused) > 20

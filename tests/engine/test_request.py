@@ -72,4 +72,4 @@ def test_the_counts_follow_the_tokens() -> None:
     )
     request.token_ids.append(9)
     assert (request.num_tokens, request.num_prompt_tokens, request.num_output_tokens) == (4, 3, 1)
-    assert request.rank == (2, 5)
+    assert request.key == (2.0, 5)

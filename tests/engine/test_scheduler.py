@@ -7,15 +7,17 @@ import pytest
 from engine.config import BLOCK_SIZE, SchedulerConfig
 from engine.errors import DuplicateRequest, NeverFits, PromptTooLong, QueueFull, RequestError
 from engine.kv_cache.manager import KVCacheManager
-from engine.outputs import ModelRunnerOutput, SampledToken, SchedulerOutput, TokenOutput
+from engine.outputs import ModelRunnerOutput, SampledToken, StepPlan, TokenOutput
 from engine.request import EngineRequest, FinishReason, Service
 from engine.sampling_params import SamplingParams
-from engine.scheduler import Scheduler
+from engine.scheduler.scheduler import Scheduler
 
 EOS = 7
 
 
-def make_scheduler(*, num_blocks: int = 32, max_model_len: int = 256, **limits: int) -> Scheduler:
+def make_scheduler(
+    *, num_blocks: int = 32, max_model_len: int = 256, **limits: object
+) -> Scheduler:
     """Return a scheduler over an empty ledger."""
     return Scheduler(
         SchedulerConfig(**limits),  # type: ignore[arg-type]
@@ -41,19 +43,28 @@ def add(
     )
 
 
-def step(scheduler: Scheduler, token: int = 50) -> tuple[SchedulerOutput, list[TokenOutput]]:
+def sampled(plan: StepPlan, token: int = 50) -> ModelRunnerOutput:
+    """Pretend that everybody sampled ``token``."""
+    slots = [*plan.decodes, *(chunk.slot for chunk in plan.chunks if chunk.samples)]
+    return ModelRunnerOutput({slot: SampledToken(token) for slot in slots})
+
+
+def step(
+    scheduler: Scheduler, token: int = 50, *, now: float = 1.0
+) -> tuple[StepPlan, list[TokenOutput]]:
     """Plan a step, pretend that everybody sampled ``token``, and check every invariant."""
-    plan = scheduler.schedule(now=1.0)
+    plan = scheduler.schedule(now)
     scheduler.check_integrity()
-    sampled = {s.request.request_id: SampledToken(token) for s in plan.sequences if s.samples}
-    results = scheduler.update_from_output(plan, ModelRunnerOutput(sampled))
+    if plan.is_empty:
+        return plan, []
+    results = scheduler.update_from_output(plan, sampled(plan, token), now)
     scheduler.check_integrity()
     return plan, results
 
 
-def shares(plan: SchedulerOutput) -> dict[str, int]:
+def shares(plan: StepPlan) -> dict[str, int]:
     """Return how many tokens each request computes in a plan."""
-    return {s.request.request_id: s.num_tokens for s in plan.sequences}
+    return {name: count for name, _, count in plan.batch}
 
 
 def test_a_newcomer_joins_the_running_batch_at_the_next_step() -> None:
@@ -119,7 +130,7 @@ def test_priority_comes_before_arrival() -> None:
 
 def test_when_blocks_run_out_the_lowest_rank_is_preempted_and_comes_back() -> None:
     """Everybody finishes; the one that arrived last is recomputed."""
-    scheduler = make_scheduler(num_blocks=3)
+    scheduler = make_scheduler(num_blocks=3, policy="fcfs")
     add(scheduler, "old", 16, max_tokens=20)
     add(scheduler, "new", 16, max_tokens=20)
     preempted: list[str] = []
@@ -135,7 +146,7 @@ def test_when_blocks_run_out_the_lowest_rank_is_preempted_and_comes_back() -> No
 
 def test_a_preempted_request_keeps_what_it_has_said() -> None:
     """Its tokens are recomputed, not sampled again: the outputs go on where they were."""
-    scheduler = make_scheduler(num_blocks=3)
+    scheduler = make_scheduler(num_blocks=3, policy="fcfs")
     add(scheduler, "old", 16, max_tokens=20)
     add(scheduler, "new", 16, max_tokens=20)
     counts: list[int] = []
@@ -210,8 +221,7 @@ def test_what_a_step_brought_for_an_aborted_request_is_passed_over() -> None:
     add(scheduler, "b")
     plan = scheduler.schedule(now=1.0)
     scheduler.abort("a")
-    sampled = {name: SampledToken(50) for name in "ab"}
-    results = scheduler.update_from_output(plan, ModelRunnerOutput(sampled))
+    results = scheduler.update_from_output(plan, sampled(plan), 1.0)
     assert [r.request_id for r in results] == ["b"]
     scheduler.check_integrity()
 
@@ -222,8 +232,9 @@ def test_a_row_that_failed_ends_its_request_and_nobody_elses() -> None:
     add(scheduler, "bad")
     add(scheduler, "good")
     plan = scheduler.schedule(now=1.0)
-    output = ModelRunnerOutput({"good": SampledToken(50)}, {"bad": "its logits are not finite"})
-    results = {r.request_id: r for r in scheduler.update_from_output(plan, output)}
+    bad, good = (load.slot for load in plan.loads)
+    output = ModelRunnerOutput({good: SampledToken(50)}, {bad: "its logits are not finite"})
+    results = {r.request_id: r for r in scheduler.update_from_output(plan, output, 1.0)}
     assert results["bad"].finish_reason is FinishReason.ERROR
     assert results["bad"].error_message == "its logits are not finite"
     assert results["good"].finish_reason is None
@@ -277,7 +288,7 @@ def test_a_storm_of_queued_aborts_leaves_nothing_behind() -> None:
     for index in range(5000):
         add(scheduler, f"storm-{index}")
         scheduler.abort(f"storm-{index}")
-    assert len(scheduler._waiting) <= 64
+    assert len(scheduler._queue._heap) <= 66
     scheduler.check_integrity()
 
 

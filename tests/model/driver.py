@@ -11,13 +11,8 @@ import torch
 from engine.config import BLOCK_SIZE
 from engine.model.loader import LoadedModel
 from engine.model.runner import ModelRunner
-from engine.outputs import (
-    ModelRunnerOutput,
-    SampledToken,
-    ScheduledSequence,
-    SchedulerOutput,
-)
-from engine.request import EngineRequest, Request
+from engine.model.slot_state import SlotState
+from engine.outputs import Chunk, ModelRunnerOutput, SampledToken, SlotLoad, StepPlan
 from engine.sampling_params import SamplingParams
 
 GREEDY = SamplingParams(temperature=0.0)
@@ -29,13 +24,33 @@ def make_request(
     *,
     name: str = "r",
     stops: Sequence[int] = (),
-) -> Request:
-    """Build a request as the scheduler would hold it."""
-    return Request(
-        EngineRequest(request_id=name, prompt_token_ids=list(prompt), params=params),
-        stop_token_ids=frozenset(stops),
-        arrival_time=0.0,
-        sequence_number=0,
+) -> SlotState:
+    """Build a sequence as the runner would hold it."""
+    return SlotState(
+        SlotLoad(
+            slot=0,
+            request_id=name,
+            params=params,
+            token_ids=list(prompt),
+            num_prompt_tokens=len(prompt),
+            num_computed_tokens=0,
+            block_table=[],
+            stop_token_ids=frozenset(stops),
+        )
+    )
+
+
+def load_of(request: SlotState, slot: int) -> SlotLoad:
+    """Say everything of a sequence to a runner."""
+    return SlotLoad(
+        slot=slot,
+        request_id=request.request_id,
+        params=request.params,
+        token_ids=list(request.token_ids),
+        num_prompt_tokens=request.num_prompt_tokens,
+        num_computed_tokens=request.num_computed_tokens,
+        block_table=list(request.block_table),
+        stop_token_ids=request.stop_token_ids,
     )
 
 
@@ -60,36 +75,50 @@ class Driver:
         self._rng = random.Random(seed)
         self._free = list(range(num_blocks))
         self._rng.shuffle(self._free)
-        self._tables: dict[str, list[int]] = {}
+        self._slots: dict[str, int] = {}
 
-    def step(self, shares: Sequence[tuple[Request, int]]) -> ModelRunnerOutput:
+    def step(self, shares: Sequence[tuple[SlotState, int]]) -> ModelRunnerOutput:
         """Compute so many new tokens of each request and append what is sampled."""
-        sequences = []
+        plan = StepPlan(1)
+        names: dict[int, SlotState] = {}
+        decodes: list[int] = []
         for request, count in shares:
-            start, end = request.num_computed_tokens, request.num_computed_tokens + count
-            table = self._tables.setdefault(request.request_id, [])
-            while len(table) * BLOCK_SIZE < end:
-                table.append(self._free.pop())
-            samples = end == request.num_tokens
-            sequences.append(ScheduledSequence(request, start, count, list(table), samples))
-        out = self.runner.execute(SchedulerOutput(sequences))
-        self.failed.update(out.failed)
-        for sequence in sequences:
-            request = sequence.request
-            request.num_computed_tokens += sequence.num_tokens
-            if request.request_id in out.sampled:
-                token = out.sampled[request.request_id]
-                self.results.setdefault(request.request_id, []).append(token)
-                request.token_ids.append(token.token_id)
+            end = request.num_computed_tokens + count
+            fresh: list[int] = []
+            while (len(request.block_table) + len(fresh)) * BLOCK_SIZE < end:
+                fresh.append(self._free.pop())
+            request.block_table += fresh
+            slot = self._slots.get(request.request_id)
+            if slot is None:
+                slot = self._slots[request.request_id] = len(self._slots)
+                plan.loads.append(load_of(request, slot))
+            elif fresh:
+                plan.new_blocks.append((slot, fresh))
+            names[slot] = request
+            if count == 1 and end == request.num_tokens:
+                decodes.append(slot)
+            else:
+                plan.chunks.append(Chunk(slot, count, samples=end == request.num_tokens))
+            request.num_computed_tokens = end
+        plan.decodes = tuple(decodes)
+        out = self.runner.execute(plan)
+        for slot, sentence in out.failed.items():
+            self.failed[names[slot].request_id] = sentence
+        for slot, token in out.sampled.items():
+            self.results.setdefault(names[slot].request_id, []).append(token)
+            names[slot].token_ids.append(token.token_id)
         return out
 
-    def release(self, request: Request) -> None:
+    def release(self, request: SlotState) -> None:
         """Give the request's blocks back, to be the next ones handed out."""
-        self._free.extend(self._tables.pop(request.request_id, []))
+        self._free.extend(request.block_table)
+        request.block_table = []
         request.num_computed_tokens = 0
+        del self._slots[request.request_id]
+        self._slots[f"given back {len(self._slots)}"] = -1  # no slot is used twice
 
     def run(
-        self, requests: Sequence[Request], num_tokens: int, *, chunk: int | None = None
+        self, requests: Sequence[SlotState], num_tokens: int, *, chunk: int | None = None
     ) -> list[list[int]]:
         """Run all requests side by side until each has ``num_tokens`` output tokens.
 
@@ -106,7 +135,7 @@ class Driver:
             self.step([(r, self._share(r, chunk)) for r in pending])
         return [request.token_ids[request.num_prompt_tokens :] for request in requests]
 
-    def _share(self, request: Request, chunk: int | None) -> int:
+    def _share(self, request: SlotState, chunk: int | None) -> int:
         missing = request.num_tokens - request.num_computed_tokens
         return missing if chunk is None else min(chunk, missing)
 

@@ -118,10 +118,10 @@ def test_a_refused_prompt_costs_no_step(
     llm: LLM, prompt: Any, params: SamplingParams, error: type[Exception]
 ) -> None:
     """Its own kind of error is raised before anything is computed for the others."""
-    steps = llm.core._num_steps
+    steps = llm.core.scheduler.num_planned
     with pytest.raises(error):
         llm.generate([random_prompt(5, seed=0)] * 9 + [prompt], params)
-    assert llm.core._num_steps == steps
+    assert llm.core.scheduler.num_planned == steps
 
 
 def test_as_many_parameters_as_prompts_are_needed(llm: LLM) -> None:

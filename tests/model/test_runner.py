@@ -10,13 +10,15 @@ import torch
 
 from engine.config import BLOCK_SIZE, DType
 from engine.model.runner import ModelRunner
-from engine.outputs import SampledToken, ScheduledSequence, SchedulerOutput
+from engine.model.slot_state import SlotState
+from engine.outputs import Chunk, SampledToken, StepPlan
 from engine.sampling_params import SamplingParams
 from tests.model.conftest import Load
 from tests.model.driver import (
     GREEDY,
     Driver,
     greedy_reference,
+    load_of,
     make_request,
     random_prompt,
 )
@@ -25,6 +27,12 @@ from tests.support.tiny_models import FAMILIES
 Untouched = Callable[[str], Any]
 EVERY_FAMILY = pytest.mark.parametrize("family", sorted(FAMILIES))
 WATCHED = SamplingParams(temperature=0.9, top_p=0.95, seed=11, logprobs=20)
+
+
+def whole_prompt(request: SlotState) -> StepPlan:
+    """Load a sequence into slot 0 and compute all that is missing of it."""
+    count = request.num_tokens - request.num_computed_tokens
+    return StepPlan(1, loads=[load_of(request, 0)], chunks=[Chunk(0, count, samples=True)])
 
 
 @EVERY_FAMILY
@@ -93,16 +101,16 @@ def test_a_copied_block_carries_its_prefix(load: Load, untouched: Untouched) -> 
     prompt = random_prompt(24, seed=9)
     runner = ModelRunner(load("llama"), 8)
     first = make_request(prompt, name="first")
-    runner.execute(SchedulerOutput([ScheduledSequence(first, 0, 24, [5, 2], True)]))
+    first.block_table = [5, 2]
+    runner.execute(whole_prompt(first))
     other = [*prompt[:20], 7, 8, 9]
     second = make_request(other, name="second")
-    plan = SchedulerOutput(
-        [ScheduledSequence(second, 20, 3, [5, 6], True)],
-        block_copies=[(2, 6)],
-    )
+    second.num_computed_tokens, second.block_table = 20, [5, 6]
+    plan = whole_prompt(second)
+    plan.block_copies.append((2, 6))
     out = runner.execute(plan)
     expected = greedy_reference(untouched("llama"), other, 1)
-    assert [out.sampled["second"].token_id] == expected
+    assert [out.sampled[0].token_id] == expected
 
 
 def test_block_copies_read_before_they_write(load: Load, untouched: Untouched) -> None:
@@ -110,15 +118,15 @@ def test_block_copies_read_before_they_write(load: Load, untouched: Untouched) -
     prompt = random_prompt(32, seed=10)
     runner = ModelRunner(load("llama"), 4)
     first = make_request(prompt, name="first")
-    runner.execute(SchedulerOutput([ScheduledSequence(first, 0, 32, [0, 1], True)]))
+    first.block_table = [0, 1]
+    runner.execute(whole_prompt(first))
     second = make_request([*prompt, 9], name="second")
-    out = runner.execute(
-        SchedulerOutput(
-            [ScheduledSequence(second, 32, 1, [1, 0, 2], True)], block_copies=[(0, 1), (1, 0)]
-        )
-    )
+    second.num_computed_tokens, second.block_table = 32, [1, 0, 2]
+    plan = whole_prompt(second)
+    plan.block_copies += [(0, 1), (1, 0)]
+    out = runner.execute(plan)
     expected = greedy_reference(untouched("llama"), [*prompt, 9], 1)
-    assert [out.sampled["second"].token_id] == expected
+    assert [out.sampled[0].token_id] == expected
 
 
 def test_a_step_that_catches_up_with_nobody_samples_nothing(load: Load) -> None:
@@ -133,13 +141,13 @@ def test_exactly_the_sequences_that_sample_are_reported(load: Load) -> None:
     done = make_request(random_prompt(6, seed=1), name="done")
     partial = make_request(random_prompt(20, seed=2), name="partial")
     out = Driver(load("llama")).step([(done, 6), (partial, 9)])
-    assert set(out.sampled) == {"done"}
+    assert set(out.sampled) == {0}
 
 
 def test_an_empty_plan_is_allowed(load: Load) -> None:
     """A plan may hold block copies alone."""
     runner = ModelRunner(load("llama"), 4)
-    assert runner.execute(SchedulerOutput([], block_copies=[(0, 1)])).sampled == {}
+    assert runner.execute(StepPlan(1, block_copies=[(0, 1)])).sampled == {}
 
 
 def test_the_kv_memory_is_the_budget(load: Load) -> None:

@@ -24,8 +24,8 @@ from transformers import (
 from engine.model.noise import DRAW, XTC_COIN, uniform
 from engine.model.penalties import dry_penalties
 from engine.model.sampler import Sampler
+from engine.model.slot_state import SlotState
 from engine.outputs import SampledToken
-from engine.request import Request
 from engine.sampling_params import SamplingParams
 from tests.model.driver import make_request
 
@@ -38,11 +38,16 @@ def logits_of(seed: int, vocab: int = VOCAB, *, spread: float = 2.0) -> Tensor:
     return torch.randn(vocab, generator=torch.Generator().manual_seed(seed)) * spread
 
 
-def sample_one(logits: Tensor, request: Request) -> SampledToken:
+def sample_one(logits: Tensor, request: SlotState) -> SampledToken:
     """Sample one row of its own."""
-    out = Sampler().sample(logits.clone()[None], [request])
+    out = Sampler().sample(logits.clone()[None], {0: request})
     assert out.failed == {}
-    return out.sampled[request.request_id]
+    return out.sampled[0]
+
+
+def rows_of(requests: Sequence[SlotState]) -> dict[int, SlotState]:
+    """Give each request a slot."""
+    return dict(enumerate(requests))
 
 
 def draws(
@@ -55,7 +60,7 @@ def draws(
         for seed in range(low, min(low + 500, count)):
             own = msgspec.structs.replace(params, seed=seed)
             requests.append(make_request([1], own, name=str(seed), stops=stops))
-        out = Sampler().sample(logits.repeat(len(requests), 1), requests)
+        out = Sampler().sample(logits.repeat(len(requests), 1), rows_of(requests))
         found.update(token.token_id for token in out.sampled.values())
     return found
 
@@ -264,14 +269,15 @@ def test_a_row_is_sampled_alike_in_any_company(dtype: torch.dtype, vocab: int) -
     """Tokens and log probabilities are the same bits alone, reversed and amid others."""
     rows = torch.stack([logits_of(i, vocab) for i in range(len(KINDS))]).to(dtype)
 
-    def requests() -> list[Request]:
+    def requests() -> list[SlotState]:
         prompt = [1, 2, 3, 1, 2]
         return [make_request(prompt, params, name=str(i)) for i, params in enumerate(KINDS)]
 
-    together = Sampler().sample(rows.clone(), requests()).sampled
-    backwards = Sampler().sample(rows.flip(0), requests()[::-1]).sampled
+    together = Sampler().sample(rows.clone(), rows_of(requests())).sampled
+    reverse = dict(reversed(rows_of(requests()).items()))
+    backwards = Sampler().sample(rows.flip(0), reverse).sampled
     alone = {
-        str(i): Sampler().sample(rows[i : i + 1].clone(), [request]).sampled[str(i)]
+        i: Sampler().sample(rows[i : i + 1].clone(), {i: request}).sampled[i]
         for i, request in enumerate(requests())
     }
     assert together == backwards == alone
@@ -347,7 +353,7 @@ def test_min_tokens_does_not_take_the_last_candidate() -> None:
 # --- penalties ----------------------------------------------------------------------------------
 
 
-def request_with(prompt: Sequence[int], reply: Sequence[int], params: SamplingParams) -> Request:
+def request_with(prompt: Sequence[int], reply: Sequence[int], params: SamplingParams) -> SlotState:
     """A request that has answered ``reply`` so far."""
     request = make_request(prompt, params)
     request.token_ids.extend(reply)
@@ -481,12 +487,12 @@ def test_penalties_follow_a_reply_as_it_grows() -> None:
     sampler = Sampler()
     tokens = []
     for _ in range(6):
-        token = sampler.sample(logits.clone()[None], [request]).sampled["r"].token_id
+        token = sampler.sample(logits.clone()[None], {0: request}).sampled[0].token_id
         request.token_ids.append(token)
         tokens.append(token)
     assert tokens == [1, 1, 1, 2, 1, 2]
     del request.token_ids[1:]
-    assert sampler.sample(logits.clone()[None], [request]).sampled["r"].token_id == 1
+    assert sampler.sample(logits.clone()[None], {0: request}).sampled[0].token_id == 1
 
 
 # --- XTC ----------------------------------------------------------------------------------------
@@ -584,17 +590,17 @@ def test_a_row_that_is_not_finite_fails_alone(value: float) -> None:
     broken = rows.clone()
     broken[1, 77] = value
     requests = [make_request([1], SamplingParams(seed=i), name=str(i)) for i in range(3)]
-    expected = Sampler().sample(rows, requests).sampled
-    out = Sampler().sample(broken, requests)
-    assert set(out.failed) == {"1"}
-    assert out.sampled == {name: expected[name] for name in ("0", "2")}
+    expected = Sampler().sample(rows, rows_of(requests)).sampled
+    out = Sampler().sample(broken, rows_of(requests))
+    assert set(out.failed) == {1}
+    assert out.sampled == {slot: expected[slot] for slot in (0, 2)}
 
 
 def test_a_row_without_any_candidate_fails() -> None:
     """Minus infinity everywhere is no distribution."""
-    out = Sampler().sample(torch.full((1, VOCAB), float("-inf")), [make_request([1])])
+    out = Sampler().sample(torch.full((1, VOCAB), float("-inf")), {5: make_request([1])})
     assert out.sampled == {}
-    assert set(out.failed) == {"r"}
+    assert set(out.failed) == {5}
 
 
 def test_a_row_whose_bans_leave_nothing_fails_alone() -> None:
@@ -602,6 +608,6 @@ def test_a_row_whose_bans_leave_nothing_fails_alone() -> None:
     rows = torch.stack([logits_of(i) for i in range(2)])
     nothing = SamplingParams(allowed_token_ids=[VOCAB + 1], seed=1)
     requests = [make_request([1], nothing, name="none"), make_request([1], name="fine")]
-    out = Sampler().sample(rows, requests)
-    assert "no token is left" in out.failed["none"]
-    assert set(out.sampled) == {"fine"}
+    out = Sampler().sample(rows, rows_of(requests))
+    assert "no token is left" in out.failed[0]
+    assert set(out.sampled) == {1}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
-from engine.outputs import EngineInfo, ModelRunnerOutput, SampledToken, SchedulerOutput
+from engine.model.slot_state import SlotState
+from engine.outputs import EngineInfo, ModelRunnerOutput, SampledToken, StepPlan
 
 VOCAB_SIZE = 1000
 EOS_TOKEN_ID = 999
@@ -32,40 +34,68 @@ def reply_of(
 class ScriptedModelRunner:
     """Keeps real "KV" per slot, the token itself, so that a wrong block shows in the reply.
 
-    What a real model would read from its cache is read from the slots here: the next token is
+    What a real model would read from its cache is read from the blocks here: the next token is
     computed from the tokens found in the blocks, not from the request.
+
+    Attributes:
+        plans: Every plan that was launched.
+        fail_next: Raised by the next step that is computed.
     """
 
     def __init__(self, num_blocks: int, next_token: NextToken = hashed_next_token) -> None:
-        self._slots: list[list[int | None]] = [[None] * BLOCK_SIZE for _ in range(num_blocks)]
+        self._blocks: list[list[int | None]] = [[None] * BLOCK_SIZE for _ in range(num_blocks)]
+        self._host: dict[int, list[int | None]] = {}
         self._next_token = next_token
-        self.plans: list[SchedulerOutput] = []
+        self._slots: dict[int, SlotState] = {}
+        self._waiting: deque[StepPlan] = deque()
+        self.plans: list[StepPlan] = []
         self.fail_next: Exception | None = None
 
-    def execute(self, plan: SchedulerOutput) -> ModelRunnerOutput:
-        """Write the new tokens into their slots and continue what the slots hold."""
+    def launch(self, plan: StepPlan) -> None:
+        """Let a step wait until it is collected: as late as a device may be."""
         self.plans.append(plan)
+        self._waiting.append(plan)
+
+    def collect(self) -> ModelRunnerOutput:
+        """Write the new tokens into their blocks and continue what the blocks hold."""
+        plan = self._waiting.popleft()
         if self.fail_next is not None:
             error, self.fail_next = self.fail_next, None
             raise error
-        copied = [list(self._slots[source]) for source, _ in plan.block_copies]
-        for (_, destination), content in zip(plan.block_copies, copied, strict=True):
-            self._slots[destination] = content
+        self._move_blocks(plan)
+        for load in plan.loads:
+            self._slots[load.slot] = SlotState(load)
+        for slot, blocks in plan.new_blocks:
+            self._slots[slot].block_table += blocks
+        shares = [(slot, 1, True) for slot in plan.decodes]
+        shares += [(chunk.slot, chunk.num_tokens, chunk.samples) for chunk in plan.chunks]
         sampled = {}
-        for sequence in plan.sequences:
-            end = sequence.start + sequence.num_tokens
-            for position in range(sequence.start, end):
-                token_id = sequence.request.token_ids[position]
-                self._slot(sequence.block_table, position, write=token_id)
-            if sequence.samples:
-                seen = [self._slot(sequence.block_table, position) for position in range(end)]
-                assert None not in seen, f"{sequence.request.request_id} reads an empty slot"
+        for slot, num_tokens, samples in shares:
+            state = self._slots[slot]
+            end = state.num_computed_tokens + num_tokens
+            for position in range(state.num_computed_tokens, end):
+                self._place(state, position, write=state.token_ids[position])
+            state.num_computed_tokens = end
+            if samples:
+                assert end == state.num_tokens, f"{state.request_id} samples in mid-prompt"
+                seen = [self._place(state, position) for position in range(end)]
+                assert None not in seen, f"{state.request_id} reads an empty slot"
                 token = self._next_token([t for t in seen if t is not None])
-                sampled[sequence.request.request_id] = SampledToken(token)
+                state.token_ids.append(token)
+                sampled[slot] = SampledToken(token)
         return ModelRunnerOutput(sampled)
 
-    def _slot(self, table: list[int], position: int, write: int | None = None) -> int | None:
-        block = self._slots[table[position // BLOCK_SIZE]]
+    def _move_blocks(self, plan: StepPlan) -> None:
+        for block, host_slot in plan.offloads:
+            self._host[host_slot] = list(self._blocks[block])
+        copied = [list(self._blocks[source]) for source, _ in plan.block_copies]
+        for (_, destination), content in zip(plan.block_copies, copied, strict=True):
+            self._blocks[destination] = content
+        for host_slot, block in plan.restores:
+            self._blocks[block] = list(self._host[host_slot])
+
+    def _place(self, state: SlotState, position: int, write: int | None = None) -> int | None:
+        block = self._blocks[state.block_table[position // BLOCK_SIZE]]
         if write is not None:
             block[position % BLOCK_SIZE] = write
         return block[position % BLOCK_SIZE]

@@ -59,7 +59,7 @@ async def test_every_answer_is_marked_safe(client: httpx.AsyncClient) -> None:
 
 def test_engine_errors_keep_only_what_is_the_clients_business() -> None:
     """A full queue explains itself; an inner failure does not."""
-    assert "limit is 8" in from_engine_error(QueueFull(8, 8)).message
+    assert "limit is 8" in from_engine_error(QueueFull(8, 8, 2.0)).message
     assert from_engine_error(EngineDead("/path")).status == 503
     assert "/path" not in from_engine_error(EngineDead("/path")).message
     assert from_engine_error(SelfCheckFailed("/path")).code == "internal"

@@ -203,7 +203,7 @@ def test_an_abort_nobody_asked_for_is_a_failure() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (QueueFull(8, 8), "queue_full"),
+        (QueueFull(8, 8, 2.0), "queue_full"),
         (NeverFits(9, 8), "kv_budget_exceeded"),
         (PromptDoesNotFit("it", "9 tokens", 8, "shorten"), "context_length_exceeded"),
         (RuntimeError("secret"), "server_error"),

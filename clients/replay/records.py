@@ -1,0 +1,112 @@
+"""What happened to each request, whoever measured it: the only input of metrics and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestRecord:
+    """One reply; times in seconds on the run's clock.
+
+    Attributes:
+        request_id: Unique in the run.
+        session_id: Whose.
+        turn: Which of the session's turns, from 0.
+        tenant: For fairness.
+        priority: Lower runs first.
+        sent_s: When it was sent.
+        token_times_s: When each token came; tokens of one delta share their time.
+        ended_s: When its terminal event came; ``None`` when it never did.
+        finish: ``stop``, ``length``, ``abort`` or ``error``; empty when it never ended.
+        error_code: For ``error``.
+        prompt_tokens: Length of the prompt.
+        cached_tokens: How many of them came from the prefix cache.
+        cancelled_s: When an interruption was sent, if one was.
+        cancel_steps: Engine steps that began after the cancel and still held the request.
+        tokens_after_cancel: Tokens delivered after the cancel was acknowledged.
+        tokens_per_s: How fast its listener reads or hears.
+        reserve_tokens: Tokens that had to be there before listening began.
+    """
+
+    request_id: str
+    session_id: str
+    turn: int
+    sent_s: float
+    tenant: str = ""
+    priority: int = 0
+    token_times_s: list[float] = field(default_factory=list)
+    ended_s: float | None = None
+    finish: str = ""
+    error_code: str | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    cancelled_s: float | None = None
+    cancel_steps: int | None = None
+    tokens_after_cancel: int = 0
+    tokens_per_s: float = 5.5
+    reserve_tokens: int = 1
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Seconds from sending to the first token; ``None`` when there was none."""
+        return self.token_times_s[0] - self.sent_s if self.token_times_s else None
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds until the first token, or until the end of a request that never got one."""
+        if self.token_times_s:
+            return self.token_times_s[0] - self.sent_s
+        return None if self.ended_s is None else self.ended_s - self.sent_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One step of the engine, for timelines."""
+
+    time_s: float
+    duration_s: float
+    num_running: int
+    num_waiting: int
+    prefill_tokens: int
+    decode_tokens: int
+    kv_used: int
+    kv_cached: int
+    kv_total: int
+    num_preempted: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class RunRecord:
+    """One run of a workload under one policy.
+
+    Attributes:
+        name: What distinguishes it from the runs beside it, such as ``deadline 1.5x``.
+        policy: The scheduler's.
+        load: The factor on arrivals.
+        requests: In the order in which they were sent.
+        steps: Of the engine, possibly thinned out.
+        duration_s: From the first request's sending to the last event.
+        computed_tokens: Tokens that the engine computed, prompts and replies.
+        recomputed_tokens: How many of those it had computed before and lost by preemption.
+        num_preemptions: Times that a request lost its blocks.
+        about: Seed, settings, versions: whatever it takes to run it again.
+    """
+
+    name: str
+    policy: str
+    load: float
+    requests: list[RequestRecord]
+    steps: list[StepRecord] = field(default_factory=list)
+    duration_s: float = 0.0
+    computed_tokens: int = 0
+    recomputed_tokens: int = 0
+    num_preemptions: int = 0
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def as_rows(requests: Iterable[RequestRecord]) -> list[dict[str, Any]]:
+    """Return requests as JSON objects, for ``requests.jsonl``."""
+    return [asdict(request) for request in requests]

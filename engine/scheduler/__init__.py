@@ -1,0 +1,1 @@
+"""Iteration-level continuous batching: who computes which tokens in the next step."""
