@@ -1,13 +1,14 @@
 """Compiled grammars by what they say: kept, compiled elsewhere, or refused.
 
-Used by the stepping thread alone; the only thing that another thread does is to compile and to put
-the result where the stepping thread picks it up.
+Three threads meet here: the one that plans asks and polls, the one that samples takes what was
+compiled, and the one that compiles puts its result where polling picks it up.
 """
 
 from __future__ import annotations
 
 import logging
 import queue
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 Compile = Callable[[Grammar], CompiledGrammar]
 RunLater = Callable[[Callable[[], None]], object]
+
+_RETRY_AFTER_S = 1.0
 
 
 class GrammarCompiler:
@@ -49,6 +52,7 @@ class GrammarCompiler:
         self._run_later = run_later
         self._max_kept = max_kept
         self._max_pending = max_pending
+        self._lock = threading.Lock()
         self._kept: OrderedDict[Grammar, CompiledGrammar | InvalidGrammar] = OrderedDict()
         self._pending: set[Grammar] = set()
         self._done: queue.SimpleQueue[tuple[Grammar, CompiledGrammar | InvalidGrammar]]
@@ -69,15 +73,14 @@ class GrammarCompiler:
             InvalidGrammar: It was tried before, and refused.
             QueueFull: Too many others wait to be compiled.
         """
-        known = self._kept.get(grammar)
+        known = self._find(grammar)
+        if isinstance(known, InvalidGrammar):
+            raise known.with_traceback(None)
         if known is not None:
-            self._kept.move_to_end(grammar)
-            if isinstance(known, InvalidGrammar):
-                raise known.with_traceback(None)
             return True
         if grammar not in self._pending:
             if len(self._pending) >= self._max_pending:
-                raise QueueFull(len(self._pending), self._max_pending)
+                raise QueueFull(len(self._pending), self._max_pending, _RETRY_AFTER_S)
             self._pending.add(grammar)
             self._run_later(lambda: self._compile(grammar))
         return False
@@ -102,12 +105,10 @@ class GrammarCompiler:
         Raises:
             InvalidGrammar: It cannot be compiled.
         """
-        known = self._kept.get(grammar)
+        known = self._find(grammar)
         if known is None:
             known = _attempt(self._compile_one, grammar)
             self._keep(grammar, known)
-        else:
-            self._kept.move_to_end(grammar)
         if isinstance(known, InvalidGrammar):
             raise known.with_traceback(None)
         return known
@@ -116,11 +117,19 @@ class GrammarCompiler:
         self._done.put((grammar, _attempt(self._compile_one, grammar)))
         self.on_done()
 
+    def _find(self, grammar: Grammar) -> CompiledGrammar | InvalidGrammar | None:
+        with self._lock:
+            known = self._kept.get(grammar)
+            if known is not None:
+                self._kept.move_to_end(grammar)
+            return known
+
     def _keep(self, grammar: Grammar, result: CompiledGrammar | InvalidGrammar) -> None:
-        self._kept[grammar] = result
-        self._kept.move_to_end(grammar)
-        while len(self._kept) > self._max_kept:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[grammar] = result
+            self._kept.move_to_end(grammar)
+            while len(self._kept) > self._max_kept:
+                self._kept.popitem(last=False)
 
 
 def _attempt(compile_one: Compile, grammar: Grammar) -> CompiledGrammar | InvalidGrammar:

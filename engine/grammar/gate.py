@@ -11,6 +11,8 @@ from engine.sampling_params import Grammar
 
 Submitted = EngineRequest | RequestUpdate
 
+_RETRY_AFTER_S = 1.0
+
 
 @dataclass(slots=True)
 class _Held:
@@ -63,7 +65,7 @@ class GrammarGate:
         if earlier is None and (grammar is None or self._compiler.submit(grammar)):
             return True
         if self.num_held >= self._max_held:
-            raise QueueFull(self.num_held, self._max_held)
+            raise QueueFull(self.num_held, self._max_held, _RETRY_AFTER_S)
         pending = grammar is not None and not self._compiler.submit(grammar)
         held = _Held(submitted, None, grammar if pending else None)
         self._held.setdefault(submitted.request_id, []).append(held)

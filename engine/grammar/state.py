@@ -63,13 +63,15 @@ class GrammarState:
         self.num_consumed = 0
         self.error = ""
 
-    def advance(self, reply: Sequence[int]) -> None:
+    def advance(self, token_ids: Sequence[int], start: int = 0) -> None:
         """Take in what is new of the reply.
 
         Args:
-            reply: All its tokens so far; the first ``num_consumed`` are those taken in before.
+            token_ids: From ``start`` on, all tokens of the reply so far; the first
+                ``num_consumed`` of them are those taken in before.
+            start: Where the reply begins.
         """
-        for token_id in reply[self.num_consumed :]:
+        for token_id in token_ids[start + self.num_consumed :]:
             self.num_consumed += 1
             if self._ended or self.error:
                 continue
@@ -98,10 +100,11 @@ class GrammarState:
             mask &= self._grammar.vocabulary.text_mask
         elif self._ended or self.error:
             mask[:] = 0
-            _put(mask, end, not self.error)
+            _put(mask, end, True)
         elif self._grammar.first_mask is not None:
             mask[:] = self._grammar.first_mask
-        complete = bool(mask[end >> 5] >> np.uint32(end & 31) & 1) and not self.error
+        complete = bool(mask[end >> 5] >> np.uint32(end & 31) & 1)
+        _put(mask, end, False)
         for token_id in self._ends:
             _put(mask, token_id, complete)
 
@@ -114,8 +117,7 @@ def fill_masks(
     Args:
         states: One per row, advanced to the end of their replies.
         masks: ``[at least len(states), num_words]``, C-contiguous; row ``i`` is written for
-            ``states[i]``. The bit of the virtual end token says whether the grammar is complete. A
-            row whose state then has an ``error`` holds nothing of use.
+            ``states[i]``, and is of no use when that has an ``error`` afterwards.
         executor: Threads to make many masks with.
     """
     address, size = masks.ctypes.data, masks.strides[0]
