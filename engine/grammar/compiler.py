@@ -63,6 +63,11 @@ class GrammarCompiler:
         """Grammars that are not compiled yet, or not polled."""
         return len(self._pending)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to ``poll``."""
+        return not self._done.empty()
+
     def submit(self, grammar: Grammar) -> bool:
         """See to it that a grammar will be compiled.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.errors import QueueFull, RequestError
@@ -46,6 +47,23 @@ class GrammarGate:
     def has_pending(self) -> bool:
         """Whether anything waits here."""
         return bool(self._held)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether ``take_ready`` may give something back."""
+        return self._compiler.has_news
+
+    def when_ready(self, wake: Callable[[], object]) -> None:
+        """Call something, in another thread, whenever ``has_ready`` becomes true."""
+        self._compiler.on_done = wake
+
+    def compile(self, grammar: Grammar) -> None:
+        """Compile a grammar in the calling thread, so that it passes later.
+
+        Raises:
+            InvalidGrammar: It cannot be compiled.
+        """
+        self._compiler.compiled(grammar)
 
     def admit(self, submitted: Submitted) -> bool:
         """Let something pass, or keep it.

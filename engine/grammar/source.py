@@ -4,8 +4,8 @@ What could hurt is refused here by counting, before anything is compiled: the co
 over rules and references, and its native stack does not raise. What is merely wrong is left to the
 compiler, whose messages are better than anything that could be said from here.
 
-Whitespace between the parts of JSON may be at most `_WHITESPACE` long. JSON allows any amount, but
-a weak model that has begun to indent is not to indent for ever.
+Between the parts of JSON there may be one space, or a line feed with some indentation. JSON allows
+any amount of whitespace, but a weak model that has begun to indent would indent for ever.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_RULES = 1000
 """Rules and terminals of a Lark grammar."""
 MAX_CHOICES = 4096
 
-_WHITESPACE = r"[\x20\x0A\x0D\x09]{1,20}"
+_WHITESPACE = r"\x20|\x0A[\x20\x09]{0,16}"
 # Tokens are never forced: a mask holds every token with which the text can go on, so that only the
 # model chooses how a text is cut into tokens, and a ban leaves other ways to write the same.
 _OPTIONS = '\n%llguidance {"no_forcing": true, "allow_invalid_utf8": false}\n'
