@@ -17,7 +17,7 @@ class CompileThreads:
         num_threads: How many jobs run at once.
     """
 
-    def __init__(self, num_threads: int = 1) -> None:
+    def __init__(self, num_threads: int = 2) -> None:
         self._num_threads = num_threads
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []

@@ -32,6 +32,8 @@ _WHITESPACE = r"\x20|\x0A[\x20\x09]{0,16}"
 # Tokens are never forced: a mask holds every token with which the text can go on, so that only the
 # model chooses how a text is cut into tokens, and a ban leaves other ways to write the same.
 _OPTIONS = '\n%llguidance {"no_forcing": true, "allow_invalid_utf8": false}\n'
+_LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"|/(?:\\.|[^/\\\n])+/|//.*')
+_COMPLEMENT = re.compile(r"~\s*[^\s\d]")
 _RULE = re.compile(r"^\s*[?!]*[A-Za-z_]\w*", re.MULTILINE)
 
 
@@ -116,6 +118,11 @@ def _lark(source: str) -> str:
     if num_rules > MAX_RULES:
         raise InvalidGrammar(
             f"has {num_rules} rules, and at most {MAX_RULES} are compiled", "join some of them"
+        )
+    if _COMPLEMENT.search(_LITERAL.sub("", source)):
+        raise InvalidGrammar(
+            "uses the complement (~), which can take any amount of work to compile",
+            "say what is allowed and not what is not",
         )
     return source
 

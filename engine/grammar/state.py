@@ -63,6 +63,11 @@ class GrammarState:
         self.num_consumed = 0
         self.error = ""
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the masks are of."""
+        return self._grammar.vocabulary
+
     def advance(self, token_ids: Sequence[int], start: int = 0) -> None:
         """Take in what is new of the reply.
 

@@ -48,4 +48,6 @@ def _first(pieces: PieceTable, token_id: int) -> bytes:
 
 
 def _bytes(piece: str | bytes) -> bytes:
-    return piece.encode() if isinstance(piece, str) else piece
+    data = piece.encode() if isinstance(piece, str) else piece
+    # In no text; and llguidance takes a token that begins with it for a special one.
+    return b"" if b"\xff" in data else data
