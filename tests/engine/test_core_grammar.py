@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
+from engine import messages
 from engine.config import EngineConfig
 from engine.core import EngineCore
 from engine.engine_client import InProcessClient
@@ -11,6 +13,7 @@ from engine.grammar.gate import GrammarGate
 from engine.outputs import StepFrame, TokenOutput
 from engine.request import EngineRequest, FinishReason, RequestUpdate, Service
 from engine.sampling_params import SamplingParams
+from engine.worker import Link, serve
 from tests.support.fake_grammars import BAD, FakeCompiling, grammar
 from tests.support.scripted_model import ManualClock, ScriptedModelRunner, scripted_info
 from tests.support.waiting import until
@@ -152,3 +155,35 @@ async def test_the_client_in_process_wakes_when_a_grammar_is_compiled() -> None:
     await until(lambda: len(ends) == 2)
     assert {end.request_id: end.error_code for end in ends} == {"a": None, "b": "invalid_grammar"}
     await client.aclose()
+
+
+def test_an_idle_worker_wakes_when_a_grammar_is_compiled() -> None:
+    """The frame comes long before the next heartbeat would have made it look."""
+    fake = FakeCompiling()
+    ours, theirs = socket.socketpair()
+    core = core_with(GrammarGate(fake.compiler))
+    serving = threading.Thread(target=serve, args=(core, Link(theirs)), daemon=True)
+    serving.start()
+    ours.settimeout(30)
+    ours.sendall(messages.encode(messages.Submit([request("a", "x"), request("b")])))
+    frames = messages.FrameBuffer()
+    ended: list[str] = []
+
+    def read_until(count: int) -> None:
+        while len(ended) < count:
+            for body in frames.feed(ours.recv(65536)):
+                message = messages.decode_from_engine(body)
+                if isinstance(message, messages.Step):
+                    outputs = message.frame.outputs
+                    ended.extend(o.request_id for o in outputs if o.finish_reason)
+
+    read_until(1)
+    assert ended == ["b"]
+    fake.run()
+    read_until(2)
+    ours.sendall(messages.encode(messages.Shutdown()))
+    serving.join(timeout=30)
+    assert not serving.is_alive()
+    assert ended == ["b", "a"]
+    ours.close()
+    theirs.close()
