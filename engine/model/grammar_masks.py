@@ -74,10 +74,11 @@ class GrammarMasks:
         masks = self._buffer(len(rows))
         fill_masks(replies, masks, self._executor)
         good = []
+        anything = masks.any(axis=1)
         for index, (row, reply) in enumerate(zip(rows, replies, strict=True)):
             if reply.error:
                 failed[row] = reply.error
-            elif not masks[index].any():
+            elif not anything[index]:
                 failed[row] = (
                     "the grammar allows no token of this model here; if the reply is complete, "
                     "give it an end token by stop_token_ids"
@@ -85,7 +86,8 @@ class GrammarMasks:
             else:
                 good.append(index)
         if good:
-            _forbid(logits, [rows[index] for index in good], masks[good])
+            chosen = masks if len(good) == len(rows) else masks[good]
+            _forbid(logits, [rows[index] for index in good], chosen)
         return failed
 
     def _reply(self, state: SlotState) -> GrammarState:

@@ -32,7 +32,7 @@ def test_the_same_grammar_is_compiled_once() -> None:
     fake.run()
     fake.compiler.poll()
     fake.compiler.submit(grammar("a"))
-    assert fake.compiler.compiled(grammar("a")) == "a"
+    fake.compiler.compiled(grammar("a"))
     assert fake.compiled == ["a"]
 
 
@@ -69,7 +69,7 @@ def test_what_was_unused_for_longest_goes_and_comes_back_when_needed() -> None:
     fake.compiler.compiled(grammar("a"))
     fake.compiler.compiled(grammar("c"))  # b goes
     assert fake.compiler.submit(grammar("a"))
-    assert fake.compiler.compiled(grammar("b")) == "b"
+    fake.compiler.compiled(grammar("b"))
     assert fake.compiled == ["a", "b", "c", "b"]
 
 
