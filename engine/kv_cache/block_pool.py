@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from engine.kv_cache.retention import Retention
+
 
 class BlockPool:
     """A fixed number of blocks, each free or held by one or more owners.
 
-    A free block is blank, or it still holds a reusable prefix. Blank ones are handed out first,
-    then the one that has been free for longest (LRU).
+    Free blocks are handed out class by class (`Retention`), within a class the one that has been
+    free for longest (LRU).
 
     Args:
         num_blocks: How many there are.
-        holds_prefix: Whether a block's content is reusable.
+        class_of: The class of a block, asked when it becomes free or is refiled.
         on_reuse: Hears of each block whose reusable content is given up.
     """
 
@@ -22,25 +24,35 @@ class BlockPool:
         self,
         num_blocks: int,
         *,
-        holds_prefix: Callable[[int], bool],
+        class_of: Callable[[int], Retention],
         on_reuse: Callable[[int], None],
     ) -> None:
         self.num_blocks = num_blocks
-        self._holds_prefix = holds_prefix
+        self._class_of = class_of
         self._on_reuse = on_reuse
         self._references = [0] * num_blocks
-        self._blank: dict[int, None] = dict.fromkeys(reversed(range(num_blocks)))
-        self._cached: OrderedDict[int, None] = OrderedDict()
+        self._free = [OrderedDict[int, None]() for _ in Retention]
+        self._filed = [Retention.BLANK] * num_blocks  # where a free block is
+        self._free[Retention.BLANK].update(dict.fromkeys(range(num_blocks)))
+        self._num_free = num_blocks
 
     @property
     def num_free(self) -> int:
-        """Blocks nobody holds, blank or not."""
-        return len(self._blank) + len(self._cached)
+        """Blocks nobody holds, of whatever class."""
+        return self._num_free
 
     @property
     def num_cached(self) -> int:
-        """Blocks nobody holds that still hold a reusable prefix."""
-        return len(self._cached)
+        """Blocks nobody holds that still hold a reusable prefix, of whatever class."""
+        return self._num_free - len(self._free[Retention.BLANK])
+
+    def num_free_of(self, retention: Retention) -> int:
+        """Blocks nobody holds of one class."""
+        return len(self._free[retention])
+
+    def oldest_of(self, retention: Retention) -> int | None:
+        """Return the block of a class that would be reused first; ``None`` without one."""
+        return next(iter(self._free[retention]), None)
 
     def references(self, block_id: int) -> int:
         """How many owners hold a block."""
@@ -52,24 +64,25 @@ class BlockPool:
         Returns:
             Their ids; ``None``, with nothing changed, when fewer are free.
         """
-        if count > self.num_free:
+        if count > self._num_free:
             return None
-        taken = []
-        for _ in range(count):
-            if self._blank:
-                block_id, _ = self._blank.popitem()
-            else:
-                block_id, _ = self._cached.popitem(last=False)
-                self._on_reuse(block_id)
-            self._references[block_id] = 1
-            taken.append(block_id)
+        taken: list[int] = []
+        for retention, free in zip(Retention, self._free, strict=True):
+            while free and len(taken) < count:
+                block_id, _ = free.popitem(last=False)
+                if retention is not Retention.BLANK:
+                    self._on_reuse(block_id)
+                self._references[block_id] = 1
+                taken.append(block_id)
+        self._num_free -= count
         return taken
 
     def share(self, block_ids: Iterable[int]) -> None:
         """Add an owner to each block; a free one is free no longer."""
         for block_id in block_ids:
             if self._references[block_id] == 0:
-                del self._cached[block_id]
+                del self._free[self._filed[block_id]][block_id]
+                self._num_free -= 1
             self._references[block_id] += 1
 
     def release(self, block_ids: Iterable[int]) -> None:
@@ -79,23 +92,38 @@ class BlockPool:
             assert references > 0, f"block {block_id} is released but nobody holds it"
             self._references[block_id] = references - 1
             if references == 1:
-                free = self._cached if self._holds_prefix(block_id) else self._blank
-                free[block_id] = None
+                self._file(block_id)
+                self._num_free += 1
+
+    def refile(self, block_ids: Iterable[int]) -> None:
+        """Put free blocks whose class has changed where they belong now, as the newest there."""
+        for block_id in block_ids:
+            if self._references[block_id] == 0:
+                del self._free[self._filed[block_id]][block_id]
+                self._file(block_id)
 
     def blank_all(self) -> None:
         """Give up the reusable content of every free block."""
-        for block_id in self._cached:
-            self._on_reuse(block_id)
-            self._blank[block_id] = None
-        self._cached.clear()
+        for retention in (Retention.CACHED, Retention.WARM, Retention.PINNED):
+            block_ids = list(self._free[retention])
+            for block_id in block_ids:
+                self._on_reuse(block_id)
+            self.refile(block_ids)
 
     def check_integrity(self) -> None:
-        """Raise ``AssertionError`` unless each block is either free once or held."""
+        """Raise ``AssertionError`` unless each block is either free once, in its class, or held."""
         for block_id, references in enumerate(self._references):
-            places = (references > 0) + (block_id in self._blank) + (block_id in self._cached)
+            places = [r for r in Retention if block_id in self._free[r]]
             assert references >= 0, f"block {block_id} has {references} owners"
-            assert places == 1, f"block {block_id} with {references} owners is in {places} places"
-            if references == 0:
-                assert (block_id in self._cached) == self._holds_prefix(block_id), (
-                    f"free block {block_id} is filed wrongly"
-                )
+            if references:
+                assert not places, f"block {block_id} is held and free"
+                continue
+            expected = [self._class_of(block_id)]
+            assert places == expected, f"free block {block_id} is in {places}, not {expected}"
+            assert self._filed[block_id] == places[0], f"free block {block_id} is filed wrongly"
+        assert self._num_free == sum(map(len, self._free)), "free blocks are miscounted"
+
+    def _file(self, block_id: int) -> None:
+        retention = self._class_of(block_id)
+        self._filed[block_id] = retention
+        self._free[retention][block_id] = None

@@ -1,17 +1,14 @@
 """Which block holds which tokens after which prefix, so that prompts that begin alike share KV.
 
-A block's identity is a chained hash: its own tokens after the identity of the block before it,
-with a salt at the root. Full blocks are found by that hash in one look-up each. Where the chain of
-full blocks ends, the search goes on token by token among the blocks that follow the same prefix:
-the longest common beginning of one of them can be copied, which makes sharing exact to the token
-(prefixes shorter than a block are shared too).
+Full blocks are found by their identity (`engine.kv_cache.hash_chain`) in one look-up each. Where
+the chain of full blocks ends, the search goes on token by token among the blocks that follow the
+same prefix: the longest common beginning of one of them can be copied, which makes sharing exact to
+the token (prefixes shorter than a block are shared too).
 """
 
 from __future__ import annotations
 
-import hashlib
-from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_TAIL_CANDIDATES = 16
@@ -26,13 +23,11 @@ class PrefixMatch:
         block_ids: Full blocks, oldest first.
         tail_block_id: A block whose first ``num_tail_tokens`` tokens continue the prompt.
         num_tail_tokens: How many of its tokens match; less than a block.
-        last_hash: Identity of the last full block, the parent of what follows.
     """
 
     block_ids: list[int]
     tail_block_id: int | None
     num_tail_tokens: int
-    last_hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +35,6 @@ class _Entry:
     parent_hash: bytes
     token_ids: tuple[int, ...]
     own_hash: bytes | None
-
-
-def root_hash(salt: str) -> bytes:
-    """Return the identity before the first block; differs by salt."""
-    return hashlib.blake2b(salt.encode(), digest_size=16, person=b"kaiwa-kv-root").digest()
-
-
-def chain_hash(parent_hash: bytes, token_ids: Sequence[int]) -> bytes:
-    """Return the identity of a block with these tokens after a block with that identity.
-
-    128 bits of BLAKE2b: a chosen prompt cannot be made to collide with somebody else's.
-    """
-    return hashlib.blake2b(
-        array("q", token_ids).tobytes(), digest_size=16, key=parent_hash
-    ).digest()
 
 
 class PrefixCache:
@@ -74,40 +54,59 @@ class PrefixCache:
         """Whether a block has an identity."""
         return block_id in self._entries
 
-    def match(self, token_ids: Sequence[int], salt: str, max_tokens: int) -> PrefixMatch:
-        """Find the longest cached beginning of at most ``max_tokens`` tokens."""
+    def has(self, own_hash: bytes) -> bool:
+        """Whether a full block has this identity."""
+        return own_hash in self._by_hash
+
+    def match(
+        self, token_ids: Sequence[int], root: bytes, hashes: Iterable[bytes], max_tokens: int
+    ) -> PrefixMatch:
+        """Find the longest cached beginning of at most ``max_tokens`` tokens.
+
+        Args:
+            token_ids: What is looked for.
+            root: The identity before the first block.
+            hashes: Identities of the full blocks, oldest first; read as far as they are cached.
+            max_tokens: Not more than there are.
+        """
         size = self._block_size
-        parent = root_hash(salt)
+        parent = root
         blocks: list[int] = []
         start = 0
-        while start + size <= max_tokens:
-            own = chain_hash(parent, token_ids[start : start + size])
+        for own in hashes:
             block_id = self._by_hash.get(own)
-            if block_id is None:
+            if block_id is None or start + size > max_tokens:
                 break
             blocks.append(block_id)
             parent = own
             start += size
         tail, length = self._longest_tail(parent, token_ids[start : min(start + size, max_tokens)])
-        return PrefixMatch(blocks, tail, length, parent)
+        return PrefixMatch(blocks, tail, length)
 
-    def register(self, block_id: int, parent_hash: bytes, token_ids: Sequence[int]) -> bytes | None:
+    def register(
+        self, block_id: int, parent: bytes, token_ids: Sequence[int], own_hash: bytes | None
+    ) -> bool:
         """Give a computed block its identity; a full one becomes a parent to others.
 
         When another block has the same identity already, that one stays and this block gets none.
 
+        Args:
+            block_id: A block without an identity.
+            parent: The identity before it.
+            token_ids: What it holds, at least one token.
+            own_hash: The identity of a full block; ``None`` for a partial one.
+
         Returns:
-            The identity of a full block, whichever block holds it; ``None`` for a partial one.
+            Whether the block has an identity now.
         """
         assert block_id not in self._entries, f"block {block_id} has an identity already"
-        own = chain_hash(parent_hash, token_ids) if len(token_ids) == self._block_size else None
-        if own is not None and own in self._by_hash:
-            return own
-        self._entries[block_id] = _Entry(parent_hash, tuple(token_ids), own)
-        self._followers.setdefault((parent_hash, token_ids[0]), {})[block_id] = None
-        if own is not None:
-            self._by_hash[own] = block_id
-        return own
+        if own_hash is not None and own_hash in self._by_hash:
+            return False
+        self._entries[block_id] = _Entry(parent, tuple(token_ids), own_hash)
+        self._followers.setdefault((parent, token_ids[0]), {})[block_id] = None
+        if own_hash is not None:
+            self._by_hash[own_hash] = block_id
+        return True
 
     def forget(self, block_id: int) -> None:
         """Take a block's identity away, if it has one, because its content is given up."""

@@ -74,11 +74,11 @@ class GrammarMasks:
         masks = self._buffer(len(rows))
         fill_masks(replies, masks, self._executor)
         good = []
-        anything = masks.any(axis=1)
+        has_choice = set(np.flatnonzero(masks.any(axis=1)).tolist())
         for index, (row, reply) in enumerate(zip(rows, replies, strict=True)):
             if reply.error:
                 failed[row] = reply.error
-            elif not anything[index]:
+            elif index not in has_choice:
                 failed[row] = (
                     "the grammar allows no token of this model here; if the reply is complete, "
                     "give it an end token by stop_token_ids"

@@ -70,6 +70,10 @@ class Scheduler:
         max_model_len: Longest sequence in tokens.
         eos_token_ids: The model's end tokens.
         cost_model: Predicts steps; whoever measures them teaches it.
+
+    Attributes:
+        num_underruns: Tokens so far that reached their listeners too late.
+        num_pauses: Streams so far that lost their blocks because their listeners had enough.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Scheduler:
         self.max_model_len = max_model_len
         self.cost_model = cost_model or StepCostModel()
         self.num_underruns = 0
+        self.num_pauses = 0
         self._eos_token_ids = frozenset(eos_token_ids)
         self._is_fcfs = config.policy == "fcfs"
         self._is_paced = config.policy == "paced"
@@ -410,6 +415,7 @@ class Scheduler:
         if pauses:
             assert request.playback is not None
             playback = request.playback
+            self.num_pauses += 1
             again_s = self.cost_model.predict(StepShape(0, request.num_tokens, 0))
             request.key = (playback.runs_dry_at, request.sequence_number)
             self._paused.add(request, playback.runs_dry_at - playback.reserve_s - 2 * again_s)

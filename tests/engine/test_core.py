@@ -9,11 +9,12 @@ import pytest
 
 from engine.core import EngineCore
 from engine.outputs import StepFrame
-from engine.request import EngineRequest, FinishReason, Service
+from engine.request import EngineRequest, FinishReason, Listener, RequestUpdate, Service
 from engine.sampling_params import SamplingParams
 from tests.support.scripted_model import (
     EOS_TOKEN_ID,
     VOCAB_SIZE,
+    ManualClock,
     ScriptedModelRunner,
     reply_of,
     scripted_core,
@@ -153,6 +154,12 @@ def test_the_reply_does_not_depend_on_the_chunk_size(chunk: int) -> None:
     assert replies == {name: reply_of(prompt, 12) for name, prompt in prompts.items()}
 
 
+LISTENERS = [
+    Listener(tokens_per_s=5.0, reserve_s=0.3),
+    Listener(tokens_per_s=0.5, reserve_s=0.0),
+]
+
+
 class History:
     """Random arrivals, aborts and pressure on one core, with everything checked at each step."""
 
@@ -160,27 +167,35 @@ class History:
         self.rng = random.Random(seed)
         self.core = scripted_core(
             num_blocks=self.rng.randint(5, 14),
-            max_num_seqs=self.rng.randint(1, 6),
+            max_num_seqs=self.rng.randint(2, 6),
             max_num_batched_tokens=self.rng.choice([1, 3, 16, 33, 512]),
             max_num_queued_reqs=8,
             enable_prefix_caching=self.rng.random() < 0.8,
             max_model_len=70,
+            policy=self.rng.choice(["fcfs", "deadline", "paced"]),
+            look_ahead=self.rng.random() < 0.5,
+            ttft_target_s=self.rng.choice([0.01, 1.0]),
         )
         self.prompts: dict[str, list[int]] = {}
         self.said: dict[str, list[int]] = defaultdict(list)
         self.ended: dict[str, FinishReason] = {}
+        self.unfinished: list[str] = []
         self.stems = [[self.rng.randrange(9) for _ in range(30)] for _ in range(3)]
 
     def play(self, num_events: int) -> None:
         """Let things happen, then let everybody finish."""
         for _ in range(num_events):
-            match self.rng.randrange(5):
+            match self.rng.randrange(6):
                 case 0 | 1:
                     self.arrive()
                 case 2 if self.prompts and self.rng.random() < 0.4:
                     self.take(self.core.cancel([self.rng.choice(list(self.prompts))]))
+                case 3 if self.unfinished:
+                    self.append()
                 case _:
                     self.step()
+        while self.unfinished:
+            self.append()
         while self.core.has_work:
             self.step()
 
@@ -190,22 +205,45 @@ class History:
         stem = self.rng.choice(self.stems)[: self.rng.randint(1, 30)]
         prompt = stem + [self.rng.randrange(9) for _ in range(self.rng.randint(1, 20))]
         self.prompts[name] = prompt
+        is_final = self.rng.random() < 0.7
+        if not is_final:
+            self.unfinished.append(name)
         submitted = EngineRequest(
             request_id=name,
-            prompt_token_ids=prompt,
+            prompt_token_ids=list(prompt),
             params=SamplingParams(max_tokens=self.rng.randint(1, 25)),
             service=Service(
                 priority=self.rng.randint(0, 2),
                 cache_salt=self.rng.choice(["", "", "tenant"]),
+                tenant=self.rng.choice(["", "a", "b"]),
+                conversation_id=self.rng.choice(["", "c1", "c2"]),
+                num_pinned_tokens=self.rng.choice([0, 0, 16]),
+                listener=self.rng.choice([None, *LISTENERS]),
+                is_final=is_final,
             ),
         )
         self.take(self.core.submit([submitted]))
 
+    def append(self) -> None:
+        """Put more behind a prompt, perhaps the last of it."""
+        name = self.rng.choice(self.unfinished)
+        more = [self.rng.randrange(9) for _ in range(self.rng.randint(0, 5))]
+        is_final = self.rng.random() < 0.6
+        if is_final:
+            self.unfinished.remove(name)
+        if name not in self.ended:
+            self.prompts[name] += more
+        update = RequestUpdate(request_id=name, token_ids=more, is_final=is_final)
+        self.take(self.core.update([update]))
+
     def step(self) -> None:
-        """Step and check."""
+        """Let time pass, step and check."""
+        clock = self.core._clock
+        assert isinstance(clock, ManualClock)
+        clock.now += self.rng.choice([0.001, 0.02, 0.5])
         frame = self.core.step()
-        assert frame.stats is not None
-        assert frame.stats.kv_blocks_used <= frame.stats.kv_blocks_total
+        if frame.stats is not None:
+            assert frame.stats.kv_blocks_used <= frame.stats.kv_blocks_total
         self.take(frame)
 
     def take(self, frame: StepFrame) -> None:
@@ -231,7 +269,7 @@ def test_random_histories_end_every_request_once_with_the_right_tokens(seed: int
 
 def test_random_histories_do_exercise_preemption_sharing_and_refusal() -> None:
     """The histories above reach the hard parts; otherwise they would prove little."""
-    preempted = cached = copied = refused = 0
+    preempted = cached = copied = refused = skipped = paused = 0
     for seed in range(40):
         history = History(seed)
         history.play(120)
@@ -241,4 +279,7 @@ def test_random_histories_do_exercise_preemption_sharing_and_refusal() -> None:
         copied += sum(len(plan.block_copies) for plan in runner.plans)
         cached += sum(load.num_computed_tokens > 0 for plan in runner.plans for load in plan.loads)
         refused += sum(reason is FinishReason.ERROR for reason in history.ended.values())
-    assert min(preempted, cached, copied, refused) > 20
+        skipped += sum(plan.num_skipped for plan in runner.plans)
+        paused += history.core.scheduler.num_pauses
+    assert min(preempted, cached, copied, refused, skipped) > 20
+    assert paused > 5

@@ -165,6 +165,7 @@ def test_with_preemption_under_a_tiny_budget(
         kv_cache_tokens=112,
         max_num_batched_tokens=chunk,
         enable_prefix_caching=chunk == 64,
+        policy="fcfs",  # the others let nobody join whose reply would not find room
     )
     prompts = {f"r{i}": random_prompt(28 + i, seed=50 + i) for i in range(6)}
     core.submit([greedy(name, prompt) for name, prompt in prompts.items()])
