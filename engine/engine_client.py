@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -88,6 +89,10 @@ class InProcessClient:
 
     def submit(self, requests: Sequence[EngineRequest]) -> None:
         """Hand in requests; refusals are told on the next turn of the loop."""
+        gate = self._core.gate
+        if gate is not None and any(r.params.grammar is not None for r in requests):
+            loop = asyncio.get_running_loop()
+            gate.when_ready(lambda: self._wake(loop))
         self._tell_later(self._core.submit(requests))
 
     def update(self, updates: Sequence[RequestUpdate]) -> None:
@@ -107,6 +112,11 @@ class InProcessClient:
         self._closed = True
         if self._stepping is not None:
             self._stepping.cancel()
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go on stepping; called in another thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._tell_later, StepFrame([]))
 
     def _tell_later(self, frame: StepFrame) -> None:
         loop = asyncio.get_running_loop()
