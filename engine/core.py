@@ -17,6 +17,7 @@ from engine.errors import (
     DuplicateRequest,
     InvalidGrammar,
     InvalidParameter,
+    QueueFull,
     RequestError,
     StepFailed,
 )
@@ -315,4 +316,5 @@ def _refusal(request: EngineRequest, error: RequestError) -> TokenOutput:
         error_code=error.code,
         error_message=error.message,
         error_param=error.param,
+        retry_after_s=error.retry_after_s if isinstance(error, QueueFull) else None,
     )
