@@ -89,14 +89,12 @@ class InProcessClient:
 
     def submit(self, requests: Sequence[EngineRequest]) -> None:
         """Hand in requests; refusals are told on the next turn of the loop."""
-        gate = self._core.gate
-        if gate is not None and any(r.params.grammar is not None for r in requests):
-            loop = asyncio.get_running_loop()
-            gate.when_ready(lambda: self._wake(loop))
+        self._hear_of_grammars()
         self._tell_later(self._core.submit(requests))
 
     def update(self, updates: Sequence[RequestUpdate]) -> None:
         """Tell news of live requests; what that ends is told on the next turn of the loop."""
+        self._hear_of_grammars()
         self._tell_later(self._core.update(updates))
 
     def cancel(self, request_ids: Sequence[str]) -> None:
@@ -112,6 +110,11 @@ class InProcessClient:
         self._closed = True
         if self._stepping is not None:
             self._stepping.cancel()
+
+    def _hear_of_grammars(self) -> None:
+        if self._core.gate is not None:
+            loop = asyncio.get_running_loop()
+            self._core.gate.when_ready(lambda: self._wake(loop))
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
         """Go on stepping; called in another thread."""

@@ -173,8 +173,13 @@ def make_core(loaded: LoadedModel, **settings: object) -> EngineCore:
     return assemble_core(loaded, EngineConfig.from_flat(model=loaded.name, **settings))
 
 
-def finish(core: EngineCore, requests: Sequence[EngineRequest]) -> dict[str, list[int]]:
-    """Run all requests to their ends, which must be no errors; each one's tokens."""
+def finish(
+    core: EngineCore, requests: Sequence[EngineRequest], preempted: list[int] | None = None
+) -> dict[str, list[int]]:
+    """Run all requests to their ends, which must be no errors; each one's tokens.
+
+    Takes down in ``preempted`` how many were preempted in each step.
+    """
     said: dict[str, list[int]] = {request.request_id: [] for request in requests}
     ended: dict[str, TokenOutput] = {}
     for request in requests:
@@ -185,7 +190,10 @@ def finish(core: EngineCore, requests: Sequence[EngineRequest]) -> dict[str, lis
             said[output.request_id] += output.token_ids
             if output.finish_reason is not None:
                 ended[output.request_id] = output
-        outputs = core.step().outputs
+        frame = core.step()
+        outputs = frame.outputs
+        if preempted is not None and frame.stats is not None:
+            preempted.append(frame.stats.num_preempted)
         core.scheduler.check_integrity()
     errors = {name: end.error_message for name, end in ended.items() if end.error_code}
     assert errors == {}
@@ -218,9 +226,14 @@ def mixed_requests(seed: int, count: int) -> list[EngineRequest]:
     [
         {},
         {"max_num_batched_tokens": 13},
-        {"kv_cache_tokens": 160, "max_num_seqs": 8},
+        {"kv_cache_tokens": 160, "policy": "fcfs", "max_num_seqs": 8},
         {"look_ahead": True},
-        {"look_ahead": True, "kv_cache_tokens": 160, "max_num_batched_tokens": 17},
+        {
+            "look_ahead": True,
+            "kv_cache_tokens": 160,
+            "policy": "fcfs",
+            "max_num_batched_tokens": 17,
+        },
     ],
     ids=["roomy", "odd chunks", "preempted", "look-ahead", "all at once"],
 )
@@ -233,7 +246,9 @@ def test_each_row_of_a_mixed_batch_equals_its_solo_run(
     solo: dict[str, list[int]] = {}
     for request in requests:
         solo |= finish(make_core(loaded), [request])
-    assert finish(make_core(loaded, **settings), requests) == solo
+    preempted: list[int] = []
+    assert finish(make_core(loaded, **settings), requests, preempted) == solo
+    assert bool(sum(preempted)) == ("policy" in settings)
 
 
 @pytest.mark.slow
