@@ -152,6 +152,8 @@ class TokenOutput(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tr
         error_code: Stable code, when ``finish_reason`` is ``error``.
         error_message: One sentence, likewise.
         error_param: The parameter at fault, likewise, if there is one.
+        retry_after_s: Seconds after which trying again makes sense, where it was refused for want
+            of room.
     """
 
     request_id: str
@@ -166,6 +168,7 @@ class TokenOutput(msgspec.Struct, frozen=True, array_like=True, omit_defaults=Tr
     error_code: str | None = None
     error_message: str | None = None
     error_param: str | None = None
+    retry_after_s: float | None = None
 
 
 class StepStats(msgspec.Struct, frozen=True, array_like=True):
@@ -264,6 +267,8 @@ class RequestDelta:
         error_code: Stable code, when ``finish_reason`` is ``error``.
         error_message: One sentence, likewise.
         error_param: The parameter at fault, likewise, if there is one.
+        retry_after_s: Seconds after which trying again makes sense, where it was refused for want
+            of room.
     """
 
     request_id: str
@@ -279,6 +284,7 @@ class RequestDelta:
     error_code: str | None = None
     error_message: str | None = None
     error_param: str | None = None
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ of spaces or line breaks and whole words are added by some tokenizers too; these
 and a model has to get them as it was trained.
 
 ``PlainEncoder`` is the tokenizer without its control tokens. It shares the model, so it costs no
-second vocabulary. It comes in two manners, because some tokenizers put a space in front of the
+second vocabulary. It comes in three manners, because some tokenizers put a space in front of the
 first word of a text: ``start`` for the beginning of a prompt, ``inner`` for what stands after a
-control token, each as the whole tokenizer would do it.
+control token, each as the whole tokenizer would do it, and ``bare`` for what goes on in the middle
+of a text.
 """
 
 from __future__ import annotations
@@ -158,22 +159,24 @@ class PlainEncoder:
         if backend.normalizer is not None:
             self._bare.normalizer = _without_prepend(backend.normalizer)
 
-    def encode(self, text: str, *, start: bool) -> list[int]:
+    def encode(self, text: str, *, start: bool, bare: bool = False) -> list[int]:
         """Encode text as text.
 
         Args:
             text: Anything.
             start: Whether it begins the prompt.
+            bare: Whether it goes on where other text has ended.
         """
         if not text:
             return []
-        ids = self._ids(self._start if start else self._inner, text)
+        first = self._start if start else self._bare if bare else self._inner
+        ids = self._ids(first, text)
         if self._control.id_set.isdisjoint(ids):
             return ids
         # This model's own vocabulary spells a control token: cut each name in two.
         ids = []
         for index, part in enumerate(self._cut(text)):
-            encoder = self._bare if index else self._start if start else self._inner
+            encoder = self._bare if index else first
             ids += self._ids(encoder, part)
         return [token_id for token_id in ids if token_id not in self._control.id_set]
 

@@ -83,6 +83,7 @@ class TextStream:
             error_code=output.error_code,
             error_message=output.error_message,
             error_param=output.error_param,
+            retry_after_s=output.retry_after_s,
         )
 
     def num_tokens_within(self, num_chars: int) -> int:

@@ -2,11 +2,18 @@
 
 Works from the files beside the weights with the ``tokenizers`` library alone, so that the process
 that holds the sockets never imports transformers or torch.
+
+A conversation's *marked text* is the rendered text in which each control token of the template is
+a pair of surrogates instead of its name. No message can hold those, so two marked texts are equal
+only where both have the same control tokens in the same places; names that somebody merely spells
+stay text. It is what prompts are compared by (``server.conversation.token_log``).
 """
 
 from __future__ import annotations
 
+import codecs
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +28,7 @@ from engine.token_pieces import PieceTable
 
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
 _MAX_KEPT_ANSWERS = 64
+_MARK = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 
 class Tokenizer:
@@ -119,17 +127,8 @@ class Tokenizer:
         Raises:
             TemplateRefused: The template does not render this conversation.
         """
-        messages = [ChatMessage(message.role, _valid(message.content)) for message in messages]
-        text = self.chat_template.render(messages, add_generation_prompt=add_generation_prompt)
+        text, pieces, restore = self._write(messages, add_generation_prompt)
         ids = self.encode(text, add_special_tokens=False)
-        contents = [message.content for message in messages]
-        disguised, restore = self._control.disguise(contents, avoid=text)
-        if restore:
-            text = self.chat_template.render(
-                [ChatMessage(m.role, d) for m, d in zip(messages, disguised, strict=True)],
-                add_generation_prompt=add_generation_prompt,
-            )
-        pieces = self._control.split(text)
         # Compared by ids and not by text: a normalizer may turn full-width look-alikes into names.
         written = [token_id for _, token_id in pieces if token_id is not None]
         made = [token_id for token_id in ids if token_id in self._control.id_set]
@@ -141,6 +140,104 @@ class Tokenizer:
             if control_id is not None:
                 ids.append(control_id)
         return ids
+
+    def mark_chat(
+        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    ) -> str:
+        """Render a conversation to its marked text; see the module.
+
+        Args:
+            messages: At least one.
+            add_generation_prompt: Whether to end where the assistant's reply begins.
+
+        Raises:
+            TemplateRefused: The template does not render this conversation.
+        """
+        _, pieces, restore = self._write(messages, add_generation_prompt)
+        return "".join(
+            piece.translate(restore) + ("" if control_id is None else _mark(control_id))
+            for piece, control_id in pieces
+        )
+
+    def encode_marked(self, text: str, begin: int = 0) -> list[int]:
+        """Encode marked text from a place on, to be put behind the ids of what is before it.
+
+        Args:
+            text: The whole marked text.
+            begin: Where to start; not inside a mark.
+        """
+        ids: list[int] = []
+        done, bare = begin, begin > 0 and not "\udc00" <= text[begin - 1] <= "\udfff"
+        for found in _MARK.finditer(text, begin):
+            ids += self._plain.encode(text[done : found.start()], start=done == 0, bare=bare)
+            ids.append(_id_of(found[0]))
+            done, bare = found.end(), False
+        return ids + self._plain.encode(text[done:], start=done == 0, bare=bare)
+
+    def prompt_cuts(self, text: str, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Find the places in a prompt behind which tokens do not depend on what is before.
+
+        Args:
+            text: Its marked text.
+            token_ids: Its ids, as ``encode_chat`` or ``encode_marked`` gave them.
+
+        Returns:
+            ``(length of the text before, number of tokens before)`` behind each control token.
+        """
+        cuts: list[tuple[int, int]] = []
+        count = 0
+        for found in _MARK.finditer(text):
+            control_id = _id_of(found[0])
+            while count < len(token_ids) and token_ids[count] != control_id:
+                count += 1
+            if count == len(token_ids):
+                break  # a tokenizer that overlooks its own names
+            count += 1
+            cuts.append((found.end(), count))
+        return cuts
+
+    def spell(self, token_ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+        """Write a reply's tokens as marked text, as it stands behind its prompt.
+
+        Returns:
+            The text, and the places where it may be cut between two tokens: ``(length of the text
+            before, number of tokens before)``, ascending, the end included where it is one. Where
+            a character is spread over tokens there is no such place between them.
+        """
+        table = self._pieces[False]
+        if table is None:
+            return self._spell_in_runs(token_ids)
+        decoder = codecs.getincrementaldecoder("utf-8")(table.errors)
+        parts: list[str] = []
+        cuts: list[tuple[int, int]] = []
+        length = 0
+        for count, token_id in enumerate(token_ids, start=1):
+            if token_id in self._control.id_set:
+                part = decoder.decode(b"", True) + _mark(token_id)
+                decoder.reset()
+            else:
+                piece = table[token_id]
+                part = decoder.decode(piece.encode() if isinstance(piece, str) else piece)
+            parts.append(part)
+            length += len(part)
+            if not decoder.getstate()[0]:
+                cuts.append((length, count))
+        return "".join(parts), cuts
+
+    def _spell_in_runs(self, token_ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+        """Spell where a token alone says nothing: control tokens, and what is between them."""
+        text, cuts, run = "", [], 0
+        for count, token_id in enumerate([*token_ids, None], start=1):
+            if token_id is not None and token_id not in self._control.id_set:
+                continue
+            if run < count - 1:
+                text += self.decode(token_ids[run : count - 1], skip_special_tokens=False)
+                cuts.append((len(text), count - 1))
+            if token_id is not None:
+                text += _mark(token_id)
+                cuts.append((len(text), count))
+            run = count
+        return text, cuts
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """Decode tokens to text.
@@ -177,6 +274,27 @@ class Tokenizer:
             self._containing[wanted] = found
         return list(found)
 
+    def _write(
+        self, messages: Sequence[ChatMessage], add_generation_prompt: bool
+    ) -> tuple[str, list[tuple[str, int | None]], dict[int, str]]:
+        """Render, and find the control tokens that the template itself wrote.
+
+        Returns:
+            The text; its pieces as ``ControlTokens.split`` gives them, of messages that spell no
+            name any more; and the table that restores what they do spell.
+        """
+        messages = [ChatMessage(message.role, _valid(message.content)) for message in messages]
+        text = self.chat_template.render(messages, add_generation_prompt=add_generation_prompt)
+        contents = [message.content for message in messages]
+        disguised, restore = self._control.disguise(contents, avoid=text)
+        if not restore:
+            return text, self._control.split(text), restore
+        harmless = self.chat_template.render(
+            [ChatMessage(m.role, d) for m, d in zip(messages, disguised, strict=True)],
+            add_generation_prompt=add_generation_prompt,
+        )
+        return text, self._control.split(harmless), restore
+
     def _search(self, wanted: Sequence[str]) -> list[int]:
         table = self._pieces[False]
         in_bytes = [text.encode() for text in wanted]
@@ -197,6 +315,14 @@ class Tokenizer:
             variables["bos_token"] = ""  # the model wants none
         chatml = self.token_to_id("<|im_start|>") is not None
         return ChatTemplate.fallback(chatml=chatml, variables=variables)
+
+
+def _mark(token_id: int) -> str:
+    return chr(0xD800 + (token_id >> 10)) + chr(0xDC00 + (token_id & 0x3FF))
+
+
+def _id_of(mark: str) -> int:
+    return (ord(mark[0]) - 0xD800 << 10) + ord(mark[1]) - 0xDC00
 
 
 def _valid(text: str) -> str:

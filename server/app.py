@@ -30,13 +30,13 @@ from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.characters.toml_file import load_character
 from server.config import ServerSettings
+from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.engine_port import EnginePort
 from server.errors import ErrorType, ProtocolError
 from server.http.app import build_http_app
 from server.log_lines import log_line
 from server.protocol.close_codes import CloseCode
 from server.sockets.front_door import FrontDoor
-from server.sockets.replies import MAX_REPLY_RESERVE
 from server.sockets.roster import Roster
 from server.state import ServerState
 

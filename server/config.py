@@ -108,6 +108,12 @@ class LimitsConfig:
     """Prompts up to this many characters are tokenised on the event loop, longer in a thread."""
     max_session_s: float = 3600.0
     """Seconds a WebSocket session may last before it is closed with 1001."""
+    eager_prefill: bool = True
+    """Have the engine read what a user says, or is typing, before a reply is asked for."""
+    compact_above: float = 0.75
+    """Share of the longest prompt above which a conversation is compacted while it is idle."""
+    compact_to: float = 0.6
+    """Share of the longest prompt that a compacted conversation keeps."""
 
     def __post_init__(self) -> None:
         """Refuse limits under which nobody could connect."""
@@ -124,6 +130,16 @@ class LimitsConfig:
             _within("limits.max_prompt_tokens", self.max_prompt_tokens, 1, 2**31 - 1)
         _within("limits.inline_prompt_chars", self.inline_prompt_chars, 0, 2**31 - 1)
         _within("limits.max_session_s", self.max_session_s, 1, 30 * 24 * 3600)
+        _within("limits.compact_above", self.compact_above, 0.05, 1)
+        _within("limits.compact_to", self.compact_to, 0.01, self.compact_above)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacingConfig:
+    """How fast replies are taken in where a client does not say."""
+
+    listener: Literal["reading", "speech", "none"] = "reading"
+    """What WebSocket sessions are; ``none`` sends every token as soon as it can be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +216,7 @@ class ServerSettings:
     listen: ListenConfig = field(default_factory=ListenConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    pacing: PacingConfig = field(default_factory=PacingConfig)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)
     log: LogConfig = field(default_factory=LogConfig)

@@ -26,6 +26,7 @@ from server.config import (
     ListenConfig,
     LogConfig,
     OutboxConfig,
+    PacingConfig,
     ServerSettings,
 )
 
@@ -36,6 +37,7 @@ _ROOMS: dict[str, tuple[type, ...]] = {
     "listen": (ListenConfig,),
     "auth": (AuthConfig,),
     "limits": (LimitsConfig,),
+    "pacing": (PacingConfig,),
     "outbox": (OutboxConfig,),
     "drain": (DrainConfig,),
     "log": (LogConfig,),
@@ -131,6 +133,7 @@ def _compose(values: Mapping[str, Any]) -> ServerSettings:
         listen=ListenConfig(**rooms["listen"]),
         auth=AuthConfig(**rooms["auth"]),
         limits=LimitsConfig(**rooms["limits"]),
+        pacing=PacingConfig(**rooms["pacing"]),
         outbox=OutboxConfig(**rooms["outbox"]),
         drain=DrainConfig(**rooms["drain"]),
         log=LogConfig(**rooms["log"]),

@@ -32,6 +32,28 @@ class Tokenizer(Protocol):
         ...
 
 
+class MarkingTokenizer(Tokenizer, Protocol):
+    """What it takes beside to append to a prompt; see ``engine.tokenizer`` on marked text."""
+
+    def mark_chat(
+        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    ) -> str:
+        """Render messages to marked text."""
+        ...
+
+    def encode_marked(self, text: str, begin: int = 0) -> list[int]:
+        """Encode marked text from a place on."""
+        ...
+
+    def prompt_cuts(self, text: str, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Find where a prompt may be cut: ``(length of the text, number of tokens)`` before."""
+        ...
+
+    def spell(self, token_ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+        """Write a reply's tokens as marked text, with the places where it may be cut."""
+        ...
+
+
 class EnginePort(Protocol):
     """What the server asks of an engine."""
 
@@ -41,7 +63,7 @@ class EnginePort(Protocol):
         ...
 
     @property
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> MarkingTokenizer:
         """The model's tokenizer."""
         ...
 

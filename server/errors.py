@@ -234,7 +234,23 @@ class PromptDoesNotFit(ProtocolError):
 
 
 class ResponseFailed(ProtocolError):
-    """The engine refused a response or gave it up."""
+    """The engine refused a response or gave it up.
+
+    Attributes:
+        retry_after_s: Seconds after which asking again makes sense, where that is known.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        type: ErrorType,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(code, message, type=type, param=param)
+        self.retry_after_s = retry_after_s
 
 
 def shorten(value: object, limit: int = 80) -> str:

@@ -64,6 +64,7 @@ class Metrics:
         self.successes = counter("request_success", "Whole replies.", "finished_reason")
         self.unfinished = counter("request_unfinished", "Replies cut short.", "finished_reason")
         self.rejections = counter("admission_rejections", "Refused requests.", "reason")
+        self.rerenders = counter("prompt_rerenders", "Turns that were not appended.", "reason")
         self.engine_restarts = counter("engine_restarts", "Times the engine was started anew.")
         self.ttft = histogram("time_to_first_token_seconds", "Submission to first token.", _TTFT)
         self.itl = histogram("inter_token_latency_seconds", "Between two deltas, per token.", _ITL)

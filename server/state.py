@@ -10,8 +10,10 @@ from engine.errors import EngineDead
 from server.auth import Authenticator
 from server.characters.catalog import Catalog
 from server.config import ServerSettings
+from server.conversation.pinned import PinnedPrompts
 from server.engine_port import EnginePort
 from server.metrics import Metrics
+from server.text.pace import TokenDensity
 
 PROGRESS_TIMEOUT_S = 30.0
 """An engine with live requests and no step for so long is not ready, whatever it says."""
@@ -38,6 +40,8 @@ class ServerState:
         is_draining: New responses are refused, running ones finish, nobody new comes in.
         prompt_threads: Where long prompts are tokenised.
         engine_lost: Set when a request has failed for want of an engine.
+        pinned: Which tokens of a prompt are its character's own.
+        density: Characters per token of the model's replies.
     """
 
     settings: ServerSettings
@@ -48,6 +52,8 @@ class ServerState:
     is_draining: bool = False
     prompt_threads: ThreadPoolExecutor = field(default_factory=_prompt_threads)
     engine_lost: asyncio.Event = field(default_factory=asyncio.Event)
+    pinned: PinnedPrompts = field(default_factory=PinnedPrompts)
+    density: TokenDensity = field(default_factory=TokenDensity)
 
     def suspect_engine(self, error_code: str | None) -> None:
         """Note how a request failed; if the engine is gone, whoever watches looks at once."""

@@ -36,6 +36,8 @@ from clients.python.events import (
 )
 from server.errors import ErrorCode
 from server.protocol.client_events import (
+    CharacterDraft,
+    CharacterPlayback,
     ClientEvent,
     ConversationItemCreate,
     ConversationItemDelete,
@@ -191,6 +193,20 @@ class RealtimeClient:
     async def cancel(self) -> None:
         """Interrupt the reply that is being made; harmless when there is none."""
         await self.send(ResponseCancel(event_id=self._new_id("cancel")))
+
+    async def draft(self, text: str) -> None:
+        """Show what the user is typing, all of it each time, so that it can be read ahead."""
+        await self.send(CharacterDraft(text=text))
+
+    async def report_playback(self, item_id: str, text_end: int, state: str = "started") -> None:
+        """Say how far a reply has been read or heard.
+
+        Args:
+            item_id: Of the reply.
+            text_end: Code points of its text.
+            state: ``started``, ``finished``, or ``interrupted`` to keep only what was heard.
+        """
+        await self.send(CharacterPlayback(item_id=item_id, text_end=text_end, state=state))
 
     async def respond(
         self, text: str | None = None, *, fields: Mapping[str, object] = _NO_FIELDS

@@ -230,6 +230,13 @@ class Conversation:
         entry.num_bytes = sum(len(text.encode()) for text in entry.raw_texts)
         self._num_bytes += entry.num_bytes
 
+    def last_reply(self) -> MessageItem | None:
+        """What an assistant said last, if anything."""
+        for entry in reversed(self._entries):
+            if isinstance(entry.item, MessageItem) and entry.item.role == "assistant":
+                return entry.item
+        return None
+
     def messages(self) -> list[ChatMessage]:
         """What the model reads; items without words are left out."""
         return render_messages(self._entries)

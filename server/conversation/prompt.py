@@ -6,19 +6,20 @@ it. Between them the conversation falls into *turns*, each a user message and wh
 they go from the oldest, so that no answer stays without its question.
 
 Where the cut falls decides what the next turn costs: a cut that moves with every turn leaves the
-prefix cache nothing. Nobody remembers the last cut, so cuts are only made at *marks*, which depend
-on the text from the start alone: the first turn after every so many characters. The cut stays at a
-mark until the context is full again. How far the marks are apart is the retention ratio's say.
+prefix cache nothing. A session remembers its cut (``server.conversation.memory``). Whoever does not
+still finds the same one again, because cuts are only made at *marks*, which depend on the text from
+the start alone: the first turn after every so many characters. The cut stays at a mark until the
+context is full again. How far the marks are apart is the retention ratio's say.
 
 Tokenising is what costs time here. What cannot fit by its characters alone is refused before it is
-tokenised. A conversation that fits is tokenised once. One that does not
-is cut by estimate, from the lengths of its messages, and checked: most often once more, and at most
-twice a logarithm of the number of marks.
+tokenised. A conversation that fits is tokenised once. One that does not is cut by estimate, from
+the lengths of its messages, and checked: most often once more, and at most twice a logarithm of the
+number of marks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.chat_template import ChatMessage
@@ -34,6 +35,13 @@ MAX_CHARACTERS_PER_TOKEN = 16
 """More than any text has on average; only runs of spaces or rules come near."""
 TEMPLATE_CHARACTERS = 8
 """What a template writes around a message, as characters of text; only for estimates."""
+
+
+MAX_REPLY_RESERVE = 512
+"""Tokens of the context that a prompt leaves to a reply without a length of its own."""
+
+Encode = Callable[[Sequence[ChatMessage]], list[int]]
+"""Makes a prompt of messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ def build_prompt(
     *,
     max_prompt_tokens: int,
     truncation: TruncationSetting = "auto",
+    encode: Encode | None = None,
 ) -> BuiltPrompt:
     """Render messages to at most ``max_prompt_tokens`` tokens.
 
@@ -65,26 +74,53 @@ def build_prompt(
         truncation: ``auto`` drops turns until the rest fits; a retention ratio says how much is
             kept when something is dropped, and may bound what follows the instructions;
             ``disabled`` drops nothing.
+        encode: Renders and tokenises; ``None`` takes the tokenizer's ``encode_chat``.
 
     Raises:
         PromptDoesNotFit: It may not be cut, or not enough.
     """
     limit = max_prompt_tokens
+    encode = encode or tokenizer.encode_chat
     if truncation == "disabled":
-        return _encode_whole(messages, tokenizer, limit)
+        return _encode_whole(messages, encode, limit)
     ratio = AUTO_RETENTION
     if isinstance(truncation, RetentionRatio):
         ratio = truncation.retention_ratio
         limit = _limit_after_instructions(messages, tokenizer, limit, truncation)
     cuts = _Cuts(messages, mark_distance=int((1 - ratio) * limit * CHARACTERS_PER_TOKEN))
-    return _search(cuts, tokenizer, limit)
+    return _search(cuts, encode, limit)
 
 
-def _encode_whole(messages: Sequence[ChatMessage], tokenizer: Tokenizer, limit: int) -> BuiltPrompt:
+def room_for_prompt(context: int, reply: int, limit: int | None) -> int:
+    """Return how many tokens a prompt may have.
+
+    Args:
+        context: Tokens of prompt and reply together.
+        reply: What the reply wants; it never takes more than half of the context.
+        limit: The operator's own bound.
+    """
+    most = context - max(1, min(reply, context // 2))
+    return most if limit is None else min(most, limit)
+
+
+def drop_oldest(messages: Sequence[ChatMessage], share: float) -> int:
+    """Return how many of the oldest turns' messages must go for about a share of all to stay.
+
+    Args:
+        messages: System text first, where there is one.
+        share: Of the text that is there now; what must stay stays all the same.
+    """
+    cuts = _Cuts(messages, mark_distance=0)
+    _, _, turns, _ = take_apart(messages)
+    cut = min(cuts.first_below(cuts.weight(0) * share), len(turns))
+    return cuts.num_dropped(cut)
+
+
+def _encode_whole(messages: Sequence[ChatMessage], encode: Encode, limit: int) -> BuiltPrompt:
     num_chars = sum(len(message.content) for message in messages)
     length = f"{num_chars} characters"
     if num_chars <= limit * MAX_CHARACTERS_PER_TOKEN:
-        token_ids = tokenizer.encode_chat(messages)
+        token_ids = encode(messages)
         if len(token_ids) <= limit:
             return BuiltPrompt(token_ids)
         length = f"{len(token_ids)} tokens"
@@ -100,7 +136,7 @@ class _Cuts:
     """The ways to shorten one conversation: 0 leaves all of it, the last one all it must."""
 
     def __init__(self, messages: Sequence[ChatMessage], *, mark_distance: int) -> None:
-        system, greeting, turns, newest = _take_apart(messages)
+        system, greeting, turns, newest = take_apart(messages)
         self._head = [*system, *greeting]
         self._tail = newest
         self._system = system
@@ -143,14 +179,14 @@ class _Cuts:
         return self._weights[cut]
 
 
-def _search(cuts: _Cuts, tokenizer: Tokenizer, limit: int) -> BuiltPrompt:
+def _search(cuts: _Cuts, encode: Encode, limit: int) -> BuiltPrompt:
     """Find the first cut that fits; what is far too long is not even tokenised."""
     cut = cuts.first_below(limit * MAX_CHARACTERS_PER_TOKEN)
     if cuts.weight(cut) > limit * MAX_CHARACTERS_PER_TOKEN:
         raise _rest_does_not_fit(f"{cuts.weight(cut)} characters", limit)
     too_few, found, step = cut - 1, None, 0
     while found is None or found - too_few > 1:
-        token_ids = tokenizer.encode_chat(cuts.messages(cut))
+        token_ids = encode(cuts.messages(cut))
         if len(token_ids) <= limit:
             found, best = cut, token_ids
             cut = (too_few + found) // 2
@@ -178,10 +214,13 @@ def _rest_does_not_fit(length: str, limit: int) -> PromptDoesNotFit:
     )
 
 
-def _take_apart(
+def take_apart(
     messages: Sequence[ChatMessage],
 ) -> tuple[list[ChatMessage], list[ChatMessage], list[list[ChatMessage]], list[ChatMessage]]:
-    """Split into system text, greeting, turns and what must stay."""
+    """Split into system text, greeting, turns and what must stay.
+
+    A turn is a user message and what was answered; the newest, and what follows it, must stay.
+    """
     rest = list(messages)
     system: list[ChatMessage] = []
     while rest and rest[0].role == "system":

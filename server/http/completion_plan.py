@@ -14,6 +14,7 @@ import msgspec
 from engine.chat_template import ChatMessage
 from engine.errors import EngineError, InvalidParameter
 from engine.outputs import EngineInfo
+from engine.request import Service
 from engine.sampling_params import SamplingParams
 from server.auth import ANONYMOUS
 from server.characters.catalog import ResolvedModel
@@ -28,6 +29,7 @@ from server.http.refusals import HttpRefusal, from_engine_error, invalid, unavai
 from server.http.tag_text import TagText
 from server.sampling import build_sampling_params, check_token_ids, describe
 from server.state import ServerState
+from server.text.pace import is_wide, listener_for
 
 
 @runtime_checkable
@@ -56,8 +58,16 @@ def engine_of(state: ServerState) -> EnginePort:
     return state.engine
 
 
-async def make_plan(state: ServerState, request: CompletionRequest, principal: str) -> Plan:
+async def make_plan(
+    state: ServerState, request: CompletionRequest, principal: str, address: str = ""
+) -> Plan:
     """Resolve the model, build the prompt and check the sampling.
+
+    Args:
+        state: Shared with every room.
+        request: Checked.
+        principal: Whose key came with it.
+        address: Where it came from; tells clients without a key from each other.
 
     Raises:
         HttpRefusal: 400 for a value out of range or a prompt too long, 404 for an unknown model.
@@ -71,7 +81,7 @@ async def make_plan(state: ServerState, request: CompletionRequest, principal: s
     return Plan(
         prompt_token_ids=prompt,
         params=params,
-        cache_salt="" if principal == ANONYMOUS else principal,
+        service=_service(state, engine, request, resolved, prompt, principal, address),
         shape=CompletionShape(
             completion_id=f"chatcmpl-{secrets.token_hex(12)}",
             created=int(time.time()),
@@ -157,6 +167,33 @@ def _too_long(length: str, limit: int) -> HttpRefusal:
         f"the messages come to {length}, but at most {limit} tokens fit into the context with "
         "room for a reply; leave out the oldest ones",
         code=ErrorCode.CONTEXT_LENGTH_EXCEEDED,
+    )
+
+
+def _service(
+    state: ServerState,
+    engine: EnginePort,
+    request: CompletionRequest,
+    resolved: ResolvedModel,
+    prompt: list[int],
+    principal: str,
+    address: str,
+) -> Service:
+    is_anonymous = principal == ANONYMOUS
+    persona = resolved.character.prompt if resolved.character else ""
+    listener = request.listener
+    return Service(
+        cache_salt="" if is_anonymous else principal,
+        tenant=address if is_anonymous else principal,
+        num_pinned_tokens=state.pinned.count(persona, prompt, engine.tokenizer),
+        listener=None
+        if listener is None
+        else listener_for(
+            listener.kind,  # type: ignore[arg-type]  # checked by check_listener
+            listener.rate,
+            state.density,
+            wide=is_wide(request.messages[-1][1]),
+        ),
     )
 
 

@@ -37,7 +37,7 @@ class Plan:
     Attributes:
         prompt_token_ids: The whole prompt.
         params: How to sample.
-        cache_salt: Who may share its prefix.
+        service: Who may share its prefix, whose turn it takes, how fast it is read.
         shape: What every object of the answer repeats.
         tags: Turns the model's raw text into what the client asked to see.
         token_text: For logprobs; ``None`` when they were not asked for.
@@ -45,7 +45,7 @@ class Plan:
 
     prompt_token_ids: list[int]
     params: SamplingParams
-    cache_salt: str
+    service: Service
     shape: CompletionShape
     tags: TagText
     token_text: TokenText | None
@@ -147,7 +147,7 @@ class CompletionReply:
                 self._plan.prompt_token_ids,
                 self._plan.params,
                 on_delta=on_delta,
-                service=Service(cache_salt=self._plan.cache_salt),
+                service=self._plan.service,
             )
         except EngineError as error:
             self._state.suspect_engine(error.code)
@@ -163,7 +163,9 @@ class CompletionReply:
 def _failure_of(delta: RequestDelta) -> HttpRefusal | None:
     match delta.finish_reason:
         case FinishReason.ERROR:
-            return from_code(delta.error_code, delta.error_message, delta.error_param)
+            return from_code(
+                delta.error_code, delta.error_message, delta.error_param, delta.retry_after_s
+            )
         case FinishReason.ABORT:
             return unavailable("aborted", "the server called the reply off; try again")
     return None

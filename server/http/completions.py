@@ -28,7 +28,8 @@ def completions_endpoint(state: ServerState) -> Endpoint:
 
     async def complete(request: Request) -> Response:
         wanted = parse_completion(await read_json_body(request))
-        plan = await make_plan(state, wanted, request.state.principal)
+        address = request.client.host if request.client else ""
+        plan = await make_plan(state, wanted, request.state.principal, address)
         reply = CompletionReply(state, engine_of(state), plan)
         if wanted.stream:
             return EventStream(reply.events())

@@ -9,7 +9,10 @@ import msgspec
 
 from engine.chat_template import Role
 from engine.sampling_params import MAX_LOGPROBS
+from server.errors import InvalidValue
 from server.http.refusals import HttpRefusal, from_validation, invalid
+from server.protocol.objects import ListenerSetting
+from server.text.pace import check_listener
 
 MAX_MESSAGES = 4096
 
@@ -49,6 +52,7 @@ class CompletionBody(msgspec.Struct, kw_only=True):
     stream_options: StreamOptions | None = None
     n: int | None = None
     tag_dialect: str | None = None
+    listener: ListenerSetting | None = None
 
     temperature: float | None = None
     top_p: float | None = None
@@ -121,6 +125,7 @@ class CompletionRequest:
         include_usage: Whether a stream ends with a usage chunk.
         wants_logprobs: Whether choices carry ``logprobs``.
         tag_dialect: What becomes of expression tags in the text.
+        listener: How fast somebody takes the reply in; ``None`` for as fast as it comes.
     """
 
     model: str
@@ -130,6 +135,7 @@ class CompletionRequest:
     include_usage: bool
     wants_logprobs: bool
     tag_dialect: TagDialect
+    listener: ListenerSetting | None = None
 
 
 _decoder = msgspec.json.Decoder(CompletionBody)
@@ -158,6 +164,7 @@ def parse_completion(raw: bytes) -> CompletionRequest:
         include_usage=_include_usage(body),
         wants_logprobs=bool(body.logprobs),
         tag_dialect=_dialect(body.tag_dialect),
+        listener=_listener(body.listener),
     )
 
 
@@ -197,6 +204,13 @@ def _dialect(name: str | None) -> TagDialect:
     if name == "aituber":
         return "aituber"
     raise invalid("tag_dialect", 'tag_dialect must be "strip" or "aituber"')
+
+
+def _listener(listener: ListenerSetting | None) -> ListenerSetting | None:
+    try:
+        return check_listener(listener, "listener")
+    except InvalidValue as error:
+        raise invalid(error.param, error.message) from None
 
 
 def _sampling(body: CompletionBody) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Mapping
 
@@ -116,13 +117,20 @@ def internal() -> HttpRefusal:
     )
 
 
-def from_code(code: str | None, message: str | None, param: str | None = None) -> HttpRefusal:
+def from_code(
+    code: str | None,
+    message: str | None,
+    param: str | None = None,
+    retry_after_s: float | None = None,
+) -> HttpRefusal:
     """Translate how the engine ended a request; only request faults keep their sentence."""
     if code in _INVALID_CODES:
         param = "messages" if param == "prompt" else param  # a chat has no field of that name
         return invalid(param, message or "the engine refused the request", code=code)
     if code == "queue_full":
-        return unavailable(code, message or "the queue is full; try again in a few seconds")
+        seconds = RETRY_AFTER_S if retry_after_s is None else max(1, math.ceil(retry_after_s))
+        message = message or "the queue is full; try again in a few seconds"
+        return unavailable(code, message, retry_after_s=seconds)
     if code in _UNAVAILABLE_CODES:
         return unavailable(code, "the engine is not available; try again in a few seconds")
     logger.warning("a request failed with engine code %s", code)

@@ -1,4 +1,4 @@
-"""What a client may say: the eleven events of OpenAI Realtime (GA)."""
+"""What a client may say: the eleven events of OpenAI Realtime (GA), and the extension's."""
 
 from __future__ import annotations
 
@@ -90,6 +90,33 @@ class OutputAudioBufferClear(ClientEvent, kw_only=True, tag="output_audio_buffer
     """Audio."""
 
 
+class CharacterDraft(ClientEvent, kw_only=True, tag="character.draft"):
+    """The user is typing: our extension. What is certain of it is read ahead; nothing is kept.
+
+    Attributes:
+        text: The whole draft so far; empty when it has been given up.
+    """
+
+    text: str
+
+
+class CharacterPlayback(ClientEvent, kw_only=True, tag="character.playback"):
+    """How far a reply has been read or heard: our extension.
+
+    Attributes:
+        item_id: Of the reply.
+        text_end: Code points of its clean text that have been played.
+        state: ``started`` and ``finished`` of a piece of it; ``interrupted`` when the user has
+            stopped it there, which keeps only what was heard, as ``conversation.item.truncate``.
+        segment_index: Which piece; for the client's own books.
+    """
+
+    item_id: str
+    text_end: int
+    state: str
+    segment_index: int | None | UnsetType = UNSET
+
+
 AUDIO_EVENTS = (
     InputAudioBufferAppend,
     InputAudioBufferCommit,
@@ -107,6 +134,8 @@ CLIENT_EVENT_TYPES: dict[str, type[ClientEvent]] = {
         ConversationItemTruncate,
         ResponseCreate,
         ResponseCancel,
+        CharacterDraft,
+        CharacterPlayback,
         *AUDIO_EVENTS,
     )
 }

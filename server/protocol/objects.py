@@ -67,14 +67,40 @@ class SamplingFields(msgspec.Struct, kw_only=True, omit_defaults=True):
     ignore_eos: bool | None | UnsetType = UNSET
 
 
+class ListenerSetting(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """How fast the user takes a reply in, so that others may be served while it has a lead.
+
+    Attributes:
+        kind: ``reading``, ``speech``, or ``none`` for a program that wants it all at once.
+        rate: Characters per second; left out for a usual one.
+    """
+
+    kind: str
+    rate: float | None = None
+
+
+class MemorySetting(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """What the model is to remember of turns that it does not read any more.
+
+    Attributes:
+        summary: Read in their place once the context is compacted; empty for nothing.
+    """
+
+    summary: str | None = None
+
+
 class CharacterPatch(msgspec.Struct, kw_only=True):
     """The extension's block of ``session.update``.
 
     Attributes:
         events: Extension events wanted, or ``character.v1`` for all; replaces the list before.
+        listener: ``null`` goes back to the server's own setting.
+        memory: ``null`` takes the summary away.
     """
 
     events: list[str] | None | UnsetType = UNSET
+    listener: ListenerSetting | None | UnsetType = UNSET
+    memory: MemorySetting | None | UnsetType = UNSET
 
 
 class SessionPatch(SamplingFields, kw_only=True):
@@ -136,6 +162,8 @@ class CharacterObject(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     Attributes:
         events: Extension events that this connection is granted, sorted.
+        listener: How fast replies are taken to be read or heard.
+        memory: There where the client has said something.
     """
 
     id: str = ""
@@ -145,6 +173,8 @@ class CharacterObject(msgspec.Struct, kw_only=True, omit_defaults=True):
     expressions: list[str] = []
     avatar: dict[str, str] = {}
     events: list[str]
+    listener: ListenerSetting | None = None
+    memory: MemorySetting | None = None
 
 
 class ResumeObject(msgspec.Struct, kw_only=True, frozen=True):
@@ -212,12 +242,17 @@ class Usage(msgspec.Struct, kw_only=True):
     output_token_details: OutputTokenDetails = msgspec.field(default_factory=OutputTokenDetails)
 
 
-class FailureDetail(msgspec.Struct, kw_only=True):
-    """Why a response failed."""
+class FailureDetail(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Why a response failed.
+
+    Attributes:
+        retry_after_ms: An extra field: when asking again makes sense, where the server knows.
+    """
 
     type: str
     code: str
     message: str
+    retry_after_ms: int | None = None
 
 
 class StatusDetails(msgspec.Struct, kw_only=True, omit_defaults=True):

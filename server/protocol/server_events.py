@@ -193,6 +193,20 @@ class CharacterExpression(ServerEvent, kw_only=True, tag="character.expression")
     t_ms: float
 
 
+class CharacterMemory(ServerEvent, kw_only=True, tag="character.memory"):
+    """What the model remembers has become shorter; the items are as before.
+
+    Attributes:
+        op: ``compacted``.
+        tokens_before: Tokens of the conversation as the model knew it.
+        tokens_after: As it will know it from the next turn on.
+    """
+
+    op: str
+    tokens_before: int
+    tokens_after: int
+
+
 STANDARD_EVENTS: tuple[type[ServerEvent], ...] = (
     ErrorEvent,
     SessionCreated,
@@ -212,7 +226,7 @@ STANDARD_EVENTS: tuple[type[ServerEvent], ...] = (
     ResponseOutputTextDelta,
     ResponseOutputTextDone,
 )
-CHARACTER_EVENTS: tuple[type[ServerEvent], ...] = (CharacterExpression,)
+CHARACTER_EVENTS: tuple[type[ServerEvent], ...] = (CharacterExpression, CharacterMemory)
 CHARACTER_V1 = "character.v1"
 """Stands for every event of the extension where a client names those it wants."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine.chat_template import ChatMessage
 from engine.sampling_params import SamplingParams
-from server.protocol.objects import TruncationSetting
+from server.protocol.objects import ListenerSetting, TruncationSetting
 from server.protocol.server_events import ServerEvent
 
 
@@ -35,6 +35,11 @@ class Generate:
         max_output_tokens: ``None`` for as many as the context allows.
         truncation: What to do when the messages are longer than the context.
         cache_salt: Prefixes are shared only under the same salt.
+        tenant: Requests of different tenants take turns.
+        conversation_id: Of the conversation that is written; empty for a reply beside it, which
+            neither goes on from what the conversation's model has read nor changes it.
+        persona: The character's own part at the start of the system text.
+        listener: How fast somebody takes the reply in; ``None`` for as fast as it comes.
     """
 
     request_id: str
@@ -43,6 +48,10 @@ class Generate:
     max_output_tokens: int | None
     truncation: TruncationSetting
     cache_salt: str
+    tenant: str = ""
+    conversation_id: str = ""
+    persona: str = ""
+    listener: ListenerSetting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,4 +61,48 @@ class Abort:
     request_id: str
 
 
-Effect = Send | Generate | Abort
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Have the engine read what is certain of the next prompt; the reply is asked for later.
+
+    Attributes:
+        generate: What would be asked for now; its ``request_id`` is empty.
+        draft: What the user is typing, if anything, behind those messages.
+    """
+
+    generate: Generate
+    draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Give up what was prepared; the next prompt will be another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """Make what the model remembers of the conversation shorter, while nobody waits for it.
+
+    Attributes:
+        generate: As for ``Prepare``; the conversation ends with a reply.
+        summary: To be read instead of what is left out; may be empty.
+    """
+
+    generate: Generate
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPlayback:
+    """Tell the engine how much of a reply has been read or heard.
+
+    Attributes:
+        request_id: The response's.
+        num_chars: Code points of the raw text, tags included.
+    """
+
+    request_id: str
+    num_chars: int
+
+
+Effect = Send | Generate | Abort | Prepare | Discard | Compact | ReportPlayback

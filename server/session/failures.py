@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from engine.errors import EngineError
 from engine.outputs import RequestDelta
 from server.errors import ErrorCode, ErrorType, ProtocolError, ResponseFailed
+from server.protocol.objects import FailureDetail
 
 _CLIENTS_FAULT = frozenset(
     {
@@ -25,6 +28,7 @@ def from_delta(delta: RequestDelta) -> ProtocolError:
         delta.error_code or ErrorCode.SERVER_ERROR,
         delta.error_message or "the engine could not write this reply; ask again",
         delta.error_param,
+        delta.retry_after_s,
     )
 
 
@@ -33,7 +37,7 @@ def from_exception(error: Exception) -> ProtocolError:
     if isinstance(error, ProtocolError):
         return error
     if isinstance(error, EngineError):
-        return _make(error.code, error.message, error.param)
+        return _make(error.code, error.message, error.param, getattr(error, "retry_after_s", None))
     return _make(ErrorCode.SERVER_ERROR, "the server could not write this reply; ask again", None)
 
 
@@ -42,7 +46,20 @@ def engine_aborted() -> ProtocolError:
     return _make("engine_aborted", "the engine gave this reply up; ask again", None)
 
 
-def _make(code: str, message: str, param: str | None) -> ResponseFailed:
+def describe(error: ProtocolError) -> FailureDetail:
+    """Say it on the wire."""
+    seconds = error.retry_after_s if isinstance(error, ResponseFailed) else None
+    return FailureDetail(
+        type=error.type,
+        code=error.code,
+        message=error.message,
+        retry_after_ms=None if seconds is None else math.ceil(seconds * 1000),
+    )
+
+
+def _make(
+    code: str, message: str, param: str | None, retry_after_s: float | None = None
+) -> ResponseFailed:
     if code in _TRY_LATER:
         kind = ErrorType.RATE_LIMIT
     elif code in _CLIENTS_FAULT:
@@ -50,4 +67,4 @@ def _make(code: str, message: str, param: str | None) -> ResponseFailed:
     else:
         kind = ErrorType.SERVER
     message = _FOR_CLIENTS.get(code, message)
-    return ResponseFailed(code, message, type=kind, param=param)
+    return ResponseFailed(code, message, type=kind, param=param, retry_after_s=retry_after_s)

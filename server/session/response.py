@@ -24,7 +24,6 @@ from server.conversation.conversation import Conversation, Entry
 from server.errors import ProtocolError
 from server.protocol.items import ContentPart, MessageItem
 from server.protocol.objects import (
-    FailureDetail,
     InputTokenDetails,
     OutputTokenDetails,
     ResponseMetrics,
@@ -48,8 +47,8 @@ from server.protocol.server_events import (
     ServerEvent,
     TextPart,
 )
-from server.session.failures import engine_aborted, from_delta
-from server.text.tags import Piece, TagParser, TextPiece
+from server.session.failures import describe, engine_aborted, from_delta
+from server.text.tags import Piece, TagParser, TextPiece, cut_raw_text
 
 
 class Response:
@@ -81,6 +80,7 @@ class Response:
         self.is_done = False
         self.item: MessageItem | None = None
         self._conversation = conversation
+        self._expressions = expressions
         self._parser = TagParser(expressions)
         self._new_item_id = new_item_id
         self._max_output_tokens: int | str = (
@@ -153,15 +153,17 @@ class Response:
             events += self._close_item(self.item, raw, completed=status == "completed")
         details = None
         if status in ("cancelled", "failed", "incomplete"):
-            failure = error and FailureDetail(
-                type=error.type, code=error.code, message=error.message
-            )
-            details = StatusDetails(type=status, reason=reason, error=failure or None)
+            failure = None if error is None else describe(error)
+            details = StatusDetails(type=status, reason=reason, error=failure)
         done = self._describe(status)
         done.status_details = details
         done.usage = self._count_usage()
         events.append(ResponseDone(response=done, x_metrics=self._measure(now)))
         return events
+
+    def raw_length(self, text_end: int) -> int:
+        """How many code points of the engine's text the first ones of the clean text take."""
+        return len(cut_raw_text("".join(self._raw), self._expressions, text_end))
 
     def snapshot(self) -> MessageItem | None:
         """The item as it stands, for a client that asks in the middle; ``None`` before it opens."""

@@ -34,6 +34,8 @@ from server.errors import (
     shorten,
 )
 from server.protocol.client_events import (
+    CharacterDraft,
+    CharacterPlayback,
     ClientEvent,
     ConversationItemCreate,
     ConversationItemDelete,
@@ -46,9 +48,10 @@ from server.protocol.client_events import (
     SessionUpdate,
 )
 from server.protocol.event_ids import EventCounter
-from server.protocol.items import Item
+from server.protocol.items import FunctionCallItem, Item
 from server.protocol.objects import (
     ErrorDetail,
+    ListenerSetting,
     ResponseParams,
     ResumeObject,
     SessionObject,
@@ -56,6 +59,7 @@ from server.protocol.objects import (
 )
 from server.protocol.server_events import (
     CharacterExpression,
+    CharacterMemory,
     ConversationItemAdded,
     ConversationItemDeleted,
     ConversationItemDone,
@@ -68,14 +72,25 @@ from server.protocol.server_events import (
     SessionUpdated,
     grant_events,
 )
-from server.session.effects import Abort, Effect, Generate, Send
+from server.session.effects import (
+    Abort,
+    Compact,
+    Discard,
+    Effect,
+    Generate,
+    Prepare,
+    ReportPlayback,
+    Send,
+)
 from server.session.failures import from_exception
+from server.session.playback import Playback
 from server.session.response import Response
-from server.session.response_plan import plan_response
+from server.session.response_plan import ResponsePlan, plan_response
 from server.session.settings import SessionLimits, SessionSettings
 from server.session.view import describe_session
 
 _EXPRESSION = str(CharacterExpression.__struct_config__.tag)
+_MEMORY = str(CharacterMemory.__struct_config__.tag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +104,17 @@ class SessionContext:
             other name is what a client calls its model by habit (agents SDKs send ``gpt-realtime``
             in every update), and is passed over. ``None`` refuses every name but the session's.
         asked_to_resume: The URL had ``?resume=``, which nothing here can do yet.
+        tenant: Whose requests these are; those of different tenants take turns.
+        listener: How replies are taken in where the client does not say.
+        eager_prefill: Whether prompts are read before a reply is asked for.
+        high_water_tokens: Of the conversation, above which it is compacted; ``None`` for never.
     """
 
     cache_salt: str = ""
+    tenant: str = ""
+    listener: str = "reading"
+    eager_prefill: bool = False
+    high_water_tokens: int | None = None
     expires_at: int | None = None
     known_models: frozenset[str] | None = None
     asked_to_resume: bool = False
@@ -137,6 +160,8 @@ class Session:
         self._active_id: str | None = None  # the running response of the default conversation
         self._num_responses = 0
         self._num_items = 0
+        self._playback = Playback()
+        self._has_prepared = False
         self._has_refused_audio = False
         self._is_closed = False
 
@@ -219,9 +244,23 @@ class Session:
         if response is None:
             return []
         events = response.receive(delta, now, shows_expressions=_EXPRESSION in self._granted)
-        if response.is_done:
-            self._forget(response.id)
-        return _send(events)
+        if not response.is_done:
+            return _send(events)
+        is_default = self._active_id == response.id
+        self._forget(response.id)
+        effects = _send(events)
+        if is_default:
+            effects += self._end_turn(response, delta.num_prompt_tokens + delta.num_output_tokens)
+        return effects
+
+    def compacted(self, tokens_before: int, tokens_after: int) -> list[Effect]:
+        """Tell a client that wants to know that the model remembers less."""
+        if self._is_closed or _MEMORY not in self._granted:
+            return []
+        event = CharacterMemory(
+            op="compacted", tokens_before=tokens_before, tokens_after=tokens_after
+        )
+        return [Send(event)]
 
     def fail_generation(self, request_id: str, error: Exception, now: float) -> list[Effect]:
         """End a response whose ``Generate`` could not be carried out.
@@ -260,11 +299,16 @@ class Session:
                 return self._create_item(event)
             case ConversationItemDelete():
                 self._conversation.delete(event.item_id)
-                return [Send(ConversationItemDeleted(item_id=event.item_id))]
+                deleted = ConversationItemDeleted(item_id=event.item_id)
+                return [Send(deleted), *self._discard()]
             case ConversationItemRetrieve():
                 return [Send(ConversationItemRetrieved(item=self._retrieve(event.item_id)))]
             case ConversationItemTruncate():
-                return self._truncate(event)
+                return [*self._truncate(event), *self._discard()]
+            case CharacterDraft():
+                return self._draft(event.text)
+            case CharacterPlayback():
+                return self._play(event)
             case ResponseCreate():
                 return self._create_response(event.response or ResponseParams(), now)
             case ResponseCancel():
@@ -276,8 +320,12 @@ class Session:
                 return self._receive_audio(event)
 
     def _update(self, patch: SessionPatch) -> list[Effect]:
+        before = self._settings
         self.configure(patch)
-        return [Send(SessionUpdated(session=self._describe(None)))]
+        updated = Send(SessionUpdated(session=self._describe(None)))
+        after = self._settings
+        is_same = (before.system_text, before.tools) == (after.system_text, after.tools)
+        return [updated] if is_same else [updated, *self._discard()]
 
     def _check_identity(self, patch: SessionPatch) -> None:
         if patch.type not in (UNSET, None, "realtime"):
@@ -312,6 +360,7 @@ class Session:
             *(Send(ConversationItemDeleted(item_id=item_id)) for item_id in evicted),
             Send(ConversationItemAdded(previous_item_id=previous, item=entry.item)),
             Send(ConversationItemDone(previous_item_id=previous, item=entry.item)),
+            *(self._prepare() if not isinstance(entry.item, FunctionCallItem) else ()),
         ]
 
     def _accept(self, item: Item, path: str) -> Entry:
@@ -367,6 +416,8 @@ class Session:
         effects: list[Effect] = []
         if interrupted is not None:
             effects += self._cancel(interrupted, now, None)
+        if heard is None and plan.interrupts and plan.is_default:
+            heard = self._playback.heard_of_last(self._conversation)
         if heard is not None:
             effects += self._truncate(heard)
         self._num_responses += 1
@@ -382,15 +433,89 @@ class Session:
         self._running[response.id] = response
         if plan.is_default:
             self._active_id = response.id
-        generate = Generate(
-            request_id=response.id,
+            self._has_prepared = False
+        generate = self._generate(response.id, plan)
+        return [*effects, *_send(response.start()), generate]
+
+    def _generate(self, request_id: str, plan: ResponsePlan) -> Generate:
+        character = plan.settings.character
+        return Generate(
+            request_id=request_id,
             messages=plan.build_messages(self._conversation),
             params=plan.sampling,
             max_output_tokens=plan.settings.max_output_tokens,
             truncation=plan.settings.truncation,
             cache_salt=self._context.cache_salt,
+            tenant=self._context.tenant,
+            conversation_id=self._conversation.id if plan.is_default else "",
+            persona=character.prompt if character else "",
+            listener=self._listener,
         )
-        return [*effects, *_send(response.start()), generate]
+
+    @property
+    def _listener(self) -> ListenerSetting:
+        return self._settings.listener or ListenerSetting(kind=self._context.listener)
+
+    def _generate_next(self) -> Generate:
+        """What a plain ``response.create`` would ask for now."""
+        plan = plan_response(
+            ResponseParams(),
+            settings=self._settings,
+            conversation=self._conversation,
+            limits=self._limits,
+            accept=self._accept,
+        )
+        return self._generate("", plan)
+
+    def _prepare(self, draft: str = "") -> list[Effect]:
+        if not self._context.eager_prefill or self._active_id is not None:
+            return []
+        generate = self._generate_next()
+        if not generate.messages:
+            return []
+        self._has_prepared = True
+        return [Prepare(generate, draft)]
+
+    def _discard(self) -> list[Effect]:
+        if not self._has_prepared:
+            return []
+        self._has_prepared = False
+        return [Discard()]
+
+    def _draft(self, text: str) -> list[Effect]:
+        num_bytes, most = len(text.encode()), self._limits.max_item_bytes
+        if num_bytes > most:
+            raise LimitExceeded(
+                "the draft's size in bytes", num_bytes, most, "send less", param="text"
+            )
+        return self._prepare(text) if text else self._discard()
+
+    def _end_turn(self, response: Response, num_tokens: int) -> list[Effect]:
+        """Look after what the model remembers, once nobody waits for it."""
+        effects = self._cut_interrupted(response)
+        high_water = self._context.high_water_tokens
+        is_high = high_water is not None and num_tokens > high_water
+        if is_high and self._settings.truncation != "disabled":
+            effects.append(Compact(self._generate_next(), self._settings.summary))
+        return effects
+
+    def _play(self, event: CharacterPlayback) -> list[Effect]:
+        for response in self._running.values():
+            item = response.snapshot()
+            if item is not None and item.id == event.item_id:
+                self._playback.note(event, item)
+                return [ReportPlayback(response.id, response.raw_length(event.text_end))]
+        self._playback.note(event, self._conversation.entry(event.item_id).item)
+        heard = self._playback.take_interrupted(event.item_id)
+        return [] if heard is None else [*self._truncate(heard), *self._discard()]
+
+    def _cut_interrupted(self, response: Response) -> list[Effect]:
+        """Cut a reply whose client has said where it stopped, while it was being written."""
+        item = response.snapshot()
+        if item is None or item.id not in self._conversation:
+            return []
+        heard = self._playback.take_interrupted(item.id)
+        return [] if heard is None else self._truncate(heard)
 
     def _check_heard(self, heard: ConversationItemTruncate, interrupted: str | None) -> None:
         """Find out whether ``_truncate`` will do, once the interrupted response has ended."""
@@ -411,7 +536,7 @@ class Session:
             events = response.end("cancelled", now, reason="client_cancelled")
         else:
             events = response.end("failed", now, error=error)
-        return [Abort(response_id), *_send(events)]
+        return [Abort(response_id), *_send(events), *self._cut_interrupted(response)]
 
     def _forget(self, response_id: str) -> None:
         del self._running[response_id]
@@ -451,6 +576,7 @@ class Session:
             granted_events=self._granted,
             expires_at=self._context.expires_at,
             resume=resume,
+            listener=self._listener,
         )
 
 

@@ -14,12 +14,15 @@ from server.characters.catalog import ResolvedModel
 from server.characters.character import Character
 from server.errors import ErrorCode, InvalidValue, LimitExceeded, Unsupported, shorten
 from server.protocol.objects import (
+    CharacterPatch,
+    ListenerSetting,
     ResponseParams,
     RetentionRatio,
     SessionPatch,
     TruncationSetting,
 )
 from server.sampling import check_sampling, overlay
+from server.text.pace import check_listener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class SessionSettings:
         max_output_tokens: ``None`` for ``inf``.
         truncation: What to do when the conversation is longer than the context.
         sampling: What the client set, over the character's own values.
+        listener: How fast replies are taken in; ``None`` as the server is set.
+        summary: Read instead of turns that the model does not read any more.
     """
 
     character: Character | None
@@ -74,6 +79,8 @@ class SessionSettings:
     max_output_tokens: int | None = None
     truncation: TruncationSetting = "auto"
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    listener: ListenerSetting | None = None
+    summary: str = ""
 
     @classmethod
     def for_model(cls, choice: ResolvedModel) -> SessionSettings:
@@ -118,6 +125,8 @@ class SessionSettings:
         if patch.truncation is not UNSET:
             truncation = "auto" if patch.truncation is None else patch.truncation
             settings = replace(settings, truncation=_check_truncation(truncation))
+        if isinstance(patch.character, CharacterPatch):
+            settings = settings._with_character(patch.character, limits)
         settings.sampling_params("session", limits)
         return settings
 
@@ -128,6 +137,18 @@ class SessionSettings:
             ProtocolError: A field is refused.
         """
         return self._with_common(params, limits, "response")
+
+    def _with_character(self, patch: CharacterPatch, limits: SessionLimits) -> SessionSettings:
+        settings = self
+        if patch.listener is not UNSET:
+            settings = replace(
+                settings, listener=check_listener(patch.listener, "session.character.listener")
+            )
+        if patch.memory is not UNSET:
+            summary = "" if patch.memory is None else patch.memory.summary or ""
+            _check_size("the summary", summary, limits, "session.character.memory.summary")
+            settings = replace(settings, summary=summary)
+        return settings
 
     def _with_common(
         self, patch: SessionPatch | ResponseParams, limits: SessionLimits, path: str
@@ -160,16 +181,20 @@ class SessionSettings:
 
 
 def _check_instructions(text: str, limits: SessionLimits, path: str) -> str:
+    _check_size("the instructions", text, limits, f"{path}.instructions")
+    return text
+
+
+def _check_size(what: str, text: str, limits: SessionLimits, param: str) -> None:
     num_bytes = len(text.encode())
     if num_bytes > limits.max_instructions_bytes:
         raise LimitExceeded(
-            "the size of the instructions in bytes",
+            f"the size of {what} in bytes",
             num_bytes,
             limits.max_instructions_bytes,
-            "shorten them",
-            param=f"{path}.instructions",
+            "send less",
+            param=param,
         )
-    return text
 
 
 def _check_modalities(modalities: list[str], path: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET
 
 from server.characters.catalog import ResolvedModel
 from server.protocol.objects import (
     CharacterObject,
+    ListenerSetting,
     LocalizedText,
+    MemorySetting,
     ResumeObject,
     SessionObject,
 )
@@ -24,6 +27,7 @@ def describe_session(
     granted_events: frozenset[str],
     expires_at: int | None,
     resume: ResumeObject | None,
+    listener: ListenerSetting,
 ) -> SessionObject:
     """Describe a session; a character's own prompt is not part of it."""
     limit = settings.max_output_tokens
@@ -37,7 +41,11 @@ def describe_session(
         max_output_tokens="inf" if limit is None else limit,
         truncation=settings.truncation,
         expires_at=UNSET if expires_at is None else expires_at,
-        character=_describe_character(choice, granted_events),
+        character=msgspec.structs.replace(
+            _describe_character(choice, granted_events),
+            listener=listener,
+            memory=MemorySetting(summary=settings.summary) if settings.summary else None,
+        ),
         resume=UNSET if resume is None else resume,
         **to_fields(settings.effective_sampling),
     )

@@ -22,7 +22,16 @@ from server.protocol.client_events import ResponseCreate
 from server.protocol.close_codes import CloseCode
 from server.protocol.codec import decode_client_event, encode_server_event
 from server.protocol.server_events import ResponseOutputTextDelta, ServerEvent
-from server.session.effects import Abort, Effect, Generate, Send
+from server.session.effects import (
+    Abort,
+    Compact,
+    Discard,
+    Effect,
+    Generate,
+    Prepare,
+    ReportPlayback,
+    Send,
+)
 from server.session.session import Session
 from server.sockets.outbox import EventRules, Outbox
 from server.sockets.rate_limit import TokenBucket
@@ -64,7 +73,10 @@ class Connection:
             socket, _event_rules(session), state.settings.outbox, state.metrics
         )
         self.replies = Replies(
-            state, engine, session.id, ReplyListener(self._on_delta, self._on_failure)
+            state,
+            engine,
+            session.id,
+            ReplyListener(self._on_delta, self._on_failure, self._on_compacted),
         )
 
     async def run(self) -> None:
@@ -163,6 +175,14 @@ class Connection:
                 self.replies.start(effect)
             case Abort(request_id):
                 self.replies.abort(request_id)
+            case Prepare():
+                self.replies.prepare(effect)
+            case Discard():
+                self.replies.discard()
+            case Compact():
+                self.replies.compact(effect)
+            case ReportPlayback(request_id, num_chars):
+                self.replies.report_playback(request_id, num_chars)
 
     def _on_delta(self, delta: RequestDelta) -> None:
         if self._is_ended:
@@ -179,6 +199,10 @@ class Connection:
             self._execute(self.session.fail_generation(request_id, error, self._loop.time()))
         except Exception as failure:
             self._crash(failure)
+
+    def _on_compacted(self, tokens_before: int, tokens_after: int) -> None:
+        if not self._is_ended:
+            self._execute(self.session.compacted(tokens_before, tokens_after))
 
     def _on_max_age(self) -> None:
         minutes = self._limits.max_session_s / 60
@@ -204,7 +228,7 @@ class Connection:
                 if isinstance(effect, Abort):
                     self.replies.abort(effect.request_id)
         finally:
-            self.replies.abort_all()
+            self.replies.close()
 
     def _tell(self, seconds: float) -> None:
         code = self._closed_by_us or self._socket.close_code

@@ -6,6 +6,7 @@ import secrets
 import time
 
 from server.auth import ANONYMOUS
+from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
 from server.errors import ProtocolError
 from server.protocol.close_codes import CloseCode
 from server.session.session import Session, SessionContext
@@ -39,14 +40,23 @@ class Roster:
         if engine is None:  # admission saw one, so it was lost this very moment
             await socket.close(CloseCode.TRY_AGAIN_LATER, "The server is not ready.")
             return
-        limits = self._state.settings.limits
+        settings = self._state.settings
+        limits = settings.limits
+        is_anonymous = admission.principal == ANONYMOUS
+        room = room_for_prompt(
+            engine.info.max_model_len, MAX_REPLY_RESERVE, limits.max_prompt_tokens
+        )
         session = Session(
             f"sess_{secrets.token_hex(8)}",
             choice=admission.model,
             limits=SessionLimits(vocab_size=engine.info.vocab_size),
             granted_events=frozenset(admission.query.get("events", "").split(",")),
             context=SessionContext(
-                cache_salt="" if admission.principal == ANONYMOUS else admission.principal,
+                cache_salt="" if is_anonymous else admission.principal,
+                tenant=_address_of(socket) if is_anonymous else admission.principal,
+                eager_prefill=limits.eager_prefill,
+                listener=settings.pacing.listener,
+                high_water_tokens=int(limits.compact_above * room),
                 expires_at=int(time.time() + limits.max_session_s),
                 known_models=frozenset(self._state.catalog.model_names),
                 asked_to_resume="resume" in admission.query,
@@ -76,3 +86,9 @@ class Roster:
         """Begin to close every connection; replies that still run end with ``error``."""
         for connection in list(self._connections):
             connection.close(code, reason, error=error)
+
+
+def _address_of(socket: RealtimeConnection) -> str:
+    """Where a client without a key comes from: all that tells it from others."""
+    peer = socket.remote_address
+    return str(peer[0]) if peer else ""

@@ -27,6 +27,7 @@ from server.protocol.server_events import (
     CharacterExpression,
     ConversationItemAdded,
     ConversationItemDeleted,
+    ConversationItemTruncated,
     ErrorEvent,
     ResponseDone,
     ResponseOutputTextDelta,
@@ -361,3 +362,17 @@ def test_other_pages_are_beside_the_realtime_address(given: str, beside: str) ->
 def test_an_addresss_own_query_is_kept() -> None:
     """Fields are added to it; empty ones are not."""
     assert with_query("ws://h/p?a=1", {"model": "x y", "resume": None}) == "ws://h/p?a=1&model=x+y"
+
+
+async def test_what_was_heard_is_reported(slow: LiveServer) -> None:
+    """An interrupted playback keeps only that much of the reply."""
+    async with RealtimeClient.connect(slow.realtime_url, model="aoi") as client:
+        await client.draft("Tell me a long story, please, about a")
+        async with aclosing(client.respond("Tell me a long story.")) as events:
+            async for event in events:
+                if isinstance(event, ResponseOutputTextDelta):
+                    await client.report_playback(event.item_id, 1, "interrupted")
+                    break
+        while not isinstance(event, ConversationItemTruncated):
+            event = await client.recv()
+        assert event.text_end == 1

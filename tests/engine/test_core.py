@@ -57,6 +57,14 @@ def test_a_refusal_ends_in_the_frame_that_submit_returns() -> None:
     assert list(run(core)) == ["good"]
 
 
+def test_a_full_queue_says_when_to_come_back() -> None:
+    """The advice follows how fast the queue moves."""
+    core = scripted_core(max_num_queued_reqs=1)
+    core.submit([request("a", [1])])
+    (refused,) = core.submit([request("b", [1])]).outputs
+    assert (refused.error_code, refused.retry_after_s) == ("queue_full", 1.0)
+
+
 @pytest.mark.parametrize(
     ("prompt", "params", "param"),
     [

@@ -12,7 +12,16 @@ from server.characters.character import Character
 from server.errors import ProtocolError
 from server.protocol.codec import decode_client_event, encode_server_event
 from server.protocol.objects import LocalizedText
-from server.session.effects import Abort, Effect, Generate, Send
+from server.session.effects import (
+    Abort,
+    Compact,
+    Discard,
+    Effect,
+    Generate,
+    Prepare,
+    ReportPlayback,
+    Send,
+)
 from server.session.session import Session, SessionContext
 from server.session.settings import SessionLimits
 
@@ -54,6 +63,8 @@ class Talk:
         self.events: list[Event] = []
         self.generates: list[Generate] = []
         self.aborts: list[str] = []
+        self.ahead: list[Prepare | Discard | Compact] = []
+        self.heard: list[tuple[str, int]] = []
         self._num_tokens: dict[str, int] = {}
 
     def carry_out(self, effects: list[Effect]) -> list[Event]:
@@ -68,6 +79,10 @@ class Talk:
                     self.generates.append(effect)
                 case Abort(request_id):
                     self.aborts.append(request_id)
+                case ReportPlayback(request_id, num_chars):
+                    self.heard.append((request_id, num_chars))
+                case _:
+                    self.ahead.append(effect)
         self.events += sent
         return sent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from server.config import DEMO_MODEL, REPOSITORY, ListenConfig, OutboxConfig
+from server.config import DEMO_MODEL, REPOSITORY, ListenConfig, OutboxConfig, PacingConfig
 from server.config_loader import load_settings
 
 
@@ -131,6 +131,8 @@ def test_a_wrong_choice_names_the_choices() -> None:
         ("auth.insecure", 1),
         ("log.format", "xml"),
         ("outbox.stall_timeout_s", "soon"),
+        ("pacing.listener", "deaf"),
+        ("limits.eager_prefill", "perhaps"),
         ("auth.allowed_origins", "https://a.example"),
     ],
 )
@@ -146,6 +148,8 @@ def test_a_wrong_type_is_refused_by_path(path: str, value: object) -> None:
         ("listen.port", 65536),
         ("limits.max_connections", 0),
         ("outbox.low_water_bytes", 10**6),
+        ("limits.compact_above", 1.5),
+        ("limits.compact_to", 0.9),
         ("outbox.stall_timeout_s", float("nan")),
         ("drain.timeout_s", -1),
         ("engine.max_num_seqs", 0),
@@ -216,5 +220,6 @@ def test_the_example_is_accepted_and_holds_the_defaults() -> None:
     """The commented example can be used as it is."""
     example = load_settings(file=REPOSITORY / "configs" / "kaiwa.example.toml").settings
     assert example.outbox == OutboxConfig()
+    assert example.pacing == PacingConfig()
     assert example.limits == load_settings().settings.limits
     assert example.engine == load_settings().settings.engine

@@ -28,8 +28,29 @@ class FakeTokenizer:
         self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
     ) -> list[int]:
         """Render and encode."""
+        return self.encode_plain(
+            self.mark_chat(messages, add_generation_prompt=add_generation_prompt)
+        )
+
+    def mark_chat(
+        self, messages: Sequence[ChatMessage], *, add_generation_prompt: bool = True
+    ) -> str:
+        """Render; there is no control token to be marked."""
         text = "".join(f"<{message.role}>{message.content}" for message in messages)
-        return self.encode_plain(text + "<assistant>" * add_generation_prompt)
+        return text + "<assistant>" * add_generation_prompt
+
+    def encode_marked(self, text: str, begin: int = 0) -> list[int]:
+        """Encode the rest."""
+        return self.encode_plain(text[begin:])
+
+    def prompt_cuts(self, text: str, token_ids: Sequence[int]) -> list[tuple[int, int]]:
+        """None but the end."""
+        return []
+
+    def spell(self, token_ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+        """Decode; any place will do."""
+        text = "".join(map(chr, token_ids))
+        return text, [(at, at) for at in range(1, len(text) + 1)]
 
     def encode_plain(self, text: str) -> list[int]:
         """Encode."""
@@ -57,6 +78,7 @@ class FakeEngine:
         is_stuck: When true, requests stay live and nothing is said.
         obeys_max_tokens: Whether a request's ``max_tokens`` cuts the reply.
         refuse_with: Code with which every request ends at once.
+        retry_after_s: What such an end says of coming back.
         prompts: Token ids of every submission, by request id.
         services: How each submission wanted to be served, by request id.
         cancelled: Ids that were called off, in order.
@@ -71,6 +93,7 @@ class FakeEngine:
     is_stuck: bool = False
     obeys_max_tokens: bool = True
     refuse_with: str | None = None
+    retry_after_s: float | None = None
     seconds_since_progress: float = 0.0
     prompts: dict[str, list[int]] = field(default_factory=dict)
     params: dict[str, SamplingParams] = field(default_factory=dict)
@@ -259,4 +282,5 @@ class FakeEngine:
             num_output_tokens=live.position,
             error_code=code,
             error_message=None if code is None else "the scripted engine was told to fail",
+            retry_after_s=None if code is None else self.retry_after_s,
         )

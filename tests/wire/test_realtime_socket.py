@@ -217,3 +217,38 @@ async def test_a_secrets_session_holds_from_the_first_event() -> None:
     assert (session["temperature"], session["max_output_tokens"]) == (0.125, 3)
     assert "character.expression" in session["character"]["events"]
     assert done["usage"]["output_tokens"] == 3
+
+
+async def test_a_conversation_goes_on_in_the_tokens_that_it_had() -> None:
+    """The second prompt begins with the first and its reply; leaving gives both up."""
+    engine = FakeEngine()
+    async with running_server(engine) as server:
+        async with connect(server.socket_url()) as client:
+            for text in ("Hi!", "How are you?"):
+                await say(client, text)
+                await receive_until(client, "response.done")
+        first, second = engine.prompts.values()
+        known = [*first, *map(ord, engine.reply)]
+        assert second[: len(known)] == known
+        assert {service.tenant for service in engine.services.values()} == {"127.0.0.1"}
+        assert all(service.listener is not None for service in engine.services.values())
+        async with connect(server.socket_url()) as other:
+            await receive(other)
+            while not engine.released:
+                await breathe(other)
+
+
+async def test_a_draft_is_read_ahead_of_the_message() -> None:
+    """When the reply is asked for, only the end of its prompt is new."""
+    engine = FakeEngine()
+    async with running_server(engine) as server, connect(server.socket_url()) as client:
+        text = "I have something very long to tell you about"
+        await client.send(json.dumps({"type": "character.draft", "text": text}))
+        await receive(client)
+        while not engine.prompts:
+            await breathe(client)
+        (ahead,) = engine.prompts
+        await say(client, text)
+        done = (await receive_until(client, "response.done"))[-1]
+        assert done["response"]["output"][0]["content"][0]["text"] == engine.reply
+        assert list(engine.prompts) == [ahead]

@@ -132,6 +132,30 @@ class TestPrompt:
         assert answer.json()["error"]["code"] == "context_length_exceeded"
 
 
+class TestService:
+    """How a request is served beside its sampling."""
+
+    async def test_it_takes_its_turn_among_those_of_its_address(
+        self, client: httpx.AsyncClient, engine: FakeEngine
+    ) -> None:
+        """Without a key that is all there is to tell clients apart; nobody's pace is assumed."""
+        await post(client)
+        (service,) = engine.services.values()
+        assert service.tenant == "127.0.0.1"
+        assert service.cache_salt == ""
+        assert service.listener is None
+        assert service.num_pinned_tokens > 0
+
+    async def test_a_listener_is_taken_at_its_word(
+        self, client: httpx.AsyncClient, engine: FakeEngine
+    ) -> None:
+        """An extension field, as for a session."""
+        await post(client, listener={"kind": "reading", "rate": 20})
+        (service,) = engine.services.values()
+        assert service.listener is not None
+        assert service.listener.tokens_per_s == pytest.approx(5)
+
+
 class TestSampling:
     """What reaches the sampler."""
 
@@ -189,6 +213,25 @@ class TestRefusals:
         assert answer.status_code == status
         assert answer.json()["error"]["code"] == code
         assert ("retry-after" in answer.headers) == (status == 503)
+
+    async def test_a_full_queue_says_when_to_come_back(
+        self, client: httpx.AsyncClient, engine: FakeEngine
+    ) -> None:
+        """As the engine reckons, in whole seconds, rounded up."""
+        engine.refuse_with, engine.retry_after_s = "queue_full", 3.2
+        assert (await post(client)).headers["retry-after"] == "4"
+
+    @pytest.mark.parametrize(
+        ("listener", "param"),
+        [({"kind": "deaf"}, "listener.kind"), ({"kind": "speech", "rate": 0}, "listener.rate")],
+    )
+    async def test_a_listener_that_cannot_be_is_refused(
+        self, client: httpx.AsyncClient, listener: dict[str, Any], param: str
+    ) -> None:
+        """With the field's path."""
+        answer = await post(client, listener=listener)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == param
 
     async def test_a_dead_engine_is_unavailable(
         self, client: httpx.AsyncClient, engine: FakeEngine

@@ -162,7 +162,7 @@ def test_extension_events_are_granted_on_request() -> None:
     talk = Talk()
     for events, granted in (
         (["character.expression", "character.dance"], ["character.expression"]),
-        (["character.v1"], ["character.expression"]),
+        (["character.v1"], ["character.expression", "character.memory"]),
         ([], []),
     ):
         (updated,) = update(talk, character={"events": events, "user_name": "Mio"})
@@ -172,7 +172,10 @@ def test_extension_events_are_granted_on_request() -> None:
 def test_a_bare_model_grants_events_too() -> None:
     """There is no character to describe, only the grant."""
     (updated,) = update(Talk("kaiwa-demo"), character={"events": ["character.v1"]})
-    assert updated["session"]["character"] == {"events": ["character.expression"]}
+    assert updated["session"]["character"] == {
+        "events": ["character.expression", "character.memory"],
+        "listener": {"kind": "reading"},
+    }
 
 
 def test_items_are_added_and_done_under_the_clients_id() -> None:

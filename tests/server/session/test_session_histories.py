@@ -16,6 +16,7 @@ import pytest
 from engine.request import FinishReason
 from server.errors import ProtocolError
 from server.protocol.codec import decode_client_event
+from server.session.session import SessionContext
 from server.session.settings import SessionLimits
 from tests.server.frames import spoilt_frame
 from tests.server.talk import Event, Talk
@@ -33,6 +34,7 @@ ORDER = {
     "response.output_item.done": {"response.done"},
     "response.done": set(),
 }
+PLAYED = ["started", "finished", "interrupted", "elsewhere"]
 PIECES = ["[happy] ", "[sad]", "[ha", "ppy]", "Hello", " there", ". ", "葵", "[", "\n", ""]
 
 
@@ -113,6 +115,7 @@ class History:
             "aoi" if seed % 3 else "kaiwa-demo",
             granted=granted,
             limits=SessionLimits(max_items=8, max_parallel_responses=3),
+            context=SessionContext(eager_prefill=seed % 2 == 0, high_water_tokens=20),
         )
         self.judge = Judge()
         self.accepted: set[str] = set()
@@ -124,7 +127,7 @@ class History:
         ids = [*talk.session.conversation.item_ids, "nowhere"]
         requests = [generate.request_id for generate in talk.generates]
         before = len(talk.events)
-        match rng.randrange(12):
+        match rng.randrange(14):
             case 0:
                 talk.user("hi", **({"id": rng.choice(ids)} if rng.random() < 0.3 else {}))
             case 1:
@@ -148,6 +151,11 @@ class History:
                 talk.say("response.cancel", **(target if rng.random() < 0.5 else {}))
             case 8 if requests:
                 self.end(rng.choice(requests))
+            case 9:
+                played = {"text_end": rng.randrange(6), "state": rng.choice(PLAYED)}
+                talk.say("character.playback", item_id=rng.choice(ids), **played)
+            case 10:
+                talk.say("character.draft", text=rng.choice(["", "Hello", "葵"]))
             case _ if requests:
                 request_id = rng.choice(requests)
                 if request_id not in self.finished:

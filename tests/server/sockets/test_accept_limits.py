@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ class Recording(asyncio.Transport):
         self.is_aborted = True
 
 
-def make_limits(**limits: int) -> AcceptLimits:
+def make_limits(**limits: Any) -> AcceptLimits:
     """Limits with a few of them changed."""
     return AcceptLimits(LimitsConfig(**limits))
 

@@ -1,0 +1,186 @@
+"""What a model remembers of one conversation: the tokens it has read, and what it reads no more.
+
+A conversation that outgrows the context loses its oldest turns (``server.conversation.prompt``),
+or has them replaced by a summary. Which ones is remembered here, so that the next turn leaves out
+the same and goes on where the last one ended. The items that the client knows are not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from engine.chat_template import ChatMessage
+from server.conversation.prompt import build_prompt, drop_oldest, take_apart
+from server.conversation.token_log import RerenderReason, TokenLog, Turn, encode_turn
+from server.engine_port import MarkingTokenizer
+from server.protocol.objects import TruncationSetting
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """Turns that the model does not read any more.
+
+    Attributes:
+        messages: The oldest ones behind system text and greeting, in order.
+        summary: Read in their place, as system text after the persona; empty for nothing.
+    """
+
+    messages: tuple[ChatMessage, ...] = ()
+    summary: str = ""
+
+    def apply(self, messages: Sequence[ChatMessage]) -> list[ChatMessage] | None:
+        """Return what the model reads; ``None`` if the conversation is not the same any more.
+
+        Of what is left out the oldest may be gone from the conversation altogether.
+        """
+        system, greeting, turns, newest = take_apart(messages)
+        rest = [*(message for turn in turns for message in turn), *newest]
+        for start in range(len(self.messages)):
+            gone = list(self.messages[start:])
+            if rest[: len(gone)] == gone and len(rest) > len(gone):
+                summary = [ChatMessage("system", self.summary)] if self.summary else []
+                return [*system, *summary, *greeting, *rest[len(gone) :]]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Never changed, but replaced.
+
+    Attributes:
+        log: Tokens that the model has read and said.
+        omission: What it reads no more, if anything.
+    """
+
+    log: TokenLog = field(default_factory=TokenLog)
+    omission: Omission | None = None
+
+    def with_reply(self, token_ids: Sequence[int], tokenizer: MarkingTokenizer) -> Memory:
+        """What is remembered once a reply has been sampled."""
+        return Memory(self.log.with_reply(token_ids, tokenizer), self.omission)
+
+    @property
+    def num_tokens(self) -> int:
+        """Prompt and reply."""
+        return len(self.log.token_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Recollection:
+    """The next prompt, and what is remembered once it has been read.
+
+    Attributes:
+        memory: Its log's ids are the prompt.
+        rerendered: Why known ids could not be kept: ``dropped`` where turns were left out just
+            now, otherwise as for ``Turn``; ``None`` where they were.
+    """
+
+    memory: Memory
+    rerendered: RerenderReason | str | None = None
+
+    @property
+    def token_ids(self) -> list[int]:
+        """The prompt."""
+        return self.memory.log.token_ids
+
+
+def recall(
+    memory: Memory,
+    messages: Sequence[ChatMessage],
+    tokenizer: MarkingTokenizer,
+    *,
+    max_prompt_tokens: int,
+    truncation: TruncationSetting = "auto",
+    add_generation_prompt: bool = True,
+) -> Recollection:
+    """Build the next prompt behind what is remembered.
+
+    Args:
+        memory: With the last reply.
+        messages: The whole conversation, system text first.
+        tokenizer: The model's.
+        max_prompt_tokens: What the context holds less the room for a reply.
+        truncation: See ``build_prompt``.
+        add_generation_prompt: Whether to end where the assistant's reply begins.
+
+    Raises:
+        PromptDoesNotFit: See ``build_prompt``.
+        TemplateRefused: The template does not render this conversation.
+    """
+    omission = memory.omission
+    read = omission.apply(messages) if omission is not None else None
+    if read is None:
+        omission, read = None, list(messages)
+    made: list[Turn] = []
+
+    def encode(those: Sequence[ChatMessage]) -> list[int]:
+        made.append(
+            encode_turn(memory.log, those, tokenizer, add_generation_prompt=add_generation_prompt)
+        )
+        return made[-1].log.token_ids
+
+    prompt = build_prompt(
+        read,
+        tokenizer,
+        max_prompt_tokens=max_prompt_tokens,
+        truncation=truncation,
+        encode=encode,
+    )
+    turn = next(turn for turn in made if turn.log.token_ids is prompt.token_ids)
+    if not prompt.num_dropped_messages:
+        return Recollection(Memory(turn.log, omission), turn.rerendered)
+    omission = _with_dropped(omission, read, prompt.num_dropped_messages)
+    return Recollection(Memory(turn.log, omission), "dropped" if memory.log.token_ids else None)
+
+
+def compact(
+    memory: Memory,
+    messages: Sequence[ChatMessage],
+    tokenizer: MarkingTokenizer,
+    *,
+    share: float,
+    summary: str = "",
+) -> Memory | None:
+    """Leave the oldest turns out before the context is full.
+
+    Args:
+        memory: With the last reply.
+        messages: The whole conversation, system text first, nothing unanswered.
+        tokenizer: The model's.
+        share: About how much of the tokens is to stay.
+        summary: What is read instead of what is left out; empty keeps the one there is.
+
+    Returns:
+        What is remembered then, as far as the next user message; ``None`` where nothing can go.
+
+    Raises:
+        TemplateRefused: The template does not render this conversation.
+    """
+    omission = memory.omission
+    read = omission.apply(messages) if omission is not None else None
+    if read is None:
+        omission, read = None, list(messages)
+    num_dropped = drop_oldest(read, share)
+    if not num_dropped:
+        return None
+    omission = _with_dropped(omission, read, num_dropped)
+    if omission is not None and summary:
+        omission = replace(omission, summary=summary)
+    left = omission.apply(messages) if omission is not None else None
+    if left is None:
+        return None
+    log = encode_turn(TokenLog(), left, tokenizer, add_generation_prompt=False).log
+    return Memory(log, omission)
+
+
+def _with_dropped(
+    omission: Omission | None, read: Sequence[ChatMessage], num_dropped: int
+) -> Omission | None:
+    """Add the oldest turns of what was read so far; a lost greeting is not remembered."""
+    _, _, turns, _ = take_apart(read)
+    dropped = [message for turn in turns for message in turn][:num_dropped]
+    if len(dropped) < num_dropped:
+        return omission
+    before = omission or Omission()
+    return Omission((*before.messages, *dropped), before.summary)

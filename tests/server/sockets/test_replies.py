@@ -1,0 +1,316 @@
+"""What one session wants of the engine is carried out: appended, prepared, compacted, paced."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.chat_template import ChatMessage
+from engine.outputs import RequestDelta
+from engine.sampling_params import SamplingParams
+from server.characters.catalog import Catalog
+from server.config_loader import load_settings
+from server.protocol.objects import ListenerSetting
+from server.session.effects import Compact, Generate, Prepare
+from server.sockets.replies import BACKGROUND_PRIORITY, PREPARE_DELAY_S, Replies, ReplyListener
+from server.state import ServerState
+from tests.support.fake_engine import FakeEngine
+
+PERSONA = "You are Aoi, and you talk a lot about your day at school."
+REPLY = "Hello there."
+
+
+class Desk:
+    """One session's replies, with everything around them in the test's hand."""
+
+    def __init__(self, engine: FakeEngine, settings: dict[str, object]) -> None:
+        self.engine = engine
+        loaded = load_settings(command_line=settings)
+        self.state = ServerState(settings=loaded.settings, catalog=Catalog("fake", []))
+        self.deltas: list[RequestDelta] = []
+        self.failures: list[Exception] = []
+        self.compacted: list[tuple[int, int]] = []
+        listener = ReplyListener(
+            self.deltas.append,
+            lambda _, error: self.failures.append(error),
+            lambda before, after: self.compacted.append((before, after)),
+        )
+        self.replies = Replies(self.state, engine, "sess_1", listener)
+        self.messages = [ChatMessage("system", PERSONA)]
+        self.count = 0
+
+    def wanted(self, **fields: Any) -> Generate:
+        """What would be asked for now."""
+        return replace(
+            Generate(
+                request_id="",
+                messages=list(self.messages),
+                params=SamplingParams(),
+                max_output_tokens=None,
+                truncation="auto",
+                cache_salt="",
+                tenant="mio",
+                conversation_id="conv_1",
+                persona=PERSONA,
+            ),
+            **fields,
+        )
+
+    def user(self, text: str) -> None:
+        """Say something."""
+        self.messages.append(ChatMessage("user", text))
+
+    async def reply(self, **fields: Any) -> list[int]:
+        """Ask for a reply and wait for its end; return its prompt's ids."""
+        self.count += 1
+        request_id = f"resp_{self.count}"
+        self.replies.start(self.wanted(request_id=request_id, **fields))
+        await asyncio.sleep(1)
+        assert self.deltas[-1].request_id == request_id
+        assert self.deltas[-1].finish_reason is not None
+        text = "".join(delta.text for delta in self.deltas if delta.request_id == request_id)
+        self.messages.append(ChatMessage("assistant", text))
+        return list(self.engine.prompts.values())[-1]
+
+    def reasons(self) -> dict[str, float]:
+        """How often turns were not appended."""
+        (family,) = self.state.metrics.rerenders.collect()
+        return {
+            sample.labels["reason"]: sample.value
+            for sample in family.samples
+            if sample.name.endswith("_total")
+        }
+
+
+@contextlib.asynccontextmanager
+async def desk(engine: FakeEngine | None = None, **settings: object) -> AsyncIterator[Desk]:
+    """Make one; at the end the session goes, and nothing may be left behind."""
+    paths = {name.replace("__", ".", 1): value for name, value in settings.items()}
+    one = Desk(engine or FakeEngine(), paths)
+    yield one
+    one.replies.close()
+    await asyncio.sleep(1)
+    assert one.engine.num_live == 0
+    assert len(one.replies) == 0
+
+
+async def test_each_turn_is_appended_to_what_was_sampled() -> None:
+    """Prompt and reply of the last turn begin the next prompt."""
+    async with desk() as one:
+        one.user("hi")
+        first = await one.reply()
+        one.user("how are you?")
+        second = await one.reply()
+        known = [*first, *map(ord, REPLY)]
+        assert second[: len(known)] == known
+        assert one.reasons() == {}
+
+
+async def test_a_reply_beside_the_conversation_changes_nothing() -> None:
+    """It begins from nothing and leaves nothing."""
+    async with desk() as one:
+        one.user("hi")
+        first = await one.reply()
+        other = [ChatMessage("user", "translate")]
+        aside = await one.reply(conversation_id="", messages=other)
+        assert aside == one.engine.tokenizer.encode_chat(other)
+        one.messages.pop()
+        one.user("how are you?")
+        assert (await one.reply())[: len(first)] == first
+        assert one.reasons() == {}
+
+
+async def test_a_changed_prompt_is_counted_by_its_reason() -> None:
+    """New instructions, and an item that was taken out."""
+    async with desk() as one:
+        one.user("hi")
+        await one.reply()
+        one.messages[0] = ChatMessage("system", PERSONA + " Be brief.")
+        one.user("well?")
+        await one.reply()
+        del one.messages[1]
+        one.user("and?")
+        await one.reply()
+        assert one.reasons() == {"instructions": 1, "edited": 1}
+
+
+async def test_what_was_prepared_becomes_the_reply() -> None:
+    """Only the opening of the reply is left to be appended; the deltas have the reply's name."""
+    async with desk() as one:
+        one.user("I have something long to tell you.")
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(1)
+        ((ahead, prompt),) = [(name, list(ids)) for name, ids in one.engine.prompts.items()]
+        assert not one.engine.services[ahead].is_final
+        whole = await one.reply()
+        assert list(one.engine.prompts) == [ahead]
+        assert whole[: len(prompt)] == prompt
+        assert whole == one.engine.tokenizer.encode_chat(one.messages[:-1])
+        assert one.messages[-1].content == REPLY
+        assert one.engine.cancelled == []
+
+
+async def test_a_reply_that_is_asked_for_at_once_is_not_prepared() -> None:
+    """Most programs send both in one breath."""
+    async with desk() as one:
+        one.user("hi, this is a message of some length")
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(PREPARE_DELAY_S / 2)
+        await one.reply()
+        assert list(one.engine.prompts) == ["resp_1"]
+
+
+async def test_what_does_not_fit_the_prompt_is_called_off() -> None:
+    """The reply gets a request of its own."""
+    async with desk() as one:
+        one.user("I have something long to tell you.")
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(1)
+        one.messages[-1] = ChatMessage("user", "Never mind what I said before.")
+        await one.reply()
+        assert one.engine.cancelled == ["sess_1-ahead-1"]
+        assert "resp_1" in one.engine.prompts
+
+
+async def test_a_draft_grows_one_request() -> None:
+    """What is stable of it is appended; what is said in the end needs only its last words."""
+    async with desk() as one:
+        text = (
+            "Well, あのね、今日はとてもいい天気だったから、公園まで散歩に行ってきたんだよ。それでね"
+        )
+        for end in (20, 40):
+            one.replies.prepare(Prepare(one.wanted(), text[:end]))
+            await asyncio.sleep(1)
+        ((ahead, prompt),) = [(name, list(ids)) for name, ids in one.engine.prompts.items()]
+        assert len(prompt) > 20
+        one.user(text)
+        whole = await one.reply()
+        assert list(one.engine.prompts) == [ahead]
+        assert whole == one.engine.tokenizer.encode_chat(one.messages[:-1])
+
+
+async def test_a_draft_that_is_changed_begins_anew() -> None:
+    """The words before are called off."""
+    async with desk() as one:
+        for text in (
+            "Tomorrow we could go to the park, I",
+            "Yesterday I have been to the sea, and",
+        ):
+            one.replies.prepare(Prepare(one.wanted(), text))
+            await asyncio.sleep(1)
+        assert one.engine.cancelled == ["sess_1-ahead-1"]
+        one.replies.discard()
+        assert one.engine.cancelled == ["sess_1-ahead-1", "sess_1-ahead-2"]
+
+
+async def test_a_prepared_request_that_ends_by_itself_is_forgotten() -> None:
+    """The reply is asked for anew, and is told what is wrong."""
+    engine = FakeEngine(refuse_with="queue_full")
+    async with desk(engine) as one:
+        one.user("I have something long to tell you.")
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(1)
+        assert engine.num_live == 0
+        await one.reply()
+        assert one.deltas[-1].error_code == "queue_full"
+        assert "resp_1" in engine.prompts
+
+
+@pytest.mark.parametrize("inline", [0, 10**6])
+async def test_a_long_conversation_is_compacted_in_the_background(inline: int) -> None:
+    """The shorter prompt is computed behind everybody else's, and the next turn is appended."""
+    engine = FakeEngine(max_model_len=1024)
+    async with desk(engine, limits__inline_prompt_chars=inline) as one:
+        for number in range(6):
+            one.user(f"question {number} ".ljust(30, "."))
+            one.messages.append(ChatMessage("assistant", f"answer {number} ".ljust(20, ".")))
+        one.user("and now?")
+        if inline:
+            before = await one.reply()
+        else:
+            one.replies.start(one.wanted(request_id="resp_0"))
+            while not one.deltas or one.deltas[-1].finish_reason is None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            before = engine.prompts["resp_0"]
+            one.messages.append(ChatMessage("assistant", REPLY))
+        one.replies.compact(Compact(one.wanted(), "They talked."))
+        while not one.compacted:  # noqa: ASYNC110
+            await asyncio.sleep(0)  # threads know no virtual clock
+        ((tokens_before, tokens_after),) = one.compacted
+        assert tokens_before == len(before) + len(REPLY)
+        assert tokens_after < 0.75 * tokens_before
+        ahead = engine.prompts["sess_1-ahead-1"]
+        assert engine.services["sess_1-ahead-1"].priority == BACKGROUND_PRIORITY
+        assert "<system>They talked.<user>" in "".join(map(chr, ahead))
+        if inline:
+            one.user("go on")
+            assert (await one.reply())[: len(ahead)] == ahead
+            assert engine.services["resp_2"].priority == 0
+            assert one.reasons() == {}
+
+
+async def test_requests_say_how_they_want_to_be_served() -> None:
+    """Tenant, conversation, the persona's share of the prompt, and who listens."""
+    async with desk() as one:
+        one.user("hi")
+        await one.reply(listener=ListenerSetting(kind="speech", rate=8.0))
+        service = one.engine.services["resp_1"]
+        assert (service.tenant, service.conversation_id) == ("mio", "conv_1")
+        assert service.num_pinned_tokens == len(f"<system>{PERSONA}")
+        assert service.listener is not None
+        assert service.listener.tokens_per_s == pytest.approx(2.0)
+        await one.reply()
+        assert one.engine.services["resp_2"].listener is None
+
+
+async def test_the_models_density_is_learnt() -> None:
+    """Twelve tokens for twelve characters are fewer characters per token than assumed."""
+    async with desk() as one:
+        before = one.state.density.characters_per_token(wide=False)
+        one.user("hi")
+        await one.reply()
+        assert one.state.density.characters_per_token(wide=False) < before
+
+
+async def test_playback_goes_to_the_request_that_writes() -> None:
+    """Also where that was prepared under another name; afterwards nobody needs to know."""
+    async with desk(FakeEngine(step_s=0.01)) as one:
+        one.user("I have something long to tell you.")
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(1)
+        one.replies.start(one.wanted(request_id="resp_1"))
+        await asyncio.sleep(0.05)
+        one.replies.report_playback("resp_1", 3)
+        await asyncio.sleep(1)
+        one.replies.report_playback("resp_1", 9)
+        assert one.engine.heard == [("sess_1-ahead-1", 3)]
+
+
+async def test_a_cancel_reaches_the_request_that_writes() -> None:
+    """Whatever its name."""
+    async with desk(FakeEngine(step_s=0.01)) as one:
+        one.user("I have something long to tell you.")
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(1)
+        one.replies.start(one.wanted(request_id="resp_1"))
+        await asyncio.sleep(0.05)
+        one.replies.abort("resp_1")
+        assert one.engine.cancelled == ["sess_1-ahead-1"]
+
+
+async def test_leaving_releases_the_conversation() -> None:
+    """Once, and only where there was one."""
+    async with desk() as one:
+        one.user("hi")
+        await one.reply()
+        one.replies.close()
+        one.replies.close()
+        assert one.engine.released == ["conv_1"]
+    async with desk() as one:
+        one.replies.close()
+        assert one.engine.released == []
