@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Callable
 
 import torch
+from llguidance import LLExecutor
 
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
 from engine.core import ModelRunner as StepRunner
 from engine.cost_model import StepCostModel
+from engine.errors import ModelError
+from engine.grammar.compile import compile_grammar
+from engine.grammar.compile_threads import CompileThreads
+from engine.grammar.compiler import GrammarCompiler
+from engine.grammar.gate import GrammarGate
+from engine.grammar.tokens import vocabulary_of
 from engine.kv_cache.budget import resolve_num_blocks
+from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel, load_model
 from engine.model.memory import free_memory_bytes
 from engine.model.runner import ModelRunner
 from engine.model.threads import keep_faster_num_threads, prepare_stepping_thread
 from engine.outputs import EngineInfo
 from engine.threaded_runner import ThreadedRunner
+from engine.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[float, str], None]
 _BUSY_BATCH = 24
 """What the number of threads is chosen for: a small batch is served well by either."""
+_MOST_MASK_THREADS = 8
 _PROFILE_ROUNDS = 3
 """Rehearsals of each size that the cost model begins with."""
 
@@ -55,7 +69,9 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         device=loaded.device.type,
         useful_tokens=config.scheduler.max_num_seqs * loaded.max_model_len,
     )
-    runner = ModelRunner(loaded, num_blocks)
+    grammars = _grammars(loaded, config)
+    gate, masks = (None, None) if grammars is None else grammars
+    runner = ModelRunner(loaded, num_blocks, masks=masks)
     runner.rehearse(1)
     busy = min(_BUSY_BATCH, config.scheduler.max_num_seqs)
     if config.model.num_threads is not None:
@@ -90,5 +106,25 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         num_threads = torch.get_num_threads()
         stepper = ThreadedRunner(runner, prepare=lambda: prepare_stepping_thread(num_threads))
     return EngineCore(
-        info, config, stepper, time.monotonic, cost_model=cost_model, looks_ahead=looks_ahead
+        info,
+        config,
+        stepper,
+        time.monotonic,
+        cost_model=cost_model,
+        gate=gate,
+        looks_ahead=looks_ahead,
     )
+
+
+def _grammars(loaded: LoadedModel, config: EngineConfig) -> tuple[GrammarGate, GrammarMasks] | None:
+    """Make ready for constrained replies; nothing if the tokenizer does not allow them."""
+    try:
+        vocabulary = vocabulary_of(Tokenizer.from_folder(loaded.folder), loaded.vocab_size)
+    except ModelError as error:
+        logger.info("replies cannot follow grammars: %s", error.message)
+        return None
+    compiler = GrammarCompiler(lambda g: compile_grammar(g, vocabulary), CompileThreads())
+    num_threads = (os.cpu_count() or 1) // 2
+    executor = LLExecutor(min(num_threads, _MOST_MASK_THREADS)) if num_threads > 1 else None
+    masks = GrammarMasks(compiler.compiled, vocabulary.num_words, loaded.eos_token_ids, executor)
+    return GrammarGate(compiler, max_held=config.scheduler.max_num_queued_reqs), masks

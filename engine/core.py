@@ -13,10 +13,19 @@ from typing import Protocol
 
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.cost_model import StepCostModel
-from engine.errors import InvalidParameter, QueueFull, RequestError, StepFailed
+from engine.errors import (
+    DuplicateRequest,
+    InvalidGrammar,
+    InvalidParameter,
+    QueueFull,
+    RequestError,
+    StepFailed,
+)
+from engine.grammar.gate import GrammarGate
 from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import EngineInfo, ModelRunnerOutput, StepFrame, StepPlan, TokenOutput
 from engine.request import EngineRequest, FinishReason, RequestUpdate
+from engine.sampling_params import SamplingParams
 from engine.scheduler.scheduler import Scheduler
 from engine.step_stats import StepRecorder
 
@@ -51,6 +60,7 @@ class EngineCore:
         runner: Computes the steps.
         clock: Seconds, rising; only differences are used.
         cost_model: Predicts steps; learns from every step that is measured here.
+        gate: Where requests wait for their grammars; without it, grammars are refused.
         looks_ahead: Whether a step is launched before the one before it is collected; ``None``
             takes what the configuration says, and no where it says nothing.
     """
@@ -63,6 +73,7 @@ class EngineCore:
         clock: Callable[[], float],
         *,
         cost_model: StepCostModel | None = None,
+        gate: GrammarGate | None = None,
         looks_ahead: bool | None = None,
     ) -> None:
         self.info = info
@@ -78,6 +89,7 @@ class EngineCore:
             eos_token_ids=info.eos_token_ids,
             cost_model=cost_model,
         )
+        self.gate = gate
         self._runner = runner
         self._clock = clock
         if looks_ahead is None:
@@ -96,15 +108,21 @@ class EngineCore:
     @property
     def has_work(self) -> bool:
         """Whether a step would do anything."""
-        return self.scheduler.has_work
+        return self.scheduler.has_work or (self.gate is not None and self.gate.has_ready)
 
     def submit(self, requests: Iterable[EngineRequest]) -> StepFrame:
-        """Queue requests; those that are refused end at once, in the frame returned."""
+        """Queue requests; those that are refused end at once, in the frame returned.
+
+        Those whose grammar has yet to be compiled are queued by the first step after that.
+        """
         refused = []
         for request in requests:
             try:
                 self.check(request)
-                self.scheduler.add_request(request, self._clock())
+                if self.gate is not None and request.request_id in self.gate:
+                    raise DuplicateRequest(request.request_id)
+                if self._may_pass(request):
+                    self.scheduler.add_request(request, self._clock())
             except RequestError as error:
                 refused.append(_refusal(request, error))
         return StepFrame(refused)
@@ -113,13 +131,22 @@ class EngineCore:
         """Refuse what could never run here, whatever else is going on.
 
         Raises:
-            RequestError: A token is unknown, or the request fits neither context nor budget.
+            RequestError: A token is unknown, the request fits neither context nor budget, or it
+                has a grammar and this engine follows none.
         """
         self._check_tokens(request.prompt_token_ids)
         request.params.check_vocabulary(self.info.vocab_size)
-        if request.params.grammar is not None:
-            raise InvalidParameter("grammar", request.params.grammar.kind, "left out for now")
+        self._check_grammar(request)
         self.scheduler.check_fits(request)
+
+    def compile(self, params: SamplingParams) -> None:
+        """Compile a request's grammar here and now, so that it need not wait later.
+
+        Raises:
+            InvalidGrammar: It cannot be compiled.
+        """
+        if self.gate is not None and params.grammar is not None:
+            self.gate.compile(params.grammar)
 
     def update(self, updates: Iterable[RequestUpdate]) -> StepFrame:
         """Take in news of live requests; what that ends is in the frame returned."""
@@ -129,17 +156,19 @@ class EngineCore:
                 self._check_tokens(update.token_ids)
                 if update.params is not None:
                     update.params.check_vocabulary(self.info.vocab_size)
+                self._check_grammar(update)
+                passes = self._may_pass(update)
             except RequestError as error:
-                ended = self.scheduler.fail(update.request_id, error)
+                ended = self._fail(update.request_id, error)
             else:
-                ended = self.scheduler.update(update, self._clock())
+                ended = self.scheduler.update(update, self._clock()) if passes else None
             if ended is not None:
                 outputs.append(ended)
         return StepFrame(outputs)
 
     def cancel(self, request_ids: Iterable[str]) -> StepFrame:
         """Abort requests; unknown and finished ids are passed over."""
-        aborted = [self.scheduler.abort(request_id) for request_id in request_ids]
+        aborted = [self._abort(request_id) for request_id in request_ids]
         outputs = [output for output in aborted if output is not None]
         if self.has_work or not outputs:
             return StepFrame(outputs)
@@ -163,6 +192,11 @@ class EngineCore:
             idle time only launches, and its frame is empty.
         """
         started = self._clock()
+        refused = self._let_in(started)
+        frame = self._advance(started)
+        return StepFrame([*refused, *frame.outputs], frame.stats) if refused else frame
+
+    def _advance(self, started: float) -> StepFrame:
         if not self._in_flight:
             self._last_ended = started
         plan = self.scheduler.schedule(started)
@@ -217,6 +251,53 @@ class EngineCore:
 
     def _nothing(self) -> StepPlan:
         return StepPlan(self.scheduler.num_planned)
+
+    def _check_grammar(self, submitted: EngineRequest | RequestUpdate) -> None:
+        params = submitted.params
+        if self.gate is None and params is not None and params.grammar is not None:
+            reason = "cannot be followed: this model's tokenizer does not tell its tokens' text"
+            raise InvalidGrammar(reason, "ask without one")
+
+    def _may_pass(self, submitted: EngineRequest | RequestUpdate) -> bool:
+        return self.gate is None or self.gate.admit(submitted)
+
+    def _let_in(self, now: float) -> list[TokenOutput]:
+        """Queue what waited for a grammar; return the ends of what is refused."""
+        if self.gate is None or not self.gate.has_ready:
+            return []
+        ended: list[TokenOutput | None] = []
+        for submitted, error in self.gate.take_ready():
+            try:
+                if error is not None:
+                    raise error
+                if isinstance(submitted, EngineRequest):
+                    self.scheduler.add_request(submitted, now)
+                else:
+                    ended.append(self.scheduler.update(submitted, now))
+            except RequestError as refusal:
+                if isinstance(submitted, EngineRequest):
+                    self.gate.cancel(submitted.request_id)
+                    ended.append(_refusal(submitted, refusal))
+                else:
+                    ended.append(self.scheduler.fail(submitted.request_id, refusal))
+        return [output for output in ended if output is not None]
+
+    def _abort(self, request_id: str) -> TokenOutput | None:
+        held = self.gate.cancel(request_id) if self.gate is not None else []
+        if held and isinstance(held[0], EngineRequest):
+            return TokenOutput(
+                request_id=request_id,
+                token_ids=[],
+                finish_reason=FinishReason.ABORT,
+                num_prompt_tokens=len(held[0].prompt_token_ids),
+            )
+        return self.scheduler.abort(request_id)
+
+    def _fail(self, request_id: str, error: RequestError) -> TokenOutput | None:
+        held = self.gate.cancel(request_id) if self.gate is not None else []
+        if held and isinstance(held[0], EngineRequest):
+            return _refusal(held[0], error)
+        return self.scheduler.fail(request_id, error)
 
     def _check_tokens(self, token_ids: list[int]) -> None:
         vocab_size = self.info.vocab_size

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WINDOW = 256
-"""Samples kept of each kind of step."""
+"""Samples kept of each kind of step, when nobody says otherwise."""
 REFIT_EVERY = 128
 """Steps between two fits, once the first of them are behind."""
 UNBOUNDED = 2**31 - 1
@@ -83,13 +83,15 @@ class StepCostModel:
 
     Args:
         prior: What to believe before anything was measured: from a profile, or a preset.
+        window: Samples kept of each kind of step; more for a fit once everything was measured.
     """
 
-    def __init__(self, prior: Coefficients = DEFAULT_PRIOR) -> None:
+    def __init__(self, prior: Coefficients = DEFAULT_PRIOR, *, window: int = WINDOW) -> None:
         self._prior = np.array(_checked(prior))
         self._coefficients = prior
-        self._shapes = np.zeros((2, WINDOW, 4))
-        self._seconds = np.zeros((2, WINDOW))
+        self._window = window
+        self._shapes = np.zeros((2, window, 4))
+        self._seconds = np.zeros((2, window))
         self._counts = [0, 0]
         self._num_observed = 0
         self._refit_at = _FIRST_FITS[0]
@@ -170,7 +172,7 @@ class StepCostModel:
             error if running is None else running + _ERROR_MEMORY * (min(error, 1.0) - running)
         )
         kind = 1 if shape.num_new_tokens else 0
-        place = self._counts[kind] % WINDOW
+        place = self._counts[kind] % self._window
         self._shapes[kind, place] = (1.0, *shape)
         self._seconds[kind, place] = seconds
         self._counts[kind] += 1
@@ -183,7 +185,7 @@ class StepCostModel:
             )
 
     def _refit(self) -> None:
-        kept = [min(count, WINDOW) for count in self._counts]
+        kept = [min(count, self._window) for count in self._counts]
         shapes = np.concatenate([self._shapes[kind, :n] for kind, n in enumerate(kept)])
         seconds = np.concatenate([self._seconds[kind, :n] for kind, n in enumerate(kept)])
         # Of the prior only the proportions count: on a machine a hundred times as fast, its pull

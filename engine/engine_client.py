@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -88,10 +89,12 @@ class InProcessClient:
 
     def submit(self, requests: Sequence[EngineRequest]) -> None:
         """Hand in requests; refusals are told on the next turn of the loop."""
+        self._hear_of_grammars()
         self._tell_later(self._core.submit(requests))
 
     def update(self, updates: Sequence[RequestUpdate]) -> None:
         """Tell news of live requests; what that ends is told on the next turn of the loop."""
+        self._hear_of_grammars()
         self._tell_later(self._core.update(updates))
 
     def cancel(self, request_ids: Sequence[str]) -> None:
@@ -107,6 +110,16 @@ class InProcessClient:
         self._closed = True
         if self._stepping is not None:
             self._stepping.cancel()
+
+    def _hear_of_grammars(self) -> None:
+        if self._core.gate is not None:
+            loop = asyncio.get_running_loop()
+            self._core.gate.when_ready(lambda: self._wake(loop))
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Go on stepping; called in another thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._tell_later, StepFrame([]))
 
     def _tell_later(self, frame: StepFrame) -> None:
         loop = asyncio.get_running_loop()

@@ -14,7 +14,8 @@
     │   ├── NeverFits
     │   ├── QueueFull
     │   ├── DuplicateRequest
-    │   └── TemplateRefused
+    │   ├── TemplateRefused
+    │   └── InvalidGrammar
     ├── StepFailed               the engine's own fault, once; the engine goes on
     └── EngineDead               the engine itself is gone
 """
@@ -154,6 +155,16 @@ class TemplateRefused(RequestError):
             "order or the roles of its messages, or serve the model with another template",
             param="messages",
         )
+        self.reason = reason
+
+
+class InvalidGrammar(RequestError):
+    """A grammar that cannot be compiled, allows nothing, or costs too much to follow."""
+
+    code = "invalid_grammar"
+
+    def __init__(self, reason: str, way_out: str) -> None:
+        super().__init__(f"the grammar {reason}; {way_out}", param="grammar")
         self.reason = reason
 
 

@@ -95,6 +95,7 @@ class LLM:
         ]
         for request in requests:
             self.core.check(request)
+            self.core.compile(request.params)
         outputs = [RequestOutput(request.prompt_token_ids) for request in requests]
         pending = deque(zip(requests, outputs, strict=True))
         live: dict[str, tuple[TextStream, RequestOutput]] = {}

@@ -194,6 +194,7 @@ class StepStats(msgspec.Struct, frozen=True, array_like=True):
         num_underruns: Listeners whom a token of this step reached too late.
         kv_blocks_warm: Free blocks that are kept for conversations.
         predicted_s: What the cost model thought that the step would take.
+        kv_tokens_read: KV tokens that all sequences of the step read.
     """
 
     step: int
@@ -215,6 +216,7 @@ class StepStats(msgspec.Struct, frozen=True, array_like=True):
     num_underruns: int = 0
     kv_blocks_warm: int = 0
     predicted_s: float = 0.0
+    kv_tokens_read: int = 0
 
 
 class StepFrame(msgspec.Struct, frozen=True, array_like=True):

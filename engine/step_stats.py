@@ -57,4 +57,5 @@ class StepRecorder:
             num_underruns=num_underruns,
             kv_blocks_warm=kv_cache.num_warm_blocks,
             predicted_s=predicted_s,
+            kv_tokens_read=plan.shape.num_kv_tokens,
         )

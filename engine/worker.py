@@ -30,6 +30,10 @@ HEARTBEAT_S = 1.0
 _PR_SET_PDEATHSIG = 1
 
 
+class Wake:
+    """A grammar was compiled: look again at whether there is work."""
+
+
 class Link:
     """The engine's end of the socket: frames out at once, commands in through a queue.
 
@@ -38,7 +42,7 @@ class Link:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self.commands: queue.SimpleQueue[messages.ToEngine | None] = queue.SimpleQueue()
+        self.commands: queue.SimpleQueue[messages.ToEngine | Wake | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="kaiwa-commands", daemon=True)
         self._reader.start()
 
@@ -60,6 +64,8 @@ class Link:
 def serve(core: EngineCore, link: Link) -> None:
     """Step the core until a shutdown is asked for, the server is gone, or the device is broken."""
     commands = link.commands
+    if core.gate is not None:
+        core.gate.when_ready(lambda: commands.put(Wake()))
     while True:
         while core.has_work or not commands.empty():
             while not commands.empty():
@@ -81,7 +87,7 @@ def serve(core: EngineCore, link: Link) -> None:
             return
 
 
-def _obey(core: EngineCore, link: Link, command: messages.ToEngine | None) -> bool:
+def _obey(core: EngineCore, link: Link, command: messages.ToEngine | Wake | None) -> bool:
     """Carry a command out; returns whether to go on."""
     frame = StepFrame([])
     match command:
@@ -93,6 +99,8 @@ def _obey(core: EngineCore, link: Link, command: messages.ToEngine | None) -> bo
             frame = core.cancel(request_ids)
         case messages.Release(conversation_ids):
             core.release(conversation_ids)
+        case Wake():
+            pass
         case messages.Start():
             logger.error("a second start was asked for and passed over")
         case messages.Shutdown() | None:

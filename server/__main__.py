@@ -25,6 +25,7 @@ examples:
   kaiwa serve --model ./folder --character aoi.toml --port 9000
   kaiwa serve --config kaiwa.toml --host 0.0.0.0 --api-keys keys.txt
   kaiwa chat                                     talk in the terminal
+  kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
   kaiwa doctor                                   what would go wrong
   kaiwa config show --port 9000                  what holds, and why
 
@@ -40,8 +41,10 @@ Once it can answer, it prints one line on standard output: ready http://HOST:POR
 _ELSEWHERE = {
     "chat": ("clients.terminal", "talk to a character in the terminal"),
     "bench": ("clients.bench", "measure a server"),
+    "simulate": ("server.simulate", "see what listeners would feel, without a model"),
 }
-"""Commands that clients bring; they are imported by name, so that the server never knows them."""
+"""Commands that clients bring; they are imported by name, so that the server never knows them.
+The simulator joins both sides, and only by this name is it part of the server."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

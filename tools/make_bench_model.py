@@ -16,6 +16,14 @@ SIZES: dict[str, dict[str, Any]] = {
         "head_dim": 64,
         "intermediate_size": 1536,
     },
+    "m100": {
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "num_key_value_heads": 4,
+        "head_dim": 64,
+        "intermediate_size": 2048,
+    },
     "m": {
         "hidden_size": 1024,
         "num_hidden_layers": 28,
@@ -31,7 +39,9 @@ def main() -> None:
     """Write the checkpoint that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="where to write it")
-    parser.add_argument("--size", choices=SIZES, default="s", help="s: 42M parameters, m: 474M")
+    parser.add_argument(
+        "--size", choices=SIZES, default="s", help="s: 42M parameters, m100: 100M, m: 474M"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--tokenizer",

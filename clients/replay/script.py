@@ -51,7 +51,7 @@ class Turn:
         think_s: Seconds of thinking and typing before this turn is sent.
         after: What thinking waits for: the last reply has been ``read``, ``spoken`` or is
             ``final``. Of the first turn it means nothing.
-        barge_in_tokens: Interrupt after so many tokens of the reply.
+        barge_in_tokens: Interrupt once so many tokens of the reply have been heard.
         barge_in_s: Interrupt so many seconds after sending.
         faults: What goes wrong meanwhile.
     """
@@ -104,6 +104,45 @@ def with_load(sessions: list[Session], load: float) -> list[Session]:
     if not load > 0:
         raise ScriptError(f"the load is {load!r}; it must be a number above 0")
     return [dataclasses.replace(s, start_s=s.start_s / load) for s in sessions]
+
+
+def resized(sessions: list[Session], factor: float) -> list[Session]:
+    """Return the same sessions with shorter or longer prompts and replies."""
+
+    def size(tokens: int) -> int:
+        return max(1, round(tokens * factor))
+
+    return [
+        dataclasses.replace(
+            session,
+            persona_tokens=round(session.persona_tokens * factor),
+            turns=[
+                dataclasses.replace(
+                    turn,
+                    input_tokens=size(turn.input_tokens),
+                    output_tokens=None if turn.output_tokens is None else size(turn.output_tokens),
+                )
+                for turn in session.turns
+            ],
+        )
+        for session in sessions
+    ]
+
+
+def fitted(sessions: list[Session], max_tokens: int) -> list[Session]:
+    """Return sessions cut before the turn that would outgrow a context; empty ones are left out."""
+    kept = []
+    for session in sessions:
+        length = session.persona_tokens
+        turns = []
+        for turn in session.turns:
+            length += turn.input_tokens + (turn.output_tokens or 0)
+            if length > max_tokens:
+                break
+            turns.append(turn)
+        if turns:
+            kept.append(dataclasses.replace(session, turns=turns))
+    return kept
 
 
 def total_output_tokens(sessions: list[Session]) -> int:

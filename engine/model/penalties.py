@@ -4,7 +4,8 @@ Order and formulas:
 
 1. ``logit_bias`` is added (OpenAI).
 2. ``allowed_token_ids``, ``banned_token_ids``; before ``min_tokens`` also every end token. A row
-   always keeps a candidate: when the ban of end tokens would take the last one, it is lifted.
+   always keeps a candidate: when the ban of end tokens would take the last one, it is lifted. So
+   it is when a grammar (applied before) is complete and nothing but an end token may follow.
 3. Repetition penalty over prompt and reply (CTRL, as `RepetitionPenaltyLogitsProcessor` in
    transformers): a positive logit is divided by it, a negative one multiplied.
 4. Frequency and presence penalty over the reply (OpenAI, as vLLM's `apply_penalties`).

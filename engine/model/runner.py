@@ -11,6 +11,7 @@ import torch
 from engine.attention.kv_store import KVStore
 from engine.config import BLOCK_SIZE
 from engine.cost_model import StepShape
+from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel
 from engine.model.packed import packed_forward
 from engine.model.sampler import Sampler
@@ -36,12 +37,14 @@ class ModelRunner:
         num_blocks: Blocks of KV memory; ids run from 0 to ``num_blocks - 1``.
     """
 
-    def __init__(self, loaded: LoadedModel, num_blocks: int) -> None:
+    def __init__(
+        self, loaded: LoadedModel, num_blocks: int, *, masks: GrammarMasks | None = None
+    ) -> None:
         """Allocate ``num_blocks`` blocks of KV memory; nothing else grows later."""
         self.loaded = loaded
         self.num_blocks = num_blocks
         self._store = KVStore(loaded.layers, num_blocks, dtype=loaded.dtype, device=loaded.device)
-        self._sampler = Sampler()
+        self._sampler = Sampler(masks)
         self._slots: dict[int, SlotState] = {}
         self._done: deque[ModelRunnerOutput] = deque()
 

@@ -1,6 +1,7 @@
 """Chooses each row's next token.
 
-In this order: bias, bans and penalties (`engine.model.penalties`); log probabilities are reported
+In this order: grammars (`engine.model.grammar_masks`); bias, bans and penalties
+(`engine.model.penalties`); log probabilities are reported
 from the logits as the model gave them; temperature; top-k; top-p; min-p; XTC; one draw. Greedy rows
 take the largest logit after the penalties and skip the rest.
 
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.model.grammar_masks import GrammarMasks
 from engine.model.noise import DRAW, XTC_COIN, seed_of_name, uniform
 from engine.model.penalties import LogitChanges, changes_logits
 from engine.model.slot_state import SlotState
@@ -38,10 +40,15 @@ _LOWEST_LOGPROB = -9999.0
 
 
 class Sampler:
-    """Draws one token per row; knows nothing of the model but its logits."""
+    """Draws one token per row; knows nothing of the model but its logits.
 
-    def __init__(self) -> None:
+    Args:
+        masks: Keeps rows to their grammars; without it, rows with a grammar fail.
+    """
+
+    def __init__(self, masks: GrammarMasks | None = None) -> None:
         self._changes = LogitChanges()
+        self._masks = masks
 
     @torch.inference_mode()
     def sample(self, logits: Tensor, rows: Mapping[int, SlotState]) -> ModelRunnerOutput:
@@ -52,8 +59,8 @@ class Sampler:
             rows: By slot, in the order of the logits.
 
         Returns:
-            A token for each slot, or a sentence for those whose logits are not finite or whose
-            bans leave nothing.
+            A token for each slot, or a sentence for those whose logits are not finite, whose bans
+            leave nothing, or whose grammar has no way on.
         """
         slots, states = list(rows), list(rows.values())
         failed = {slots[row]: sentence for row, sentence in _broken_rows(logits).items()}
@@ -65,11 +72,11 @@ class Sampler:
             slots, states = [slots[row] for row in good], [states[row] for row in good]
         logits = logits.float()
         raw = _raw_logprobs(logits, states)
+        stuck = self._constrain(logits, states)
         for row in self._change(logits, states):
-            failed[slots[row]] = (
-                "no token is left to choose from: none of allowed_token_ids is in the model's "
-                "vocabulary, or all of them are banned"
-            )
+            stuck.setdefault(row, _nothing_left(states[row]))
+        for row, sentence in stuck.items():
+            failed[slots[row]] = sentence
             logits[row] = 0.0
         token_ids = _choose(logits, states)
         sampled = {
@@ -78,6 +85,13 @@ class Sampler:
             if (slot := slots[row]) not in failed
         }
         return ModelRunnerOutput(sampled=sampled, failed=failed)
+
+    def _constrain(self, logits: Tensor, states: Sequence[SlotState]) -> dict[int, str]:
+        """Apply grammars in place; return a sentence for each row that cannot go on."""
+        if self._masks is not None:
+            return self._masks.apply(logits, states)
+        rows = [row for row, state in enumerate(states) if state.params.grammar is not None]
+        return dict.fromkeys(rows, "this engine follows no grammars; ask without one")
 
     def _change(self, logits: Tensor, states: Sequence[SlotState]) -> list[int]:
         """Apply bias, bans and penalties in place; return the rows without any candidate."""
@@ -121,6 +135,18 @@ class _Rows:
 class _Xtc:
     threshold: float
     protected: frozenset[int]
+
+
+def _nothing_left(state: SlotState) -> str:
+    if state.params.grammar is not None:
+        return (
+            "no token is left to choose from: all that the grammar allows here are banned, or not "
+            "among allowed_token_ids; lift that, or write the grammar otherwise"
+        )
+    return (
+        "no token is left to choose from: none of allowed_token_ids is in the model's "
+        "vocabulary, or all of them are banned"
+    )
 
 
 def _broken_rows(logits: Tensor) -> dict[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.grammar.state import GrammarState
 from engine.outputs import SlotLoad
 from engine.sampling_params import SamplingParams
 
@@ -20,6 +21,7 @@ class SlotState:
         num_computed_tokens: How many have their KV in the blocks.
         block_table: Blocks, oldest first.
         stop_token_ids: Tokens that end the reply.
+        reply_in_grammar: How far the reply has come in its grammar, once somebody has asked.
     """
 
     __slots__ = (
@@ -27,6 +29,7 @@ class SlotState:
         "num_computed_tokens",
         "num_prompt_tokens",
         "params",
+        "reply_in_grammar",
         "request_id",
         "stop_token_ids",
         "token_ids",
@@ -41,6 +44,7 @@ class SlotState:
         self.num_computed_tokens = load.num_computed_tokens
         self.block_table = load.block_table
         self.stop_token_ids = load.stop_token_ids
+        self.reply_in_grammar: GrammarState | None = None
 
     @property
     def num_tokens(self) -> int:

@@ -363,7 +363,8 @@ class Scheduler:
         """Whether somebody's first token would be late if nothing were done about it."""
         deadlines = [request.deadline for request in self._batch.extending[:1]]
         head = self._queue.head()
-        if head is not None:
+        # Sleeping makes room in the steps. To who lacks a slot or blocks it is only a delay.
+        if head is not None and self._batch.slots.num_free and self._admission.has_blocks(head):
             if not self._admission.has_row(head, self._step_s()):
                 return True
             deadlines.append(head.deadline)

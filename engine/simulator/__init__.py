@@ -1,0 +1,1 @@
+"""The real deciding rooms on a clock that is computed: no model, no waiting."""
