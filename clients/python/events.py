@@ -11,11 +11,13 @@ import msgspec
 from clients.python.errors import ReplyFailed
 from server.errors import InvalidEvent
 from server.protocol.codec import decode_server_event
+from server.protocol.items import FunctionCallItem
 from server.protocol.objects import ResponseMetrics, Usage
 from server.protocol.server_events import (
     CharacterExpression,
     ResponseCreated,
     ResponseDone,
+    ResponseOutputItemDone,
     ResponseOutputTextDelta,
     ServerEvent,
 )
@@ -40,6 +42,7 @@ class Reply:
         text: All of it.
         status: ``completed``, ``cancelled`` or ``incomplete``.
         expressions: Faces that the character made, in order.
+        calls: Tools that it called, in order; answer each with a ``function_call_output``.
         usage: Token counts.
         metrics: Where the time went, if the server says so.
     """
@@ -47,6 +50,7 @@ class Reply:
     text: str = ""
     status: str = "in_progress"
     expressions: list[str] = field(default_factory=list)
+    calls: list[FunctionCallItem] = field(default_factory=list)
     usage: Usage | None = None
     metrics: ResponseMetrics | None = None
 
@@ -61,6 +65,8 @@ class Reply:
                 self.text += event.delta
             case CharacterExpression():
                 self.expressions.append(event.name)
+            case ResponseOutputItemDone(item=FunctionCallItem() as call):
+                self.calls.append(call)
             case ResponseDone():
                 self.status = event.response.status
                 self.usage = event.response.usage

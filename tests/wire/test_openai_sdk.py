@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
+import pydantic
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
@@ -191,6 +193,126 @@ class TestRealtime:
                 if event.type == "response.done":
                     break
             assert text == "Hello there."
+
+
+TOOL_PARAMETERS: Any = {
+    "type": "object",
+    "properties": {"sides": {"type": "integer"}},
+    "required": ["sides"],
+    "additionalProperties": False,
+}
+CHAT_TOOLS: Any = [
+    {
+        "type": "function",
+        "function": {"name": "roll", "strict": True, "parameters": TOOL_PARAMETERS},
+    }
+]
+REALTIME_TOOLS: Any = [{"type": "function", "name": "roll", "parameters": TOOL_PARAMETERS}]
+CALLS = (
+    'Let me roll.\n<tool_call>\n{"name": "roll", "arguments": {"sides": 6}}\n</tool_call>\n'
+    '<tool_call>\n{"name": "roll", "arguments": {"sides": 20}}\n</tool_call>'
+)
+
+
+@pytest.fixture
+def saying(server: LiveServer) -> Iterator[Callable[[str], None]]:
+    """Change what the engine says, for one test."""
+    before = server.engine.reply
+
+    def say(reply: str) -> None:
+        server.engine.reply = reply
+
+    yield say
+    server.engine.reply = before
+
+
+class TestTools:
+    """Tools and formats, as the SDK's users write them."""
+
+    def test_calls_in_a_whole_reply(self, sdk: OpenAI, saying: Callable[[str], None]) -> None:
+        """Called, answered, and told."""
+        saying(CALLS)
+        asked = {"model": "kaiwa-demo", "tools": CHAT_TOOLS, "max_tokens": 999}
+        reply = sdk.chat.completions.create(messages=USER, **asked)
+        message = reply.choices[0].message
+        assert reply.choices[0].finish_reason == "tool_calls"
+        assert message.content == "Let me roll."
+        assert message.tool_calls is not None
+        calls: list[Any] = list(message.tool_calls)
+        assert [json.loads(call.function.arguments)["sides"] for call in calls] == [6, 20]
+        results: list[Any] = [
+            {"role": "tool", "tool_call_id": call.id, "content": "4"} for call in calls
+        ]
+        saying("Four.")
+        history = [*USER, message.model_dump(exclude_none=True), *results]
+        reply = sdk.chat.completions.create(messages=history, **asked)
+        assert reply.choices[0].message.content == "Four."
+
+    def test_calls_in_a_stream(self, sdk: OpenAI, saying: Callable[[str], None]) -> None:
+        """The SDK's accumulator parses the arguments of strict tools."""
+        saying(CALLS)
+        with sdk.chat.completions.stream(
+            model="kaiwa-demo", messages=USER, tools=CHAT_TOOLS, max_tokens=999
+        ) as stream:
+            kinds = {event.type for event in stream}
+            choice = stream.get_final_completion().choices[0]
+        assert "tool_calls.function.arguments.delta" in kinds
+        assert choice.finish_reason == "tool_calls"
+        calls: list[Any] = list(choice.message.tool_calls or ())
+        assert [call.function.parsed_arguments for call in calls] == [{"sides": 6}, {"sides": 20}]
+
+    def test_parsing_a_format(self, sdk: OpenAI, saying: Callable[[str], None]) -> None:
+        """A model of pydantic's goes out as a schema and comes back as an object."""
+
+        class Die(pydantic.BaseModel):
+            sides: int
+            label: str
+
+        saying('{"sides": 6, "label": "[happy]"}')
+        reply = sdk.chat.completions.parse(
+            model="aoi", messages=USER, response_format=Die, max_tokens=999
+        )
+        assert reply.choices[0].message.parsed == Die(sides=6, label="[happy]")
+
+    def test_a_contradiction_is_a_bad_request(self, sdk: OpenAI) -> None:
+        """With the field at fault."""
+        with pytest.raises(openai.BadRequestError) as caught:
+            sdk.chat.completions.create(model="aoi", messages=USER, tool_choice="required")
+        assert caught.value.param == "tool_choice"
+
+    async def test_a_round_trip_over_realtime(
+        self, server: LiveServer, saying: Callable[[str], None]
+    ) -> None:
+        """Called, answered with an item, and told; every event is of the SDK's own types."""
+        saying(CALLS)
+        async with async_sdk(server) as sdk, sdk.realtime.connect(model="aoi") as connection:
+            await connection.recv()
+            settings: Any = {
+                "type": "realtime",
+                "tools": REALTIME_TOOLS,
+                "tool_choice": "auto",
+                "max_output_tokens": 999,
+            }
+            await connection.session.update(session=settings)
+            updated: Any = await connection.recv()
+            assert updated.session.tools[0].name == "roll"
+            events = await _turn(connection, "roll")
+            calls = [item for item in events[-1].response.output if item.type == "function_call"]
+            assert [json.loads(call.arguments)["sides"] for call in calls] == [6, 20]
+            told = [e for e in events if e.type == "response.function_call_arguments.done"]
+            assert [e.call_id for e in told] == [call.call_id for call in calls]
+            deltas = [e for e in events if e.type == "response.function_call_arguments.delta"]
+            assert "".join(e.delta for e in deltas) == "".join(call.arguments for call in calls)
+            for call in calls:
+                output: Any = {
+                    "type": "function_call_output",
+                    "call_id": call.call_id,
+                    "output": "4",
+                }
+                await connection.conversation.item.create(item=output)
+            saying("Four.")
+            events = await _turn(connection, "well?")
+            assert events[-1].response.output[0].content[0].text == "Four."
 
 
 async def _turn(connection: Any, text: str) -> list[Any]:
