@@ -57,6 +57,8 @@ from engine.scheduler.waiting import WaitingQueue
 
 SLEEPERS_PER_ROW = 4
 """Under ``paced``, sequences that may hold a slot for each that may be computed in a step."""
+SCARCE_SHARE = 0.25
+"""Under ``paced``, nobody sleeps while less than this share of the blocks is free."""
 MIN_CHUNK = 16
 """Prompt tokens that a step computes however late it is, so that a first token always comes."""
 
@@ -361,6 +363,8 @@ class Scheduler:
 
     def _is_first_token_at_risk(self, now: float) -> bool:
         """Whether somebody's first token would be late if nothing were done about it."""
+        if self.kv_cache.num_free_blocks < SCARCE_SHARE * self.kv_cache.num_blocks:
+            return False  # who sleeps keeps blocks for longer, and those are what is missing
         deadlines = [request.deadline for request in self._batch.extending[:1]]
         head = self._queue.head()
         # Sleeping makes room in the steps. To who lacks a slot or blocks it is only a delay.
