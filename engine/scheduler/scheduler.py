@@ -59,6 +59,9 @@ SLEEPERS_PER_ROW = 4
 """Under ``paced``, sequences that may hold a slot for each that may be computed in a step."""
 SCARCE_SHARE = 0.25
 """Under ``paced``, nobody sleeps while less than this share of the blocks is free."""
+MAX_STRETCH = 4.0
+"""A first token that is late by a whole target stretches the steps to this many times theirs: from
+the default of 50 ms to 200, at which somebody who reads five tokens per second is still served."""
 MIN_CHUNK = 16
 """Prompt tokens that a step computes however late it is, so that a first token always comes."""
 
@@ -245,7 +248,7 @@ class Scheduler:
         plan.batch = self._row_entries()
         num_kv_tokens = decodes.num_kv_tokens
         self._batch.advance()
-        budget = self._prompt_budget(len(plan.decodes), num_kv_tokens)
+        budget = self._prompt_budget(len(plan.decodes), num_kv_tokens, now)
         num_new, num_read = self._plan_chunks(plan, budget, now)
         plan.offloads = self.kv_cache.take_offloads()
         plan.shape = StepShape(len(plan.decodes), num_new, num_kv_tokens + num_read)
@@ -428,18 +431,32 @@ class Scheduler:
             request.status = RequestStatus.PREEMPTED
             self._queue.push(request)
 
-    def _prompt_budget(self, num_rows: int, num_kv_tokens: int) -> int:
-        """How many prompt tokens this step may compute."""
+    def _prompt_budget(self, num_rows: int, num_kv_tokens: int, now: float) -> int:
+        """How many prompt tokens this step may compute.
+
+        As many as fit into the target between two tokens. While first tokens are late, the target
+        is stretched by how late they are: on an overloaded machine small chunks would only pay a
+        step's fixed cost more often, and everybody would wait for longer.
+        """
         most = self.config.max_num_batched_tokens - num_rows
         if self._is_fcfs or not num_rows:
             return most
-        bound_s = self.config.itl_target_s
+        lateness = min(1.0, self._lateness_s(now) / self.config.ttft_target_s)
+        bound_s = self.config.itl_target_s * (1.0 + (MAX_STRETCH - 1.0) * lateness)
         if self._is_paced:
             bound_s = max(bound_s, min(self._pacer.spare_s / 2, MAX_STEP_S))
         extending = self._batch.extending
         num_read = extending[0].num_tokens if extending else 0
         fitting = self.cost_model.max_new_tokens(num_rows, num_kv_tokens + num_read, bound_s)
         return min(most, max(fitting, MIN_CHUNK))
+
+    def _lateness_s(self, now: float) -> float:
+        """By how much the first token that is due next is late."""
+        deadlines = [request.deadline for request in self._batch.extending[:1]]
+        head = self._queue.head()
+        if head is not None:
+            deadlines.append(head.deadline)
+        return max(0.0, now - min(deadlines, default=now))
 
     def _plan_chunks(self, plan: StepPlan, budget: int, now: float) -> tuple[int, int]:
         """Spend the budget on prompts in the batch, then on newcomers.
