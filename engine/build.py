@@ -20,7 +20,7 @@ from engine.grammar.compile_threads import CompileThreads
 from engine.grammar.compiler import GrammarCompiler
 from engine.grammar.gate import GrammarGate
 from engine.grammar.tokens import vocabulary_of
-from engine.kv_cache.budget import resolve_num_blocks
+from engine.kv_cache.budget import resolve_num_blocks, resolve_num_host_slots
 from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel, load_model
 from engine.model.memory import free_memory_bytes
@@ -71,7 +71,13 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
     )
     grammars = _grammars(loaded, config)
     gate, masks = (None, None) if grammars is None else grammars
-    runner = ModelRunner(loaded, num_blocks, masks=masks)
+    num_host_slots = resolve_num_host_slots(
+        config.cache,
+        bytes_per_token=loaded.kv_bytes_per_token,
+        free_host_bytes=free_memory_bytes(torch.device("cpu")),
+        device=loaded.device.type,
+    )
+    runner = ModelRunner(loaded, num_blocks, masks=masks, num_host_slots=num_host_slots)
     runner.rehearse(1)
     busy = min(_BUSY_BATCH, config.scheduler.max_num_seqs)
     if config.model.num_threads is not None:
@@ -113,6 +119,7 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         cost_model=cost_model,
         gate=gate,
         looks_ahead=looks_ahead,
+        num_host_slots=num_host_slots,
     )
 
 

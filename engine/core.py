@@ -63,6 +63,7 @@ class EngineCore:
         gate: Where requests wait for their grammars; without it, grammars are refused.
         looks_ahead: Whether a step is launched before the one before it is collected; ``None``
             takes what the configuration says, and no where it says nothing.
+        num_host_slots: Blocks of host memory beside the device's; the runner has as many.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class EngineCore:
         cost_model: StepCostModel | None = None,
         gate: GrammarGate | None = None,
         looks_ahead: bool | None = None,
+        num_host_slots: int = 0,
     ) -> None:
         self.info = info
         self.scheduler = Scheduler(
@@ -84,6 +86,7 @@ class EngineCore:
                 block_size=BLOCK_SIZE,
                 enable_prefix_caching=config.cache.enable_prefix_caching,
                 pinned_share=config.cache.pinned_share,
+                num_host_slots=num_host_slots,
             ),
             max_model_len=info.max_model_len,
             eos_token_ids=info.eos_token_ids,

@@ -8,6 +8,8 @@ from engine.errors import ConfigError
 DEFAULT_FRACTION = {"cpu": 0.25, "cuda": 0.85}
 """Share of free memory taken when nothing is said; a CPU's memory belongs to others as well."""
 DEFAULT_LIMIT_BYTES = {"cpu": 2 * 2**30, "cuda": 2**62}
+DEFAULT_HOST_FRACTION = {"cpu": 0.0, "cuda": 0.1}
+"""Share of free host memory for blocks that lose their place; a CPU has no other place."""
 
 
 def resolve_num_blocks(
@@ -55,3 +57,33 @@ def resolve_num_blocks(
             param="kv_cache_memory" if config.kv_cache_tokens is None else "kv_cache_tokens",
         )
     return num_blocks
+
+
+def resolve_num_host_slots(
+    config: CacheConfig, *, bytes_per_token: int, free_host_bytes: int, device: str
+) -> int:
+    """Decide how many blocks host memory holds beside the device's.
+
+    Args:
+        config: What was asked for.
+        bytes_per_token: KV bytes of one token over all layers.
+        free_host_bytes: Memory free on the host.
+        device: ``"cpu"`` or ``"cuda"``; decides the default when nothing is asked for.
+
+    Raises:
+        ConfigError: More is asked for than is free.
+    """
+    asked: object = config.host_cache_memory
+    if asked is None:
+        asked = DEFAULT_HOST_FRACTION[device]
+    if not asked or not config.enable_prefix_caching:
+        return 0
+    parsed = parse_memory(asked, param="host_cache_memory")
+    budget = int(free_host_bytes * parsed) if isinstance(parsed, float) else parsed
+    if budget > free_host_bytes:
+        raise ConfigError(
+            f"host_cache_memory is {budget} bytes but {free_host_bytes} are free; lower it, or "
+            "give 0 to do without",
+            param="host_cache_memory",
+        )
+    return budget // (BLOCK_SIZE * bytes_per_token)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import dropwhile
+from itertools import dropwhile, islice
 
 from engine.kv_cache.block_pool import BlockPool
 from engine.kv_cache.deferred import DeferredReleases
 from engine.kv_cache.hash_chain import full_block_hashes, parent_hash, root_hash
+from engine.kv_cache.host_tier import HostTier
 from engine.kv_cache.prefix_cache import PrefixCache, PrefixMatch
 from engine.kv_cache.retention import Retention, RetentionRules
 from engine.request import Request
@@ -31,7 +32,7 @@ class Admission:
     Attributes:
         num_cached_tokens: Tokens whose KV is there already.
         block_copy: ``(source, destination)`` of the partly shared block, if there is one.
-        restores: ``(host slot, block)`` of what comes back from host memory; empty so far.
+        restores: ``(host slot, block)`` of what comes back from host memory.
     """
 
     num_cached_tokens: int
@@ -51,6 +52,7 @@ class KVCacheManager:
         block_size: Tokens per block.
         enable_prefix_caching: Without it nothing is shared and nothing is kept.
         pinned_share: Share of the budget that characters' prompts may be pinned in.
+        num_host_slots: Blocks of host memory for what is warm or pinned and loses its place.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class KVCacheManager:
         block_size: int,
         enable_prefix_caching: bool = True,
         pinned_share: float = 0.25,
+        num_host_slots: int = 0,
     ) -> None:
         self.block_size = block_size
         self.num_blocks = num_blocks
@@ -67,7 +70,8 @@ class KVCacheManager:
         self._rules = RetentionRules(
             holds_prefix=self._holds_prefix, max_pinned=int(num_blocks * pinned_share)
         )
-        self._pool = BlockPool(num_blocks, class_of=self._rules.class_of, on_reuse=self._forget)
+        self._pool = BlockPool(num_blocks, class_of=self._rules.class_of, on_reuse=self._reuse)
+        self._host = HostTier(num_host_slots)
         self._holdings: dict[str, _Holding] = {}
         self._deferred = DeferredReleases()
 
@@ -115,7 +119,7 @@ class KVCacheManager:
         return list(self._holdings[request_id].blocks)
 
     def match_length(self, request: Request) -> int:
-        """Return how many of a request's tokens are cached now."""
+        """Return how many of a request's tokens are cached on the device now."""
         match = self._match(request)
         return len(match.block_ids) * self.block_size + match.num_tail_tokens
 
@@ -138,6 +142,7 @@ class KVCacheManager:
         """
         assert request.request_id not in self._holdings, f"{request.request_id} is admitted already"
         match = self._match(request)
+        slots = self._host.fetch(self._after(request, match))
         self._pool.share(match.block_ids)
         # The tail's source is not held: a step copies before it computes, and reads every source
         # before it writes, so even a source that is handed out again right here is read in time.
@@ -149,6 +154,9 @@ class KVCacheManager:
         self._holdings[request.request_id] = _Holding([*match.block_ids, *fresh], num_full)
         for block_id in match.block_ids[: self._num_to_pin(request)]:
             self._pin(block_id)
+        if slots:  # what comes back is shareable once this step has ended: see ``commit``
+            restores = list(zip(slots, fresh, strict=False))
+            return Admission((num_full + len(slots)) * self.block_size, None, restores)
         if match.tail_block_id is None:
             return Admission(num_full * self.block_size, None)
         return Admission(
@@ -213,8 +221,8 @@ class KVCacheManager:
             self._pool.release(block_ids)
 
     def take_offloads(self) -> list[tuple[int, int]]:
-        """Return what must be copied to host memory before anything is written; nothing so far."""
-        return []
+        """Return ``(block, host slot)`` to be copied out before anything else of this plan."""
+        return self._host.take_offloads()
 
     def release_conversation(self, conversation_id: str) -> None:
         """Keep a conversation's blocks no longer than any other; an unknown one is passed over."""
@@ -223,6 +231,7 @@ class KVCacheManager:
     def reset_prefix_cache(self) -> None:
         """Forget every prefix that no live request holds."""
         self._pool.blank_all()
+        self._host.forget_all()
         held = {block_id for holding in self._holdings.values() for block_id in holding.blocks}
         for block_id in set(self._deferred.block_ids()) - held:
             self._forget(block_id)
@@ -232,6 +241,7 @@ class KVCacheManager:
         self._pool.check_integrity()
         self._rules.check_integrity()
         self._deferred.check_integrity()
+        self._host.check_integrity()
         owners = [0] * self.num_blocks
         for holding in self._holdings.values():
             assert len(set(holding.blocks)) == len(holding.blocks), "a block is held twice"
@@ -256,10 +266,22 @@ class KVCacheManager:
             request.num_tokens - 1,
         )
 
+    def _after(self, request: Request, match: PrefixMatch) -> Iterator[bytes]:
+        """Identities of the full blocks behind a match, as far as they may be cached."""
+        if not self._host.num_slots or self._cache is None:
+            return iter(())
+        most = (request.num_tokens - 1) // self.block_size
+        hashes = full_block_hashes(request, self.block_size)
+        return islice(hashes, len(match.block_ids), most)
+
     def _missing(self, request: Request) -> Iterator[bytes]:
         if self._cache is None:
             return
-        yield from dropwhile(self._cache.has, full_block_hashes(request, self.block_size))
+        yield from dropwhile(self._is_somewhere, full_block_hashes(request, self.block_size))
+
+    def _is_somewhere(self, block_hash: bytes) -> bool:
+        assert self._cache is not None
+        return self._cache.has(block_hash) or block_hash in self._host
 
     def _num_to_pin(self, request: Request) -> int:
         """Full blocks that lie wholly in the character's prompt."""
@@ -287,6 +309,14 @@ class KVCacheManager:
 
     def _holds_prefix(self, block_id: int) -> bool:
         return self._cache is not None and block_id in self._cache
+
+    def _reuse(self, block_id: int) -> None:
+        """Give a block's content up on the device; what is worth keeping goes to the host."""
+        if self._host.num_slots and self._cache is not None:
+            own = self._cache.hash_of(block_id)
+            if own is not None and self._rules.class_of(block_id) > Retention.CACHED:
+                self._host.keep(block_id, own)
+        self._forget(block_id)
 
     def _forget(self, block_id: int) -> None:
         if self._cache is not None:

@@ -58,6 +58,11 @@ class PrefixCache:
         """Whether a full block has this identity."""
         return own_hash in self._by_hash
 
+    def hash_of(self, block_id: int) -> bytes | None:
+        """Return the identity of a full block; ``None`` for a partial or unknown one."""
+        entry = self._entries.get(block_id)
+        return None if entry is None else entry.own_hash
+
     def match(
         self, token_ids: Sequence[int], root: bytes, hashes: Iterable[bytes], max_tokens: int
     ) -> PrefixMatch:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from engine.attention.host_store import HostStore
 from engine.attention.kv_store import KVStore
 from engine.config import BLOCK_SIZE
 from engine.cost_model import StepShape
@@ -38,12 +39,18 @@ class ModelRunner:
     """
 
     def __init__(
-        self, loaded: LoadedModel, num_blocks: int, *, masks: GrammarMasks | None = None
+        self,
+        loaded: LoadedModel,
+        num_blocks: int,
+        *,
+        masks: GrammarMasks | None = None,
+        num_host_slots: int = 0,
     ) -> None:
-        """Allocate ``num_blocks`` blocks of KV memory; nothing else grows later."""
+        """Allocate blocks of KV memory, and slots of host memory; nothing else grows later."""
         self.loaded = loaded
         self.num_blocks = num_blocks
         self._store = KVStore(loaded.layers, num_blocks, dtype=loaded.dtype, device=loaded.device)
+        self._host_store = HostStore(self._store, num_host_slots)
         self._sampler = Sampler(masks)
         self._slots: dict[int, SlotState] = {}
         self._done: deque[ModelRunnerOutput] = deque()
@@ -125,7 +132,9 @@ class ModelRunner:
 
     def _take_in(self, plan: StepPlan) -> None:
         """Bring store and mirrors up to date."""
+        self._host_store.offload(plan.offloads)
         self._store.copy_blocks(plan.block_copies)
+        self._host_store.restore(plan.restores)
         for load in plan.loads:
             self._slots[load.slot] = SlotState(load)
         for slot, blocks in plan.new_blocks:

@@ -6,7 +6,7 @@ import pytest
 
 from engine.config import CacheConfig
 from engine.errors import ConfigError
-from engine.kv_cache.budget import resolve_num_blocks
+from engine.kv_cache.budget import resolve_num_blocks, resolve_num_host_slots
 
 GIB = 2**30
 
@@ -68,3 +68,29 @@ def test_two_budgets_are_refused() -> None:
     """Which one would hold?"""
     with pytest.raises(ConfigError, match="both given"):
         CacheConfig(kv_cache_memory=1, kv_cache_tokens=64)
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "slots"),
+    [(None, "cpu", 0), (None, "cuda", 62), (0, "cuda", 0), (1600, "cpu", 10), (0.5, "cuda", 312)],
+)
+def test_host_memory_is_a_share_beside_a_gpu_and_nothing_beside_a_cpu(
+    asked: int | float | None, device: str, slots: int
+) -> None:
+    """Unless something else is asked for; in whole blocks."""
+    config = CacheConfig(host_cache_memory=asked)
+    found = resolve_num_host_slots(
+        config, bytes_per_token=10, free_host_bytes=100_000, device=device
+    )
+    assert found == slots
+
+
+def test_more_host_memory_than_is_free_is_refused_with_the_numbers() -> None:
+    """And with the way out."""
+    with pytest.raises(ConfigError, match=r"200000 bytes but 100000 are free.*give 0"):
+        resolve_num_host_slots(
+            CacheConfig(host_cache_memory=200_000),
+            bytes_per_token=10,
+            free_host_bytes=100_000,
+            device="cpu",
+        )

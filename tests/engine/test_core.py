@@ -183,6 +183,7 @@ class History:
             policy=self.rng.choice(["fcfs", "deadline", "paced"]),
             look_ahead=self.rng.random() < 0.5,
             ttft_target_s=self.rng.choice([0.01, 1.0]),
+            num_host_slots=self.rng.choice([0, 1, 6]),
         )
         self.prompts: dict[str, list[int]] = {}
         self.said: dict[str, list[int]] = defaultdict(list)
@@ -277,7 +278,7 @@ def test_random_histories_end_every_request_once_with_the_right_tokens(seed: int
 
 def test_random_histories_do_exercise_preemption_sharing_and_refusal() -> None:
     """The histories above reach the hard parts; otherwise they would prove little."""
-    preempted = cached = copied = refused = skipped = paused = 0
+    preempted = cached = copied = refused = skipped = paused = restored = 0
     for seed in range(40):
         history = History(seed)
         history.play(120)
@@ -289,5 +290,6 @@ def test_random_histories_do_exercise_preemption_sharing_and_refusal() -> None:
         refused += sum(reason is FinishReason.ERROR for reason in history.ended.values())
         skipped += sum(plan.num_skipped for plan in runner.plans)
         paused += history.core.scheduler.num_pauses
+        restored += sum(len(plan.restores) for plan in runner.plans)
     assert min(preempted, cached, copied, refused, skipped) > 20
-    assert paused > 5
+    assert min(paused, restored) > 5

@@ -135,6 +135,7 @@ def scripted_core(
     num_blocks: int = 64,
     next_token: NextToken = hashed_next_token,
     max_model_len: int = 512,
+    num_host_slots: int = 0,
     **settings: object,
 ) -> EngineCore:
     """Return a core over a scripted model; ``settings`` are the flat names of the configuration."""
@@ -144,4 +145,5 @@ def scripted_core(
         config,
         ScriptedModelRunner(num_blocks, next_token),
         ManualClock(),
+        num_host_slots=num_host_slots,
     )
