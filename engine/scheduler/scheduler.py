@@ -18,12 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.config import SchedulerConfig
-from engine.cost_model import EMPTY_SHAPE, StepCostModel, StepShape
+from engine.cost_model import StepCostModel, StepShape
 from engine.errors import (
     DuplicateRequest,
     EngineError,
-    NeverFits,
-    PromptTooLong,
     QueueFull,
     RequestError,
 )
@@ -47,11 +45,13 @@ from engine.request import (
 )
 from engine.scheduler.admission import Admission
 from engine.scheduler.batch import Batch
-from engine.scheduler.fair_share import FairShare
+from engine.scheduler.ends import Ends
 from engine.scheduler.outputs import output_of
-from engine.scheduler.pacer import MAX_STEP_S, Pacer
+from engine.scheduler.pacer import Pacer
 from engine.scheduler.prefix_leaders import PrefixLeaders
 from engine.scheduler.pressure import Paused, Victims
+from engine.scheduler.prompt_budget import PromptBudget
+from engine.scheduler.ranking import Ranking
 from engine.scheduler.retry import RetryAdvice
 from engine.scheduler.waiting import WaitingQueue
 
@@ -59,11 +59,6 @@ SLEEPERS_PER_ROW = 4
 """Under ``paced``, sequences that may hold a slot for each that may be computed in a step."""
 SCARCE_SHARE = 0.25
 """Under ``paced``, nobody sleeps while less than this share of the blocks is free."""
-MAX_STRETCH = 4.0
-"""A first token that is late by a whole target stretches the steps to this many times theirs: from
-the default of 50 ms to 200, at which somebody who reads five tokens per second is still served."""
-MIN_CHUNK = 16
-"""Prompt tokens that a step computes however late it is, so that a first token always comes."""
 
 
 class Scheduler:
@@ -92,11 +87,9 @@ class Scheduler:
     ) -> None:
         self.config = config
         self.kv_cache = kv_cache
-        self.max_model_len = max_model_len
         self.cost_model = cost_model or StepCostModel()
         self.num_underruns = 0
         self.num_pauses = 0
-        self._eos_token_ids = frozenset(eos_token_ids)
         self._is_fcfs = config.policy == "fcfs"
         self._is_paced = config.policy == "paced"
         max_rows = min(config.max_num_seqs, config.max_num_batched_tokens)
@@ -111,12 +104,13 @@ class Scheduler:
         self._paused = Paused()
         self._stalled: list[Request] = []  # asleep for want of a block that a step holds back
         self._num_parked = 0
-        self._shares = FairShare()
+        self._ranking = Ranking(config, self.cost_model, self._admission)
+        self._budget = PromptBudget(config, self.cost_model, self._batch, self._queue)
+        self._ends = Ends(max_model_len, kv_cache.capacity_tokens, eos_token_ids)
         self._retry = RetryAdvice()
         self._next_sequence_number = 0
         self._num_planned = 0  # steps
         self._num_ended = 0
-        self._last_shape = EMPTY_SHAPE
         self._rows: tuple[int, ...] = ()
         self._decode_entries: list[BatchEntry] = []
 
@@ -160,13 +154,13 @@ class Scheduler:
             raise QueueFull(num_queued, self.config.max_num_queued_reqs, retry_after_s)
         request = Request(
             submitted,
-            stop_token_ids=self._stop_token_ids(submitted),
+            stop_token_ids=self._ends.stop_token_ids(submitted),
             arrival_time=now,
             sequence_number=self._next_sequence_number,
         )
         self._next_sequence_number += 1
         self._requests[request.request_id] = request
-        self._rank(request, now)
+        self._ranking.rank(request, now)
         self._queue.push(request)
 
     def check_fits(self, submitted: EngineRequest) -> None:
@@ -178,7 +172,7 @@ class Scheduler:
         num_prompt = len(submitted.prompt_token_ids)
         if num_prompt == 0:
             raise RequestError("the prompt is empty; give at least one token", param="prompt")
-        self._check_length(num_prompt, submitted.params.max_tokens)
+        self._ends.check_length(num_prompt, submitted.params.max_tokens)
 
     def update(self, update: RequestUpdate, now: float) -> TokenOutput | None:
         """Take in news of a request; an unknown or ended one is passed over.
@@ -197,7 +191,7 @@ class Scheduler:
         try:
             if request.is_final:
                 raise RequestError("the prompt was final; nothing can be appended", param="prompt")
-            self._check_length(request.num_tokens + len(update.token_ids), params.max_tokens)
+            self._ends.check_length(request.num_tokens + len(update.token_ids), params.max_tokens)
         except RequestError as error:
             return self._finish(request, FinishReason.ERROR, error)
         self._withdraw(request)
@@ -209,8 +203,8 @@ class Scheduler:
         request.first_scheduled_time = None
         request.num_computed_tokens = 0
         request.status = RequestStatus.WAITING
-        request.stop_token_ids = self._stop_token_ids(request)
-        self._rank(request, now)
+        request.stop_token_ids = self._ends.stop_token_ids(request)
+        self._ranking.rank(request, now)
         self._queue.push(request)
         return None
 
@@ -248,7 +242,12 @@ class Scheduler:
         plan.batch = self._row_entries()
         num_kv_tokens = decodes.num_kv_tokens
         self._batch.advance()
-        budget = self._prompt_budget(len(plan.decodes), num_kv_tokens, now)
+        budget = self._budget.num_tokens(
+            len(plan.decodes),
+            num_kv_tokens,
+            now,
+            spare_s=self._pacer.spare_s if self._is_paced else None,
+        )
         num_new, num_read = self._plan_chunks(plan, budget, now)
         plan.offloads = self.kv_cache.take_offloads()
         plan.shape = StepShape(len(plan.decodes), num_new, num_kv_tokens + num_read)
@@ -256,7 +255,7 @@ class Scheduler:
             plan.batch = [*plan.batch, *self._chunk_entries(plan)]
         if not plan.is_empty:
             self._num_planned = plan.step
-            self._last_shape = plan.shape
+            self._budget.last_shape = plan.shape
         return plan
 
     def update_from_output(
@@ -342,7 +341,7 @@ class Scheduler:
             if request.status is not RequestStatus.ASLEEP:
                 continue
             if self._batch.has_row:
-                self._batch.wake(request, self._longest(request))
+                self._batch.wake(request, self._ends.longest(request))
             else:
                 self._stalled.append(request)
         if len(self._paused):
@@ -353,11 +352,11 @@ class Scheduler:
 
     def _pace(self, now: float, plan: StepPlan) -> None:
         """Wake and put to sleep; see `Pacer`."""
-        step_s = self._step_s()
+        step_s = self._budget.step_s
         is_at_risk = self._is_first_token_at_risk(now)
         for request in self._pacer.wake_due(now, horizon_s=step_s, everybody=not is_at_risk):
             if self._batch.has_row or self._pacer.replace(request, now):
-                self._batch.wake(request, self._longest(request))
+                self._batch.wake(request, self._ends.longest(request))
             else:
                 self._pacer.keep_asleep(request, now)
         if is_at_risk:
@@ -368,21 +367,13 @@ class Scheduler:
         """Whether somebody's first token would be late if nothing were done about it."""
         if self.kv_cache.num_free_blocks < SCARCE_SHARE * self.kv_cache.num_blocks:
             return False  # who sleeps keeps blocks for longer, and those are what is missing
-        deadlines = [request.deadline for request in self._batch.extending[:1]]
         head = self._queue.head()
         # Sleeping makes room in the steps. To who lacks a slot or blocks it is only a delay.
-        if head is not None and self._batch.slots.num_free and self._admission.has_blocks(head):
-            if not self._admission.has_row(head, self._step_s()):
-                return True
-            deadlines.append(head.deadline)
-        if not deadlines:
-            return False
-        missing = self._queue.num_tokens + sum(
-            request.num_tokens - request.num_planned_tokens for request in self._batch.extending
-        )
-        # Prompts get about half of each step beside the decodes.
-        needed_s = self._step_s() + 2.0 * missing * self.cost_model.coefficients.per_new_token_s
-        return now + needed_s > min(deadlines)
+        if head is None or not self._batch.slots.num_free or not self._admission.has_blocks(head):
+            return self._budget.is_late(None, now)
+        if not self._admission.has_row(head, self._budget.step_s):
+            return True
+        return self._budget.is_late(head, now)
 
     def _grow_decodes(self, plan: StepPlan, now: float) -> None:
         """Get blocks for the streams that begin one in this step, best ranks first."""
@@ -431,33 +422,6 @@ class Scheduler:
             request.status = RequestStatus.PREEMPTED
             self._queue.push(request)
 
-    def _prompt_budget(self, num_rows: int, num_kv_tokens: int, now: float) -> int:
-        """How many prompt tokens this step may compute.
-
-        As many as fit into the target between two tokens. While first tokens are late, the target
-        is stretched by how late they are: on an overloaded machine small chunks would only pay a
-        step's fixed cost more often, and everybody would wait for longer.
-        """
-        most = self.config.max_num_batched_tokens - num_rows
-        if self._is_fcfs or not num_rows:
-            return most
-        lateness = min(1.0, self._lateness_s(now) / self.config.ttft_target_s)
-        bound_s = self.config.itl_target_s * (1.0 + (MAX_STRETCH - 1.0) * lateness)
-        if self._is_paced:
-            bound_s = max(bound_s, min(self._pacer.spare_s / 2, MAX_STEP_S))
-        extending = self._batch.extending
-        num_read = extending[0].num_tokens if extending else 0
-        fitting = self.cost_model.max_new_tokens(num_rows, num_kv_tokens + num_read, bound_s)
-        return min(most, max(fitting, MIN_CHUNK))
-
-    def _lateness_s(self, now: float) -> float:
-        """By how much the first token that is due next is late."""
-        deadlines = [request.deadline for request in self._batch.extending[:1]]
-        head = self._queue.head()
-        if head is not None:
-            deadlines.append(head.deadline)
-        return max(0.0, now - min(deadlines, default=now))
-
     def _plan_chunks(self, plan: StepPlan, budget: int, now: float) -> tuple[int, int]:
         """Spend the budget on prompts in the batch, then on newcomers.
 
@@ -489,14 +453,14 @@ class Scheduler:
         samples = request.is_final and request.num_planned_tokens == request.num_tokens
         plan.chunks.append(Chunk(request.slot, count, samples))
         if samples:
-            self._batch.begin_decoding(request, self._longest(request))
+            self._batch.begin_decoding(request, self._ends.longest(request))
         return count
 
     def _admit(self, plan: StepPlan, now: float) -> Request | None:
         """Let the queue's head join, if batch and ledger have room; see `Admission`."""
         kv_cache = self.kv_cache
         while (request := self._queue.head()) is not None:
-            if not self._admission.has_row(request, self._step_s()):
+            if not self._admission.has_row(request, self._budget.step_s):
                 return None
             missing = kv_cache.next_missing_hash(request)
             if not self._is_fcfs and missing is not None and self._leaders.is_computing(missing):
@@ -582,7 +546,7 @@ class Scheduler:
         num_output = request.num_output_tokens
         if token_id in request.stop_token_ids and num_output >= request.params.min_tokens:
             reason = FinishReason.STOP
-        elif request.num_tokens >= self._longest(request):
+        elif request.num_tokens >= self._ends.longest(request):
             reason = FinishReason.LENGTH
         logprobs = None if sampled.logprobs is None else [sampled.logprobs]
         if reason is None:
@@ -628,44 +592,3 @@ class Scheduler:
         self._batch.leave(request)
         defer_until = self._num_planned if self.num_in_flight else None
         self.kv_cache.free(request, defer_until=defer_until)
-
-    # -- facts about a request
-
-    def _rank(self, request: Request, now: float) -> None:
-        service = request.service
-        if self._is_fcfs:
-            request.deadline = now + self.config.ttft_target_s
-            return
-        target_s = service.ttft_target_s or self.config.ttft_target_s
-        request.deadline = now + target_s
-        cost = self.cost_model.coefficients
-        num_reply = self._admission.expect(request)
-        cost_s = request.num_tokens * cost.per_new_token_s + num_reply * (
-            cost.per_seq_s + request.num_tokens * cost.per_kv_token_s
-        )
-        turn = self._shares.tag(service.tenant, cost_s, now)
-        aged = turn + target_s + service.priority * self.config.aging_s
-        request.key = (aged, request.sequence_number)
-
-    def _stop_token_ids(self, source: EngineRequest | Request) -> frozenset[int]:
-        stop_ids = frozenset(source.params.stop_token_ids)
-        return stop_ids if source.params.ignore_eos else stop_ids | self._eos_token_ids
-
-    def _longest(self, request: Request) -> int:
-        """Tokens, prompt and reply together, at which a request ends."""
-        longest = min(self.max_model_len, self.kv_cache.capacity_tokens + 1)
-        if request.params.max_tokens is None:
-            return longest
-        return min(longest, request.num_prompt_tokens + request.params.max_tokens)
-
-    def _check_length(self, num_prompt: int, max_tokens: int | None) -> None:
-        if num_prompt >= self.max_model_len:
-            raise PromptTooLong(num_prompt, self.max_model_len - 1)
-        longest = num_prompt + 1 if max_tokens is None else num_prompt + max_tokens
-        needed = min(longest, self.max_model_len) - 1  # the last token's KV is never computed
-        if needed > self.kv_cache.capacity_tokens:
-            raise NeverFits(needed, self.kv_cache.capacity_tokens)
-
-    def _step_s(self) -> float:
-        """What a step takes at present."""
-        return self.cost_model.predict(self._last_shape)
