@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.errors import InvalidParameter
-from engine.sampling_params import SamplingParams
+from engine.sampling_params import MAX_GRAMMAR_BYTES, Grammar, SamplingParams
 
 OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("temperature", -0.1),
@@ -120,3 +120,26 @@ def test_parameters_survive_the_process_border() -> None:
     assert msgspec.msgpack.decode(raw, type=SamplingParams) == params
     with pytest.raises(msgspec.ValidationError):
         msgspec.msgpack.decode(msgspec.msgpack.encode({"top_k": "many"}), type=SamplingParams)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "param"),
+    [
+        ("xml", "a", "grammar.kind"),
+        ("regex", 7, "grammar.source"),
+        ("regex", "a" * (MAX_GRAMMAR_BYTES + 1), "grammar.source"),
+    ],
+)
+def test_a_grammar_that_cannot_be_read_is_refused_by_name(
+    kind: str, source: object, param: str
+) -> None:
+    """Whether it parses is for the compiler to say."""
+    with pytest.raises(InvalidParameter) as caught:
+        Grammar(kind=kind, source=source)  # type: ignore[arg-type]
+    assert caught.value.param == param
+
+
+def test_only_a_grammar_is_a_grammar() -> None:
+    """Its source alone does not say how to read it."""
+    with pytest.raises(InvalidParameter, match="a Grammar"):
+        SamplingParams(grammar="[a-z]+")  # type: ignore[arg-type]

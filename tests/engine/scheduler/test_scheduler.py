@@ -5,10 +5,17 @@ from __future__ import annotations
 import pytest
 
 from engine.config import BLOCK_SIZE, SchedulerConfig
-from engine.errors import DuplicateRequest, NeverFits, PromptTooLong, QueueFull, RequestError
+from engine.errors import (
+    DuplicateRequest,
+    NeverFits,
+    PromptTooLong,
+    QueueFull,
+    RequestError,
+    StepFailed,
+)
 from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import ModelRunnerOutput, SampledToken, StepPlan, TokenOutput
-from engine.request import EngineRequest, FinishReason, Service
+from engine.request import EngineRequest, FinishReason, Listener, RequestUpdate, Service
 from engine.sampling_params import SamplingParams
 from engine.scheduler.scheduler import Scheduler
 
@@ -310,3 +317,230 @@ def test_queue_time_is_from_arrival_to_first_being_scheduled() -> None:
     scheduler = make_scheduler()
     add(scheduler, "a")
     assert step(scheduler)[1][0].queue_s == 1.0
+
+
+def submit(
+    scheduler: Scheduler,
+    name: str,
+    prompt: list[int],
+    *,
+    max_tokens: int | None = None,
+    **service: object,
+) -> None:
+    """Queue a request that wants to be served in some way."""
+    scheduler.add_request(
+        EngineRequest(
+            request_id=name,
+            prompt_token_ids=prompt,
+            params=SamplingParams(max_tokens=max_tokens),
+            service=Service(**service),  # type: ignore[arg-type]
+        ),
+        now=1.0,
+    )
+
+
+def append(scheduler: Scheduler, name: str, token_ids: list[int], *, is_final: bool = True) -> None:
+    """Put more behind a prompt."""
+    update = RequestUpdate(request_id=name, token_ids=token_ids, is_final=is_final)
+    assert scheduler.update(update, now=1.0) is None
+    scheduler.check_integrity()
+
+
+def test_an_unfinished_prompt_is_computed_and_holds_nothing_while_it_waits() -> None:
+    """Only the last chunk is left to pay when the user has finished."""
+    scheduler = make_scheduler()
+    submit(scheduler, "a", list(range(40)), is_final=False)
+    assert step(scheduler)[1] == []
+    assert (scheduler.has_work, scheduler.kv_cache.num_used_blocks) == (False, 0)
+    append(scheduler, "a", [90, 91])
+    plan, results = step(scheduler)
+    assert shares(plan) == {"a": 2}
+    assert [(r.num_prompt_tokens, r.num_cached_tokens, r.token_ids) for r in results] == [
+        (42, 40, [50])
+    ]
+
+
+@pytest.mark.parametrize("steps_before", [0, 1])
+def test_a_prompt_may_grow_before_it_has_been_read(steps_before: int) -> None:
+    """In the queue, or in the middle of its first chunk."""
+    scheduler = make_scheduler(max_num_batched_tokens=16)
+    submit(scheduler, "a", list(range(40)), is_final=False)
+    for _ in range(steps_before):
+        step(scheduler)
+    append(scheduler, "a", [90], is_final=False)
+    append(scheduler, "a", [91])
+    counts = [sum(shares(step(scheduler)[0]).values()) for _ in range(3 - steps_before)]
+    assert sum(counts) + 16 * steps_before == 42
+
+
+def test_what_is_appended_to_a_whole_prompt_ends_the_request() -> None:
+    """Nobody could say what the reply would then be a reply to."""
+    scheduler = make_scheduler()
+    submit(scheduler, "a", [1, 2])
+    ended = scheduler.update(RequestUpdate(request_id="a", token_ids=[3], is_final=True), now=1.0)
+    assert ended is not None
+    assert ended.error_message == "the prompt was final; nothing can be appended"
+    scheduler.check_integrity()
+
+
+def test_news_of_nobody_is_passed_over() -> None:
+    """The request may have ended while they were on their way."""
+    scheduler = make_scheduler()
+    assert scheduler.update(RequestUpdate(request_id="gone", num_heard_tokens=3), now=1.0) is None
+
+
+def test_uncached_duplicates_of_a_prefix_wait_for_the_first() -> None:
+    """Five who open one character at once: it is read once."""
+    scheduler = make_scheduler(num_blocks=64)
+    for index in range(5):
+        submit(scheduler, f"r{index}", [*range(48), 900 + index])
+    assert shares(step(scheduler)[0]) == {"r0": 49}
+    plan, _ = step(scheduler)
+    assert shares(plan) == {"r0": 1, "r1": 1, "r2": 1, "r3": 1, "r4": 1}
+
+
+def test_a_failed_step_ends_who_was_in_it_and_nobody_else() -> None:
+    """And what it wrote is shared with nobody."""
+    scheduler = make_scheduler(max_num_seqs=1)
+    submit(scheduler, "in", list(range(40)))
+    submit(scheduler, "out", [*range(40), 7])
+    plan = scheduler.schedule(1.0)
+    ended = scheduler.fail_plan(plan, StepFailed("boom"))
+    assert [(o.request_id, o.finish_reason) for o in ended] == [("in", FinishReason.ERROR)]
+    scheduler.check_integrity()
+    assert shares(step(scheduler)[0]) == {"out": 41}
+
+
+def test_an_error_ends_one_request() -> None:
+    """Wherever it stands; an unknown id is passed over."""
+    scheduler = make_scheduler()
+    submit(scheduler, "a", [1])
+    ended = scheduler.fail("a", RequestError("no"))
+    assert ended is not None
+    assert ended.error_message == "no"
+    assert scheduler.fail("a", RequestError("no")) is None
+
+
+def test_a_step_is_planned_before_the_last_is_read() -> None:
+    """Prompts sample once, decodes go on, and results come in the order of planning."""
+    scheduler = make_scheduler()
+    submit(scheduler, "a", [1, 2, 3])
+    plans = [scheduler.schedule(1.0) for _ in range(3)]
+    scheduler.check_integrity()
+    assert [shares(plan)["a"] for plan in plans] == [3, 1, 1]
+    told = [scheduler.update_from_output(plan, sampled(plan), 1.0) for plan in plans]
+    assert [results[0].num_output_tokens for results in told] == [1, 2, 3]
+
+
+def test_what_a_step_in_flight_may_write_to_is_not_given_away() -> None:
+    """Blocks of a cancelled request come free when that step has ended, its slot at once."""
+    scheduler = make_scheduler(num_blocks=4, max_num_seqs=1)
+    submit(scheduler, "a", list(range(60)))
+    first = scheduler.schedule(1.0)
+    scheduler.abort("a")
+    assert scheduler.kv_cache.num_used_blocks == 4
+    submit(scheduler, "b", list(range(100, 150)))
+    assert scheduler.schedule(1.0).is_empty
+    assert scheduler.update_from_output(first, sampled(first), 1.0) == []
+    assert shares(step(scheduler)[0]) == {"b": 50}
+
+
+def test_a_stream_that_needs_a_block_of_a_step_in_flight_sits_one_step_out() -> None:
+    """Nobody is preempted for a block that is about to come free."""
+    scheduler = make_scheduler(num_blocks=3, policy="fcfs")
+    submit(scheduler, "stays", list(range(16)))
+    submit(scheduler, "leaves", list(range(100, 120)))
+    first = scheduler.schedule(1.0)
+    scheduler.abort("leaves")
+    second = scheduler.schedule(1.0)
+    assert (shares(second), second.preempted) == ({}, [])
+    scheduler.check_integrity()
+    scheduler.update_from_output(first, sampled(first), 1.0)
+    assert shares(step(scheduler)[0]) == {"stays": 1}
+
+
+def decoding_ahead(scheduler: Scheduler, name: str, num_tokens: int, **listener: float) -> None:
+    """Let a stream decode so many of fifty tokens in no time at all."""
+    submit(scheduler, name, [300, 1], max_tokens=50, listener=Listener(**listener))
+    for _ in range(num_tokens):
+        step(scheduler)
+
+
+def test_a_stream_ahead_of_its_listener_sleeps_while_a_first_token_is_at_risk() -> None:
+    """And wakes when nobody is."""
+    scheduler = make_scheduler(policy="paced", ttft_target_s=0.001, num_blocks=64)
+    decoding_ahead(scheduler, "ahead", 30, tokens_per_s=2.0, reserve_s=1.0)
+    submit(scheduler, "new", [7, 8, 9])
+    plan, _ = step(scheduler)
+    assert (shares(plan), plan.num_skipped) == ({"new": 3}, 1)
+    scheduler.abort("new")
+    plan, _ = step(scheduler)
+    assert (shares(plan), plan.num_skipped) == ({"ahead": 1}, 0)
+
+
+def test_nobody_sleeps_while_blocks_are_scarce() -> None:
+    """A sleeper keeps its blocks for longer, and those are what is missing."""
+    scheduler = make_scheduler(policy="paced", ttft_target_s=0.001, num_blocks=4)
+    decoding_ahead(scheduler, "ahead", 44, tokens_per_s=2.0, reserve_s=1.0)
+    submit(scheduler, "new", [7, 8, 9])
+    assert step(scheduler)[0].num_skipped == 0
+
+
+def pause(scheduler: Scheduler) -> None:
+    """Step until somebody has to give way."""
+    for _ in range(20):
+        if step(scheduler)[0].preempted == ["ahead"]:
+            return
+    raise AssertionError("nobody paused")
+
+
+def test_under_pressure_the_stream_furthest_ahead_pauses_and_is_back_in_time() -> None:
+    """Its listener has enough for a minute; then it is read again and goes on where it was."""
+    scheduler = make_scheduler(num_blocks=4)
+    decoding_ahead(scheduler, "ahead", 29, tokens_per_s=0.5, reserve_s=1.0)
+    submit(scheduler, "busy", [3] * 17, max_tokens=8)
+    pause(scheduler)
+    assert (scheduler.num_pauses, scheduler.num_waiting) == (1, 1)
+    scheduler.abort("busy")
+    results = step(scheduler, now=2.0)[1]
+    assert [(r.request_id, r.num_output_tokens) for r in results] == [("ahead", 32)]
+
+
+def test_a_paused_request_can_be_called_off() -> None:
+    """It is in no queue and no batch, and must not come back."""
+    scheduler = make_scheduler(num_blocks=4)
+    decoding_ahead(scheduler, "ahead", 29, tokens_per_s=0.5, reserve_s=1.0)
+    submit(scheduler, "busy", [3] * 17, max_tokens=8)
+    pause(scheduler)
+    assert scheduler.abort("ahead") is not None
+    scheduler.check_integrity()
+    scheduler.abort("busy")
+    assert not scheduler.has_work
+
+
+def test_a_report_of_playback_moves_the_lead() -> None:
+    """Somebody who has heard everything has no lead to spare."""
+    scheduler = make_scheduler(policy="paced", ttft_target_s=0.001, num_blocks=64)
+    decoding_ahead(scheduler, "heard", 30, tokens_per_s=2.0, reserve_s=1.0)
+    scheduler.update(RequestUpdate(request_id="heard", num_heard_tokens=30), now=1.0)
+    submit(scheduler, "new", [7, 8, 9])
+    assert step(scheduler)[0].num_skipped == 0
+
+
+def test_a_listener_who_waits_is_counted() -> None:
+    """One underrun for each token that came too late."""
+    scheduler = make_scheduler()
+    decoding_ahead(scheduler, "slow", 1, tokens_per_s=10.0, reserve_s=0.0)
+    step(scheduler, now=9.0)
+    assert scheduler.num_underruns == 1
+
+
+def test_a_conversation_is_kept_until_it_is_released() -> None:
+    """Its blocks are warm, and merely cached afterwards."""
+    scheduler = make_scheduler()
+    submit(scheduler, "a", list(range(40)), conversation_id="c")
+    step(scheduler)
+    scheduler.abort("a")
+    assert scheduler.kv_cache.num_warm_blocks == 3
+    scheduler.release_conversation("c")
+    assert (scheduler.kv_cache.num_warm_blocks, scheduler.kv_cache.num_cached_blocks) == (0, 3)
