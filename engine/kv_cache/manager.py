@@ -118,10 +118,12 @@ class KVCacheManager:
         """Return a copy of a request's block ids, oldest first."""
         return list(self._holdings[request_id].blocks)
 
-    def match_length(self, request: Request) -> int:
-        """Return how many of a request's tokens are cached on the device now."""
-        match = self._match(request)
-        return len(match.block_ids) * self.block_size + match.num_tail_tokens
+    def num_blocks_to_take(self, request: Request) -> int:
+        """Return how many free blocks ``admit`` would take: all but those that somebody holds."""
+        held = sum(
+            1 for block_id in self._match(request).block_ids if self._pool.references(block_id)
+        )
+        return self._blocks_for(request.num_tokens) - held
 
     def missing_hashes(self, request: Request) -> list[bytes]:
         """Return a request's full blocks from the first that is not cached on, by identity."""

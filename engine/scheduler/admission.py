@@ -46,14 +46,23 @@ class Admission:
         if not len(self._batch):
             return True  # nobody else could make room
         kv_cache = self._kv_cache
-        missing = request.num_tokens - kv_cache.match_length(request)
+        num_left = kv_cache.num_free_blocks - kv_cache.num_blocks_to_take(request)
         rest = max(0, self.expect(request) - request.num_output_tokens)
         growth = GROWTH_SHARE * (self._outlook + rest)
-        return missing + growth <= kv_cache.num_free_blocks * kv_cache.block_size
+        return growth <= num_left * kv_cache.block_size
 
     def has_row(self, request: Request, step_s: float) -> bool:
-        """Whether the batch can take one more, now or, where some may sleep, on average."""
-        if not self._batch.slots.num_free or not self._batch.has_row:
+        """Whether a request could be computed in the coming step."""
+        return self._batch.has_row and self.can_share_rows(request, step_s)
+
+    def can_share_rows(self, request: Request, step_s: float) -> bool:
+        """Whether a request could be computed if others slept as much as they can.
+
+        Args:
+            request: Would join.
+            step_s: What a step takes; a listener needs a row in so many of them.
+        """
+        if not self._batch.slots.num_free:
             return False
         if len(self._batch) < self._max_rows:
             return True

@@ -23,7 +23,7 @@ class Pacer:
     """Decides who sleeps.
 
     Attributes:
-        spare_s: What every decoding stream could spare when this was last looked at.
+        spare_s: What every stream that decodes could spare, while a first token is at risk; else 0.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -46,20 +46,16 @@ class Pacer:
                 due.append(request)
         return due
 
-    def put_to_sleep(self, now: float, *, limit: int) -> None:
-        """Let streams with a comfortable lead sleep, the furthest ahead first.
-
-        Args:
-            now: Seconds.
-            limit: Sleep no more than so many.
-        """
-        leads = [(spare_s(request, now), request) for request in self._batch.decodes.requests]
-        comfortable = [entry for entry in leads if entry[0] >= MIN_GAIN_S]
-        comfortable.sort(key=lambda entry: -entry[0])
-        for spare, request in comfortable[:limit]:
-            self.sleep(request, now + spare)
-        awake = [s for s, request in leads if request.status is RequestStatus.DECODING]
-        self.spare_s = max(0.0, min(awake, default=MAX_STEP_S))
+    def put_to_sleep(self, now: float) -> None:
+        """Let streams with a comfortable lead sleep, and note what all others could spare."""
+        least = MAX_STEP_S
+        for request in self._batch.decodes.requests:
+            spare = spare_s(request, now)
+            if spare >= MIN_GAIN_S:
+                self.sleep(request, now + spare)
+            else:
+                least = min(least, spare)
+        self.spare_s = max(0.0, least)
 
     def sleep(self, request: Request, wake_at: float) -> None:
         """Let a decoding stream sleep."""

@@ -25,9 +25,9 @@ class PrefixLeaders:
         self._leaders: dict[bytes, Request] = {}
         self._blocks: dict[Request, list[tuple[int, bytes]]] = {}
 
-    def is_computing(self, block_hash: bytes | None) -> bool:
+    def is_computing(self, block_hash: bytes) -> bool:
         """Whether somebody in the batch computes a block with this identity."""
-        return block_hash is not None and block_hash in self._leaders
+        return block_hash in self._leaders
 
     def lead(self, request: Request, hashes: list[bytes]) -> None:
         """Note which blocks a request that joins the batch is going to fill.

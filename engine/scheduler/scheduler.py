@@ -360,7 +360,9 @@ class Scheduler:
             else:
                 self._pacer.keep_asleep(request, now)
         if is_at_risk:
-            self._pacer.put_to_sleep(now, limit=len(self._batch.decodes))
+            self._pacer.put_to_sleep(now)
+        else:
+            self._pacer.spare_s = 0.0
         plan.num_skipped = self._batch.num_asleep
 
     def _is_first_token_at_risk(self, now: float) -> bool:
@@ -368,12 +370,15 @@ class Scheduler:
         if self.kv_cache.num_free_blocks < SCARCE_SHARE * self.kv_cache.num_blocks:
             return False  # who sleeps keeps blocks for longer, and those are what is missing
         head = self._queue.head()
-        # Sleeping makes room in the steps. To who lacks a slot or blocks it is only a delay.
-        if head is None or not self._batch.slots.num_free or not self._admission.has_blocks(head):
+        # Sleeping makes room in the steps. To who lacks anything else it is only a delay.
+        if head is None or not self._could_join(head):
             return self._budget.is_late(None, now)
-        if not self._admission.has_row(head, self._budget.step_s):
-            return True
-        return self._budget.is_late(head, now)
+        return not self._batch.has_row or self._budget.is_late(head, now)
+
+    def _could_join(self, head: Request) -> bool:
+        """Whether nothing but a row of the coming step may be missing."""
+        can_share = self._admission.can_share_rows(head, self._budget.step_s)
+        return can_share and self._admission.has_blocks(head)
 
     def _grow_decodes(self, plan: StepPlan, now: float) -> None:
         """Get blocks for the streams that begin one in this step, best ranks first."""
@@ -428,8 +433,7 @@ class Scheduler:
         Returns:
             Prompt tokens planned, and KV tokens that they read.
         """
-        num_read = left = 0
-        left = budget
+        num_read, left = 0, budget
         for request in list(self._batch.extending):
             if left <= 0:
                 break
@@ -462,12 +466,13 @@ class Scheduler:
         while (request := self._queue.head()) is not None:
             if not self._admission.has_row(request, self._budget.step_s):
                 return None
-            missing = kv_cache.next_missing_hash(request)
-            if not self._is_fcfs and missing is not None and self._leaders.is_computing(missing):
-                self._queue.follow(missing)
-                continue
-            if not self._is_fcfs and not self._admission.has_blocks(request):
-                return None
+            if not self._is_fcfs:
+                missing = kv_cache.next_missing_hash(request)
+                if missing is not None and self._leaders.is_computing(missing):
+                    self._queue.follow(missing)
+                    continue
+                if not self._admission.has_blocks(request):
+                    return None
             admission = kv_cache.admit(request)
             if admission is None:
                 return None

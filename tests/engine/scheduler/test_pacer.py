@@ -36,7 +36,7 @@ def test_only_streams_with_a_comfortable_lead_sleep() -> None:
     batch = make_batch()
     ahead, close = stream(batch, "ahead", 10), stream(batch, "close", 2)
     greedy = stream(batch, "greedy", 0, None)
-    Pacer(batch).put_to_sleep(0.0, limit=8)
+    Pacer(batch).put_to_sleep(0.0)
     statuses = [r.status for r in (ahead, close, greedy)]
     assert statuses == [RequestStatus.ASLEEP, RequestStatus.DECODING, RequestStatus.DECODING]
 
@@ -46,7 +46,7 @@ def test_a_sleeper_wakes_when_only_the_reserve_is_left() -> None:
     batch = make_batch()
     request = stream(batch, "ahead", 10)
     pacer = Pacer(batch)
-    pacer.put_to_sleep(0.0, limit=8)
+    pacer.put_to_sleep(0.0)
     assert pacer.wake_due(3.8, horizon_s=0.1, everybody=False) == []
     assert pacer.wake_due(3.95, horizon_s=0.1, everybody=False) == [request]
 
@@ -56,7 +56,7 @@ def test_everybody_wakes_when_nobody_is_at_risk() -> None:
     batch = make_batch()
     request = stream(batch, "ahead", 10)
     pacer = Pacer(batch)
-    pacer.put_to_sleep(0.0, limit=8)
+    pacer.put_to_sleep(0.0)
     assert pacer.wake_due(0.1, horizon_s=0.0, everybody=True) == [request]
 
 
@@ -77,11 +77,11 @@ def test_what_all_can_spare_is_what_the_poorest_of_those_awake_can() -> None:
     """A step may take that long without anybody noticing, up to a bound."""
     batch = make_batch()
     pacer = Pacer(batch)
-    pacer.put_to_sleep(0.0, limit=8)
+    pacer.put_to_sleep(0.0)
     assert pacer.spare_s == MAX_STEP_S
     request = stream(batch, "close", 2)
-    pacer.put_to_sleep(-0.1, limit=8)
+    pacer.put_to_sleep(-0.1)
     assert pacer.spare_s == pytest.approx(spare_s(request, -0.1)) == pytest.approx(0.1)
     stream(batch, "greedy", 0, None)
-    pacer.put_to_sleep(0.0, limit=8)
+    pacer.put_to_sleep(0.0)
     assert pacer.spare_s == 0.0

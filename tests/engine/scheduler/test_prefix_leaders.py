@@ -37,9 +37,3 @@ def test_a_leader_that_leaves_wakes_everybody() -> None:
     assert queue.head() is follower
     assert not leaders.is_computing(b"1")
     leaders.check_integrity()
-
-
-def test_no_hash_is_nobodys() -> None:
-    """A prompt whose rest is shorter than a block follows nobody."""
-    leaders = PrefixLeaders(WaitingQueue(), block_size=4)
-    assert not leaders.is_computing(None)

@@ -460,8 +460,8 @@ def test_a_stream_that_needs_a_block_of_a_step_in_flight_sits_one_step_out() -> 
 
 
 def decoding_ahead(scheduler: Scheduler, name: str, num_tokens: int, **listener: float) -> None:
-    """Let a stream decode so many of fifty tokens in no time at all."""
-    submit(scheduler, name, [300, 1], max_tokens=50, listener=Listener(**listener))
+    """Let a stream decode so many of a hundred tokens in no time at all."""
+    submit(scheduler, name, [300, 1], max_tokens=100, listener=Listener(**listener))
     for _ in range(num_tokens):
         step(scheduler)
 
@@ -478,17 +478,39 @@ def test_a_stream_ahead_of_its_listener_sleeps_while_a_first_token_is_at_risk() 
     assert (shares(plan), plan.num_skipped) == ({"ahead": 1}, 0)
 
 
+def test_nobody_sleeps_for_who_could_not_join_anyway() -> None:
+    """Two rows, one of them taken for good: a second such stream finds no room on average."""
+    scheduler = make_scheduler(policy="paced", ttft_target_s=0.001, num_blocks=64, max_num_seqs=2)
+    submit(scheduler, "unpaced", [5, 6])
+    decoding_ahead(scheduler, "ahead", 30, tokens_per_s=2.0, reserve_s=1.0)
+    submit(scheduler, "new", [7, 8, 9])
+    plan, _ = step(scheduler)
+    assert (set(shares(plan)), plan.num_skipped) == ({"unpaced", "ahead"}, 0)
+
+
+def test_steps_are_within_the_target_when_no_first_token_is_at_risk() -> None:
+    """What everybody could spare a while ago is no reason to take it now."""
+    scheduler = make_scheduler(policy="paced", ttft_target_s=0.001, num_blocks=64)
+    decoding_ahead(scheduler, "ahead", 30, tokens_per_s=2.0, reserve_s=1.0)
+    submit(scheduler, "new", [7, 8, 9])
+    step(scheduler)
+    assert scheduler._pacer.spare_s > 0
+    scheduler.abort("new")
+    step(scheduler)
+    assert scheduler._pacer.spare_s == 0
+
+
 def test_nobody_sleeps_while_blocks_are_scarce() -> None:
     """A sleeper keeps its blocks for longer, and those are what is missing."""
-    scheduler = make_scheduler(policy="paced", ttft_target_s=0.001, num_blocks=4)
-    decoding_ahead(scheduler, "ahead", 44, tokens_per_s=2.0, reserve_s=1.0)
+    scheduler = make_scheduler(policy="paced", ttft_target_s=0.001, num_blocks=7)
+    decoding_ahead(scheduler, "ahead", 90, tokens_per_s=2.0, reserve_s=1.0)
     submit(scheduler, "new", [7, 8, 9])
     assert step(scheduler)[0].num_skipped == 0
 
 
 def pause(scheduler: Scheduler) -> None:
     """Step until somebody has to give way."""
-    for _ in range(20):
+    for _ in range(25):
         if step(scheduler)[0].preempted == ["ahead"]:
             return
     raise AssertionError("nobody paused")
@@ -496,21 +518,21 @@ def pause(scheduler: Scheduler) -> None:
 
 def test_under_pressure_the_stream_furthest_ahead_pauses_and_is_back_in_time() -> None:
     """Its listener has enough for a minute; then it is read again and goes on where it was."""
-    scheduler = make_scheduler(num_blocks=4)
-    decoding_ahead(scheduler, "ahead", 29, tokens_per_s=0.5, reserve_s=1.0)
-    submit(scheduler, "busy", [3] * 17, max_tokens=8)
+    scheduler = make_scheduler(num_blocks=7)
+    decoding_ahead(scheduler, "ahead", 44, tokens_per_s=0.5, reserve_s=1.0)
+    submit(scheduler, "busy", [3] * 17, max_tokens=26)
     pause(scheduler)
     assert (scheduler.num_pauses, scheduler.num_waiting) == (1, 1)
     scheduler.abort("busy")
     results = step(scheduler, now=2.0)[1]
-    assert [(r.request_id, r.num_output_tokens) for r in results] == [("ahead", 32)]
+    assert [(r.request_id, r.num_output_tokens) for r in results] == [("ahead", 64)]
 
 
 def test_a_paused_request_can_be_called_off() -> None:
     """It is in no queue and no batch, and must not come back."""
-    scheduler = make_scheduler(num_blocks=4)
-    decoding_ahead(scheduler, "ahead", 29, tokens_per_s=0.5, reserve_s=1.0)
-    submit(scheduler, "busy", [3] * 17, max_tokens=8)
+    scheduler = make_scheduler(num_blocks=7)
+    decoding_ahead(scheduler, "ahead", 44, tokens_per_s=0.5, reserve_s=1.0)
+    submit(scheduler, "busy", [3] * 17, max_tokens=26)
     pause(scheduler)
     assert scheduler.abort("ahead") is not None
     scheduler.check_integrity()
