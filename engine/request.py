@@ -214,7 +214,6 @@ class Request:
         "num_computed_tokens",
         "num_lost_tokens",
         "num_planned_tokens",
-        "num_preemptions",
         "num_prompt_tokens",
         "params",
         "playback",
@@ -264,7 +263,6 @@ class Request:
         self.num_planned_tokens = 0
         self.num_cached_tokens = 0
         self.num_lost_tokens = 0
-        self.num_preemptions = 0
         self.expected_num_tokens = 0
         self.first_scheduled_time: float | None = None
         listener = submitted.service.listener

@@ -187,6 +187,7 @@ def _settings_parser() -> argparse.ArgumentParser:
     target = parser.add_argument_group("engine")
     option("--dtype", "engine.dtype", str, "TYPE", "auto, bfloat16 or float32")
     option("--device", "engine.device", str, "DEVICE", "auto, cpu or cuda")
+    option("--policy", "engine.policy", str, "NAME", "fcfs, deadline (default) or paced")
     option("--max-num-seqs", "engine.max_num_seqs", int, "N", "replies in the running batch")
     option("--max-num-batched-tokens", "engine.max_num_batched_tokens", int, "N", "tokens per step")
     option(

@@ -49,7 +49,7 @@ from engine.scheduler.ends import Ends
 from engine.scheduler.outputs import output_of
 from engine.scheduler.pacer import Pacer
 from engine.scheduler.prefix_leaders import PrefixLeaders
-from engine.scheduler.pressure import Paused, Victims
+from engine.scheduler.pressure import Pressure
 from engine.scheduler.prompt_budget import PromptBudget
 from engine.scheduler.ranking import Ranking
 from engine.scheduler.retry import RetryAdvice
@@ -73,7 +73,6 @@ class Scheduler:
 
     Attributes:
         num_underruns: Tokens so far that reached their listeners too late.
-        num_pauses: Streams so far that lost their blocks because their listeners had enough.
     """
 
     def __init__(
@@ -89,7 +88,6 @@ class Scheduler:
         self.kv_cache = kv_cache
         self.cost_model = cost_model or StepCostModel()
         self.num_underruns = 0
-        self.num_pauses = 0
         self._is_fcfs = config.policy == "fcfs"
         self._is_paced = config.policy == "paced"
         max_rows = min(config.max_num_seqs, config.max_num_batched_tokens)
@@ -100,13 +98,19 @@ class Scheduler:
         self._admission = Admission(kv_cache, self._batch, max_rows=max_rows)
         self._leaders = PrefixLeaders(self._queue, kv_cache.block_size)
         self._pacer = Pacer(self._batch)
-        self._victims = Victims(self._batch, pauses=not self._is_fcfs)
-        self._paused = Paused()
-        self._stalled: list[Request] = []  # asleep for want of a block that a step holds back
         self._num_parked = 0
         self._ranking = Ranking(config, self.cost_model, self._admission)
         self._budget = PromptBudget(config, self.cost_model, self._batch, self._queue)
         self._ends = Ends(max_model_len, kv_cache.capacity_tokens, eos_token_ids)
+        self._pressure = Pressure(
+            kv_cache,
+            self._batch,
+            self._queue,
+            self._ends,
+            self.cost_model,
+            pauses=not self._is_fcfs,
+            leave_batch=self._leave_batch,
+        )
         self._retry = RetryAdvice()
         self._next_sequence_number = 0
         self._num_planned = 0  # steps
@@ -122,7 +126,12 @@ class Scheduler:
     @property
     def num_waiting(self) -> int:
         """Requests in the queue, preempted and paused ones included."""
-        return len(self._queue) + len(self._paused)
+        return len(self._queue) + self._pressure.num_paused
+
+    @property
+    def num_pauses(self) -> int:
+        """Streams so far that lost their blocks because their listeners had enough."""
+        return self._pressure.num_pauses
 
     @property
     def num_planned(self) -> int:
@@ -233,10 +242,10 @@ class Scheduler:
         ``fail_plan``, in the order of planning.
         """
         plan = StepPlan(self._num_planned + 1)
-        self._bring_back(now)
+        self._pressure.bring_back(now)
         if self._is_paced:
             self._pace(now, plan)
-        self._grow_decodes(plan, now)
+        self._pressure.grow_decodes(plan, now)
         decodes = self._batch.decodes
         plan.decodes = decodes.slots
         plan.batch = self._row_entries()
@@ -323,7 +332,7 @@ class Scheduler:
         assert waiting == set(self._queue.requests), "somebody waits wrongly"
         assert {r for s in IN_BATCH for r in by_status[s]} == set(holders), "the batch is wrong"
         assert len(by_status[RequestStatus.PARKED]) == self._num_parked, "miscounted"
-        assert len(by_status[RequestStatus.PAUSED]) == len(self._paused), "miscounted"
+        assert len(by_status[RequestStatus.PAUSED]) == self._pressure.num_paused, "miscounted"
         assert not by_status[RequestStatus.FINISHED], "somebody has ended and is still here"
         assert self.kv_cache.holders() == {r.request_id for r in holders}
         for request in holders:
@@ -333,22 +342,6 @@ class Scheduler:
             assert request.num_computed_tokens <= request.num_tokens
 
     # -- what a plan is made of
-
-    def _bring_back(self, now: float) -> None:
-        """Streams that were paused or stalled, and whose time has come."""
-        stalled, self._stalled = self._stalled, []
-        for request in stalled:
-            if request.status is not RequestStatus.ASLEEP:
-                continue
-            if self._batch.has_row:
-                self._batch.wake(request, self._ends.longest(request))
-            else:
-                self._stalled.append(request)
-        if len(self._paused):
-            is_idle = not len(self._batch) and not len(self._queue)
-            for request in self._paused.take_due(now, everybody=is_idle):
-                request.status = RequestStatus.PREEMPTED
-                self._queue.push(request)
 
     def _pace(self, now: float, plan: StepPlan) -> None:
         """Wake and put to sleep; see `Pacer`."""
@@ -379,53 +372,6 @@ class Scheduler:
         """Whether nothing but a row of the coming step may be missing."""
         can_share = self._admission.can_share_rows(head, self._budget.step_s)
         return can_share and self._admission.has_blocks(head)
-
-    def _grow_decodes(self, plan: StepPlan, now: float) -> None:
-        """Get blocks for the streams that begin one in this step, best ranks first."""
-        growing = self._batch.decodes.growing()
-        if not growing:
-            return
-        growing.sort(key=lambda entry: entry[0].key)
-        spared: set[int] = set()
-        for request, num_tokens in growing:
-            if request.status is not RequestStatus.DECODING:
-                continue  # lost its blocks to somebody before it
-            blocks = self._grow(request, num_tokens, spared, plan, now)
-            if blocks:
-                spared.add(request.slot)
-                plan.new_blocks.append((request.slot, blocks))
-
-    def _grow(
-        self, request: Request, num_tokens: int, spared: set[int], plan: StepPlan, now: float
-    ) -> list[int] | None:
-        kv_cache = self.kv_cache
-        while (blocks := kv_cache.grow(request.request_id, num_tokens)) is None:
-            if kv_cache.num_deferred_blocks > len(self._stalled):
-                self._batch.sleep(request)  # a block comes free with the step in flight
-                self._stalled.append(request)
-                return None
-            victim, pauses = self._victims.choose(request, spared, now)
-            self._take_blocks(victim, plan, now, pauses=pauses)
-            if victim is request:
-                return None
-        return blocks
-
-    def _take_blocks(self, request: Request, plan: StepPlan, now: float, *, pauses: bool) -> None:
-        request.num_lost_tokens = max(request.num_lost_tokens, request.num_computed_tokens)
-        self._leave_batch(request)
-        request.num_computed_tokens = 0
-        request.num_preemptions += 1
-        plan.preempted.append(request.request_id)
-        if pauses:
-            assert request.playback is not None
-            playback = request.playback
-            self.num_pauses += 1
-            again_s = self.cost_model.predict(StepShape(0, request.num_tokens, 0))
-            request.key = (playback.runs_dry_at, request.sequence_number)
-            self._paused.add(request, playback.runs_dry_at - playback.reserve_s - 2 * again_s)
-        else:
-            request.status = RequestStatus.PREEMPTED
-            self._queue.push(request)
 
     def _plan_chunks(self, plan: StepPlan, budget: int, now: float) -> tuple[int, int]:
         """Spend the budget on prompts in the batch, then on newcomers.
@@ -579,7 +525,7 @@ class Scheduler:
             case RequestStatus.WAITING | RequestStatus.PREEMPTED:
                 self._queue.remove(request)
             case RequestStatus.PAUSED:
-                self._paused.remove(request)
+                self._pressure.forget_paused(request)
             case RequestStatus.PARKED:
                 self._num_parked -= 1
             case _:

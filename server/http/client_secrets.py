@@ -14,7 +14,8 @@ from server.http.body import read_json_body
 from server.http.guard import Endpoint
 from server.http.refusals import from_validation, invalid, json_response
 from server.protocol.objects import SessionPatch
-from server.session.session import Session, SessionContext
+from server.session.context import SessionContext
+from server.session.session import Session
 from server.session.settings import SessionLimits
 from server.state import ServerState
 

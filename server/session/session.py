@@ -14,26 +14,22 @@ nothing but for the ``error`` that it causes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 from msgspec import UNSET
 
 from engine.outputs import RequestDelta
-from engine.tool_dialect import HERMES, ToolDialect
 from server.characters.catalog import ResolvedModel
 from server.conversation.conversation import Conversation, check_truncation
 from server.conversation.entries import Entry
 from server.conversation.items import accept_item
 from server.errors import (
     ErrorCode,
-    InvalidValue,
     LimitExceeded,
     NoActiveResponse,
     ProtocolError,
     ResponseActive,
     Unsupported,
-    shorten,
 )
 from server.protocol.client_events import (
     CharacterDraft,
@@ -74,6 +70,7 @@ from server.protocol.server_events import (
     SessionUpdated,
     grant_events,
 )
+from server.session.context import SessionContext
 from server.session.effects import (
     Abort,
     Compact,
@@ -85,6 +82,7 @@ from server.session.effects import (
     Send,
 )
 from server.session.failures import from_exception
+from server.session.identity import check_identity
 from server.session.playback import Playback
 from server.session.response import Response
 from server.session.response_plan import ResponsePlan, plan_response
@@ -93,35 +91,6 @@ from server.session.view import describe_session
 
 _EXPRESSION = str(CharacterExpression.__struct_config__.tag)
 _MEMORY = str(CharacterMemory.__struct_config__.tag)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionContext:
-    """What the session is told of the world.
-
-    Attributes:
-        cache_salt: Prompts share memory only under the same salt.
-        expires_at: Unix time at which the session ends, for show; ``None`` for never.
-        known_models: Names that ``session.model`` may be meant to switch to, which is refused. Any
-            other name is what a client calls its model by habit (agents SDKs send ``gpt-realtime``
-            in every update), and is passed over. ``None`` refuses every name but the session's.
-        asked_to_resume: The URL had ``?resume=``, which nothing here can do yet.
-        tenant: Whose requests these are; those of different tenants take turns.
-        listener: How replies are taken in where the client does not say.
-        eager_prefill: Whether prompts are read before a reply is asked for.
-        high_water_tokens: Of the conversation, above which it is compacted; ``None`` for never.
-        tool_dialect: How the model writes the call of a tool.
-    """
-
-    cache_salt: str = ""
-    tenant: str = ""
-    listener: str = "reading"
-    eager_prefill: bool = False
-    high_water_tokens: int | None = None
-    tool_dialect: ToolDialect = HERMES
-    expires_at: int | None = None
-    known_models: frozenset[str] | None = None
-    asked_to_resume: bool = False
 
 
 class Session:
@@ -208,7 +177,7 @@ class Session:
         Raises:
             ProtocolError: A field is refused; nothing is applied.
         """
-        self._check_identity(patch)
+        check_identity(patch, self.choice, self._context.known_models)
         settings = self._settings.with_session(patch, self._limits)
         if patch.character is not UNSET:
             wanted = UNSET if patch.character is None else patch.character.events
@@ -330,27 +299,6 @@ class Session:
         after = self._settings
         is_same = (before.system_text, before.tools) == (after.system_text, after.tools)
         return [updated] if is_same else [updated, *self._discard()]
-
-    def _check_identity(self, patch: SessionPatch) -> None:
-        if patch.type not in (UNSET, None, "realtime"):
-            raise InvalidValue(
-                "session.type",
-                f"session.type is {shorten(patch.type)}; this server has 'realtime' sessions only",
-            )
-        names = {self.choice.model}
-        if self.choice.character:
-            names |= {
-                self.choice.character.id,
-                f"{self.choice.engine}@{self.choice.character.id}",
-            }
-        known = self._context.known_models
-        is_other = patch.model not in (UNSET, None) and patch.model not in names
-        if is_other and (known is None or patch.model in known):
-            raise InvalidValue(
-                "session.model",
-                f"session.model is {shorten(patch.model)}, but this session is with "
-                f"{shorten(self.choice.model)} to its end; connect anew with ?model=",
-            )
 
     def _create_item(self, event: ConversationItemCreate) -> list[Effect]:
         conversation, after = self._conversation, event.previous_item_id

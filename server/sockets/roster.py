@@ -9,7 +9,8 @@ from server.auth import ANONYMOUS
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
 from server.errors import ProtocolError
 from server.protocol.close_codes import CloseCode
-from server.session.session import Session, SessionContext
+from server.session.context import SessionContext
+from server.session.session import Session
 from server.session.settings import SessionLimits
 from server.sockets.arrivals import RealtimeConnection
 from server.sockets.connection import Connection

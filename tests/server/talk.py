@@ -12,6 +12,7 @@ from server.characters.character import Character
 from server.errors import ProtocolError
 from server.protocol.codec import decode_client_event, encode_server_event
 from server.protocol.objects import LocalizedText
+from server.session.context import SessionContext
 from server.session.effects import (
     Abort,
     Compact,
@@ -22,7 +23,7 @@ from server.session.effects import (
     ReportPlayback,
     Send,
 )
-from server.session.session import Session, SessionContext
+from server.session.session import Session
 from server.session.settings import SessionLimits
 
 AOI = Character(

@@ -9,7 +9,7 @@ import pytest
 from engine.chat_template import ChatMessage
 from engine.request import FinishReason
 from server.protocol.objects import ResumeObject
-from server.session.session import SessionContext
+from server.session.context import SessionContext
 from server.session.settings import SessionLimits
 from tests.server.talk import Talk, only_error, types
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.request import FinishReason
+from server.session.context import SessionContext
 from server.session.effects import Compact, Discard, Prepare
-from server.session.session import SessionContext
 from tests.server.talk import Talk, only_error, types
 
 

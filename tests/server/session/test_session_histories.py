@@ -16,7 +16,7 @@ import pytest
 from engine.request import FinishReason
 from server.errors import ProtocolError
 from server.protocol.codec import decode_client_event
-from server.session.session import SessionContext
+from server.session.context import SessionContext
 from server.session.settings import SessionLimits
 from tests.server.frames import spoilt_frame
 from tests.server.talk import Event, Talk

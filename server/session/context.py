@@ -1,0 +1,36 @@
+"""What a session is told of the world when it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.tool_dialect import HERMES, ToolDialect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionContext:
+    """What the session is told of the world.
+
+    Attributes:
+        cache_salt: Prompts share memory only under the same salt.
+        expires_at: Unix time at which the session ends, for show; ``None`` for never.
+        known_models: Names that ``session.model`` may be meant to switch to, which is refused. Any
+            other name is what a client calls its model by habit (agents SDKs send ``gpt-realtime``
+            in every update), and is passed over. ``None`` refuses every name but the session's.
+        asked_to_resume: The URL had ``?resume=``, which nothing here can do yet.
+        tenant: Whose requests these are; those of different tenants take turns.
+        listener: How replies are taken in where the client does not say.
+        eager_prefill: Whether prompts are read before a reply is asked for.
+        high_water_tokens: Of the conversation, above which it is compacted; ``None`` for never.
+        tool_dialect: How the model writes the call of a tool.
+    """
+
+    cache_salt: str = ""
+    tenant: str = ""
+    listener: str = "reading"
+    eager_prefill: bool = False
+    high_water_tokens: int | None = None
+    tool_dialect: ToolDialect = HERMES
+    expires_at: int | None = None
+    known_models: frozenset[str] | None = None
+    asked_to_resume: bool = False
