@@ -110,7 +110,7 @@ class SchedulerConfig:
     first. ``paced`` also lets streams that are ahead of their listeners skip steps."""
     itl_target_s: float = 0.05
     """Seconds between two tokens that a step is planned to stay within."""
-    ttft_target_s: float = 1.0
+    ttft_target_s: float = 0.5
     """Seconds from arrival to the first token; a request's deadline."""
     aging_s: float = 5.0
     """Seconds of waiting that outweigh one step of priority."""

@@ -12,8 +12,10 @@ from engine.scheduler.waiting import WaitingQueue
 MIN_CHUNK = 16
 """Prompt tokens that a step computes however late it is, so that a first token always comes."""
 MAX_STRETCH = 4.0
-"""A first token that is late by a whole target stretches the steps to this many times theirs: from
-the default of 50 ms to 200, at which somebody who reads five tokens per second is still served."""
+"""First tokens that would be late may stretch a step to this many times its target: from the
+default of 50 ms to 200, at which somebody who reads five tokens per second is still served."""
+_MEMORY = 0.1
+"""Weight of the latest request in what is cached as a rule."""
 
 
 class PromptBudget:
@@ -31,6 +33,7 @@ class PromptBudget:
         self._batch = batch
         self._queue = queue
         self.last_shape = EMPTY_SHAPE
+        self._uncached_share = 1.0
 
     @property
     def step_s(self) -> float:
@@ -42,9 +45,9 @@ class PromptBudget:
     ) -> int:
         """Return how many prompt tokens the coming step may compute.
 
-        As many as fit into the target between two tokens. While first tokens are late, the target
-        is stretched by how late they are: on an overloaded machine small chunks would only pay a
-        step's fixed cost more often, and everybody would wait for longer.
+        As many as fit into the target between two tokens. Where that is too little for the first
+        tokens that are due, as many as those need, within a stretched step: small chunks would only
+        pay a step's fixed cost more often, and everybody would wait for longer.
 
         Args:
             num_rows: Streams that decode in it.
@@ -55,14 +58,26 @@ class PromptBudget:
         most = self._config.max_num_batched_tokens - num_rows
         if self._config.policy == "fcfs" or not num_rows:
             return most
-        lateness = min(1.0, self._lateness_s(now) / self._config.ttft_target_s)
-        bound_s = self._config.itl_target_s * (1.0 + (MAX_STRETCH - 1.0) * lateness)
+        target_s = self._config.itl_target_s
+        bound_s = target_s
         if spare_s is not None:
             bound_s = max(bound_s, min(spare_s / 2, MAX_STEP_S))
         extending = self._batch.extending
         num_read = extending[0].num_tokens if extending else 0
-        fitting = self._cost_model.max_new_tokens(num_rows, num_kv_tokens + num_read, bound_s)
+        num_kv_tokens += num_read
+        fitting = self._cost_model.max_new_tokens(num_rows, num_kv_tokens, bound_s)
+        needed = self._needed_tokens(now)
+        if needed > fitting:
+            longest = self._cost_model.max_new_tokens(
+                num_rows, num_kv_tokens, max(bound_s, MAX_STRETCH * target_s)
+            )
+            fitting = min(needed, longest)
         return min(most, max(fitting, MIN_CHUNK))
+
+    def joined(self, request: Request, num_cached: int) -> None:
+        """Learn from a request that joins how much of a prompt is cached, as a rule."""
+        share = 1.0 - num_cached / request.num_tokens
+        self._uncached_share += _MEMORY * (share - self._uncached_share)
 
     def is_late(self, newcomer: Request | None, now: float) -> bool:
         """Whether a first token will be late if every stream decodes in every step.
@@ -74,14 +89,25 @@ class PromptBudget:
         due = [*self._batch.extending[:1], *filter(None, [newcomer])]
         if not due:
             return False
-        missing = self._queue.num_tokens + sum(
-            request.num_tokens - request.num_planned_tokens for request in self._batch.extending
-        )
+        missing = self._num_missing_tokens()
         # Prompts get about half of each step beside the decodes.
         per_token_s = 2.0 * self._cost_model.coefficients.per_new_token_s
         return now + self.step_s + missing * per_token_s > min(r.deadline for r in due)
 
-    def _lateness_s(self, now: float) -> float:
-        """By how much the first token that is due next is late."""
+    def _needed_tokens(self, now: float) -> int:
+        """How many prompt tokens a step must read for the next first token to be in time.
+
+        Everything that waits is to be read by then, at the pace of the target: what waits behind
+        the next is due soon after it.
+        """
         due = [*self._batch.extending[:1], *filter(None, [self._queue.head()])]
-        return max(0.0, now - min((request.deadline for request in due), default=now))
+        if not due:
+            return 0
+        target_s = self._config.itl_target_s
+        left_s = max(min(request.deadline for request in due) - now, target_s)
+        return int(self._num_missing_tokens() * target_s / left_s)
+
+    def _num_missing_tokens(self) -> int:
+        """What is left to read in the batch, and about as much as will have to be in the queue."""
+        in_batch = sum(r.num_tokens - r.num_planned_tokens for r in self._batch.extending)
+        return in_batch + int(self._uncached_share * self._queue.num_tokens)

@@ -440,6 +440,7 @@ class Scheduler:
         request.num_lost_tokens = 0
         self._batch.join(request, plan.step)
         self._admission.joined(request)
+        self._budget.joined(request, num_cached)
         if not self._is_fcfs:
             self._leaders.lead(request, self.kv_cache.missing_hashes(request))
         plan.joined.append(request.request_id)

@@ -14,7 +14,7 @@ from tests.engine.scheduler.requests import make_request
 
 
 def make_budget(policy: Policy = "deadline", *waiting: Request) -> tuple[PromptBudget, Batch]:
-    """10 ms per step and 1 ms per row and prompt token; 50 ms between tokens, 1 s to the first."""
+    """10 ms per step and 1 ms per row and prompt token; 50 ms between tokens."""
     queue = WaitingQueue()
     for request in waiting:
         queue.push(request)
@@ -56,11 +56,23 @@ def test_nobody_waits_for_a_token_where_nobody_decodes() -> None:
     assert fcfs.num_tokens(20, 0, 0.0, spare_s=None) == 492
 
 
-@pytest.mark.parametrize(("late_s", "tokens"), [(0.0, 20), (0.5, 95), (1.0, 170), (9.0, 170)])
-def test_a_late_first_token_stretches_the_step(late_s: float, tokens: int) -> None:
-    """By how late it is, up to four targets."""
-    budget, _ = make_budget("deadline", due(10.0))
-    assert budget.num_tokens(20, 0, 10.0 + late_s, spare_s=None) == pytest.approx(tokens, abs=1)
+@pytest.mark.parametrize(("due_in_s", "tokens"), [(2.0, 20), (0.2, 100), (0.1, 170), (-5.0, 170)])
+def test_first_tokens_that_would_be_late_stretch_the_step(due_in_s: float, tokens: int) -> None:
+    """By what they need to be in time, up to four targets."""
+    newcomer = make_request(num_prompt=400)
+    newcomer.deadline = 10.0 + due_in_s
+    budget, _ = make_budget("deadline", newcomer)
+    assert budget.num_tokens(20, 0, 10.0, spare_s=None) == pytest.approx(tokens, abs=1)
+
+
+def test_what_is_cached_as_a_rule_is_not_counted_as_needed() -> None:
+    """Nine of ten prompt tokens have been found so far: a tenth has to be read."""
+    newcomer = make_request(num_prompt=400)
+    newcomer.deadline = 10.2
+    budget, _ = make_budget("deadline", newcomer)
+    for _ in range(100):
+        budget.joined(make_request(num_prompt=100), 90)
+    assert budget.num_tokens(20, 0, 10.0, spare_s=None) == 20
 
 
 def test_a_step_may_take_half_of_what_everybody_can_spare() -> None:
