@@ -179,7 +179,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     option(
         "--ttft-target",
         type=_above_0,
-        default=1.0,
+        default=0.5,
         metavar="SECONDS",
         help="deadline of first tokens, also what goodput and QoE expect (%(default)s)",
     )

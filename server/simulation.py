@@ -57,7 +57,7 @@ class Settings:
     kv_cache_tokens: int | None = None
     max_num_seqs: int | None = None
     max_num_queued_reqs: int = 100_000
-    ttft_target_s: float = 1.0
+    ttft_target_s: float = 0.5
     itl_target_s: float | None = None
     listener_reserve_s: float = 1.0
     tells_lengths: bool = False

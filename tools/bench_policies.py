@@ -311,7 +311,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     option("--max-num-batched-tokens", type=int, help="the engine's default if none")
     option("--max-model-len", type=int, default=2048, help="(%(default)s)")
     option("--kv-cache-tokens", type=int, default=65_536, help="(%(default)s)")
-    option("--ttft-target", type=float, default=1.0, help="seconds (%(default)s)")
+    option("--ttft-target", type=float, default=0.5, help="seconds (%(default)s)")
     option("--itl-target", type=float, default=0.05, help="seconds (%(default)s)")
     option("--itl-slo", type=float, default=0.2, help="of goodput, seconds (%(default)s)")
     option("--seed", type=int, default=0)

@@ -40,7 +40,7 @@ class LiveRun:
         name: str,
         policy: str,
         load: float = 1.0,
-        ttft_target_s: float = 1.0,
+        ttft_target_s: float = 0.5,
         reserve_s: float = 1.0,
         top_up: TopUp | None = None,
     ) -> None:
