@@ -25,7 +25,11 @@ from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel, load_model
 from engine.model.memory import free_memory_bytes
 from engine.model.runner import ModelRunner
-from engine.model.threads import keep_faster_num_threads, prepare_stepping_thread
+from engine.model.threads import (
+    available_cores,
+    keep_faster_num_threads,
+    prepare_stepping_thread,
+)
 from engine.outputs import EngineInfo
 from engine.threaded_runner import ThreadedRunner
 from engine.tokenizer import Tokenizer
@@ -81,9 +85,11 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
     runner.rehearse(1)
     busy = min(_BUSY_BATCH, config.scheduler.max_num_seqs)
     if config.model.num_threads is not None:
-        torch.set_num_threads(config.model.num_threads)
+        runner.set_num_threads(config.model.num_threads)
     elif loaded.device.type == "cpu":
-        keep_faster_num_threads(lambda: runner.rehearse(busy))
+        keep_faster_num_threads(
+            lambda: runner.rehearse(busy), runner.set_num_threads, available_cores()
+        )
     cost_model = StepCostModel()
     for num_seqs in (1, busy) * _PROFILE_ROUNDS:
         for shape, seconds in runner.rehearse(num_seqs):

@@ -11,6 +11,8 @@ from engine.errors import ConfigError
 DType = Literal["auto", "bfloat16", "float32"]
 Device = Literal["auto", "cpu", "cuda"]
 Policy = Literal["fcfs", "deadline", "paced"]
+Quantization = Literal["int8"]
+Kernels = Literal["auto", "torch"]
 
 BLOCK_SIZE = 16
 """Tokens per KV block."""
@@ -31,10 +33,14 @@ class ModelConfig:
     """``auto`` takes CUDA where there is a GPU."""
     max_model_len: int | None = None
     """Longest sequence in tokens, prompt and reply together; ``None`` takes the model's own."""
-    quantization: str | None = None
-    """No scheme is built yet; anything but ``None`` is refused."""
+    quantization: Quantization | None = None
+    """``int8`` holds weights as 8-bit integers, one scale per output channel, and multiplies them
+    with activations rounded likewise, one scale per token."""
+    kernels: Kernels = "auto"
+    """``auto`` steps models of a known structure through compiled kernels on a CPU; ``torch``
+    leaves every model to transformers' own modules."""
     num_threads: int | None = None
-    """Threads inside one operator on a CPU; ``None`` measures one against all when loading."""
+    """Threads of one step on a CPU; ``None`` measures one against all cores when loading."""
     self_check: bool = True
     """Compare a short paged forward with the untouched model when loading."""
 
@@ -48,12 +54,9 @@ class ModelConfig:
             _at_least("max_model_len", self.max_model_len, 2)
         if self.num_threads is not None:
             _at_least("num_threads", self.num_threads, 1)
+        _one_of("kernels", self.kernels, get_args(Kernels))
         if self.quantization is not None:
-            raise ConfigError(
-                f"quantization is {self.quantization!r}; this build has no quantised kernels, "
-                "leave it out",
-                param="quantization",
-            )
+            _one_of("quantization", self.quantization, get_args(Quantization))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from engine.attention.kv_store import KVStore
+from engine.attention.kv_store import BlockStore
 
 
 class HostStore:
-    """Copies of blocks of a `KVStore`, by host slot.
+    """Copies of blocks of a `BlockStore`, by host slot.
 
     Copies run on the stream that computes, so they are in order with what reads and writes the
     blocks; beside a GPU the host's side is pinned, so that they do not make the host wait.
     """
 
-    def __init__(self, store: KVStore, num_slots: int) -> None:
+    def __init__(self, store: BlockStore, num_slots: int) -> None:
         """Allocate ``num_slots`` slots of the shape of the store's blocks."""
         self._device = [*store.keys, *store.values]
         pinned = store.keys[0].device.type == "cuda"

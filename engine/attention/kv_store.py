@@ -38,7 +38,51 @@ def kv_bytes_per_token(layers: Sequence[LayerShape], dtype: torch.dtype) -> int:
     return sum(layer.elements_per_token for layer in layers) * dtype.itemsize
 
 
-class KVStore:
+class BlockStore:
+    """Blocks of keys and values, one tensor of each per layer with the blocks first.
+
+    Attributes:
+        keys: Per layer.
+        values: Per layer.
+    """
+
+    keys: list[Tensor]
+    values: list[Tensor]
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of every layer."""
+        return int(self.keys[0].shape[0])
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory held."""
+        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
+
+    def copy_blocks(self, copies: Sequence[tuple[int, int]]) -> None:
+        """Copy blocks in every layer; all sources are read before any destination is written."""
+        if not copies:
+            return
+        device = self.keys[0].device
+        sources = torch.tensor([source for source, _ in copies], device=device)
+        destinations = torch.tensor([destination for _, destination in copies], device=device)
+        for store in (*self.keys, *self.values):
+            store.index_copy_(0, destinations, store.index_select(0, sources))
+
+    def clear_blocks(self, blocks: Sequence[int]) -> None:
+        """Zero these blocks in every layer."""
+        if not blocks:
+            return
+        indices = torch.tensor(blocks, dtype=torch.int64, device=self.keys[0].device)
+        for store in (*self.keys, *self.values):
+            store.index_fill_(0, indices, 0.0)
+
+    def clear_tail(self, block: int, offset: int) -> None:
+        """Zero a block from ``offset`` on in every layer."""
+        raise NotImplementedError
+
+
+class KVStore(BlockStore):
     """Keys and values of all layers, ``[num_blocks, block_size, kv_heads, dim]`` each.
 
     Attention reads whole blocks and multiplies what a query must not see by zero. Zero times
@@ -55,7 +99,6 @@ class KVStore:
         device: torch.device,
     ) -> None:
         """Allocate the whole budget, zeroed."""
-        self.num_blocks = num_blocks
         self.keys = [
             torch.zeros(
                 num_blocks, BLOCK_SIZE, s.num_kv_heads, s.key_dim, dtype=dtype, device=device
@@ -68,11 +111,6 @@ class KVStore:
             )
             for s in layers
         ]
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory held."""
-        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
 
     def write(self, layer: int, slots: Tensor, key: Tensor, value: Tensor) -> None:
         """Put the keys and values of new tokens into their slots.
@@ -105,24 +143,6 @@ class KVStore:
             for store in (self.keys[layer], self.values[layer])
         )
         return key, value
-
-    def copy_blocks(self, copies: Sequence[tuple[int, int]]) -> None:
-        """Copy blocks in every layer; all sources are read before any destination is written."""
-        if not copies:
-            return
-        device = self.keys[0].device
-        sources = torch.tensor([source for source, _ in copies], device=device)
-        destinations = torch.tensor([destination for _, destination in copies], device=device)
-        for store in (*self.keys, *self.values):
-            store.index_copy_(0, destinations, store.index_select(0, sources))
-
-    def clear_blocks(self, blocks: Sequence[int]) -> None:
-        """Zero these blocks in every layer."""
-        if not blocks:
-            return
-        indices = torch.tensor(blocks, dtype=torch.int64, device=self.keys[0].device)
-        for store in (*self.keys, *self.values):
-            store.index_fill_(0, indices, 0.0)
 
     def clear_tail(self, block: int, offset: int) -> None:
         """Zero a block from ``offset`` on in every layer."""

@@ -37,7 +37,7 @@ class Span(Protocol):
         ...
 
     @property
-    def block_table(self) -> list[int]:
+    def block_table(self) -> Sequence[int]:
         """Blocks that cover ``start + num_tokens`` tokens."""
         ...
 
@@ -160,5 +160,5 @@ def _first_key(span: Span, window: int | None) -> int:
 
 def _padded_blocks(span: Span, first: int, length: int) -> list[int]:
     needed = -(-(span.start + span.num_tokens) // BLOCK_SIZE)
-    blocks = span.block_table[first // BLOCK_SIZE : needed]
+    blocks = list(span.block_table[first // BLOCK_SIZE : needed])
     return blocks + [blocks[-1]] * (length // BLOCK_SIZE - len(blocks))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
@@ -16,11 +18,24 @@ from transformers.utils import logging as transformers_logging
 
 from engine.attention.interface import ATTENTION_NAME, register_attention
 from engine.attention.kv_store import LayerShape, kv_bytes_per_token
+from engine.attention.traits import AttentionTraits
 from engine.config import ModelConfig
-from engine.errors import ConfigError, ModelError, ModelNotFound, UnsupportedModel
+from engine.decoder.pack import PackedDecoder
+from engine.decoder.surgery import NotRecognised, take_apart
+from engine.errors import (
+    ConfigError,
+    ModelError,
+    ModelNotFound,
+    SelfCheckFailed,
+    UnsupportedModel,
+)
 from engine.model.checks import check_folder, check_layers, check_weights, model_context
+from engine.model.forward import Forward
+from engine.model.native_forward import NativeForward
 from engine.model.probe import probe_layers
-from engine.model.self_check import run_self_check
+from engine.model.self_check import SelfCheck
+from engine.model.transformers_forward import TransformersForward
+from engine.native.build import KernelsUnavailable, load_library
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +43,8 @@ Progress = Callable[[float, str], None]
 """Called with a fraction from 0 to 1 and a short phrase; never backwards."""
 
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+_INT8_TOLERANCE = 0.5
+"""Of the logits' spread: eight bits cost more than rounding, and a wrong structure costs all."""
 _SHARE = {"find": 0.02, "weights": 0.90, "probe": 0.95, "done": 1.0}
 
 
@@ -36,7 +53,8 @@ class LoadedModel:
     """A model ready to step.
 
     Attributes:
-        model: The transformers model, in evaluation mode, attending through our interface.
+        make_forward: Given a number of KV blocks, returns the model with memory of its own.
+        forward: ``native`` for the compiled kernels, ``transformers`` for its own modules.
         folder: Where its files are; the tokenizer is read from here.
         name: What it was asked for by.
         architecture: transformers' class name.
@@ -47,9 +65,11 @@ class LoadedModel:
         eos_token_ids: Tokens that end a reply.
         layers: What each layer stores per token.
         num_parameters: Tied weights counted once.
+        weight_bytes: Memory that the weights take.
     """
 
-    model: Any
+    make_forward: Callable[[int], Forward]
+    forward: Literal["native", "transformers"]
     folder: Path
     name: str
     architecture: str
@@ -60,6 +80,7 @@ class LoadedModel:
     eos_token_ids: tuple[int, ...]
     layers: tuple[LayerShape, ...]
     num_parameters: int
+    weight_bytes: int
 
     @property
     def kv_bytes_per_token(self) -> int:
@@ -90,38 +111,128 @@ def load_model(config: ModelConfig, *, on_progress: Progress | None = None) -> L
     check_layers(hf_config.to_dict(), config.model)
     max_model_len = resolve_max_model_len(config.max_model_len, model_context(hf_config))
     dtype = resolve_dtype(config.dtype, _checkpoint_dtype(raw), device)
+    read = partial(_read_weights, folder, hf_config, dtype, device)
     report(_SHARE["find"], "reading weights")
-    model = _read_weights(folder, hf_config, dtype, device, report)
+    model = read(report)
+    facts = _Facts(
+        architecture=type(model).__name__,
+        vocab_size=int(model.get_output_embeddings().weight.shape[0]),
+        num_parameters=sum(p.numel() for p in model.parameters()),
+    )
     report(_SHARE["weights"], "looking at the layers")
-    layers = probe_layers(model)
-    report(_SHARE["probe"], "checking paged attention against the model")
-    if config.self_check:
-        run_self_check(model, layers, max_model_len=max_model_len)
-    model.set_attn_implementation(ATTENTION_NAME)
+    layers, traits = probe_layers(model)
+    report(_SHARE["probe"], "checking it against the model as transformers runs it")
+    check = SelfCheck(model, layers, max_model_len=max_model_len) if config.self_check else None
+    body: _Body
+    try:
+        body = _native_body(model, traits, config, device, max_model_len, check)
+    except (NotRecognised, KernelsUnavailable, SelfCheckFailed) as error:
+        if config.quantization is not None:
+            raise UnsupportedModel(
+                f"quantization {config.quantization} needs the compiled kernels, and they do not "
+                f"run {facts.architecture} here: {error}"
+            ) from error
+        logger.info("%s runs on transformers' own modules: %s", facts.architecture, error)
+        if isinstance(error, SelfCheckFailed):
+            model = read(_ignore)  # its weights are gone
+        body = _transformers_body(model, layers, check)
+    del model
     loaded = LoadedModel(
-        model=model,
+        make_forward=body.make_forward,
+        forward=body.name,
         folder=folder,
         name=config.model,
-        architecture=type(model).__name__,
+        architecture=facts.architecture,
         dtype=dtype,
         device=device,
-        vocab_size=int(model.get_output_embeddings().weight.shape[0]),
+        vocab_size=facts.vocab_size,
         max_model_len=max_model_len,
         eos_token_ids=_eos_token_ids(folder, hf_config),
-        layers=tuple(layers),
-        num_parameters=sum(p.numel() for p in model.parameters()),
+        layers=tuple(body.layers),
+        num_parameters=facts.num_parameters,
+        weight_bytes=body.weight_bytes,
     )
     report(_SHARE["done"], "model loaded")
     logger.info(
-        "loaded %s: %s, %.1f M parameters, %s on %s, context %d",
+        "loaded %s: %s, %.1f M parameters in %.0f MB, %s on %s, %s, context %d",
         config.model,
         loaded.architecture,
         loaded.num_parameters / 1e6,
+        loaded.weight_bytes / 1e6,
         str(dtype).removeprefix("torch."),
         device,
+        loaded.forward,
         max_model_len,
     )
     return loaded
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    architecture: str
+    vocab_size: int
+    num_parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    name: Literal["native", "transformers"]
+    make_forward: Callable[[int], Forward]
+    layers: Sequence[LayerShape]
+    weight_bytes: int
+
+
+def _native_body(
+    model: Any,
+    traits: Sequence[AttentionTraits],
+    config: ModelConfig,
+    device: torch.device,
+    max_model_len: int,
+    check: SelfCheck | None,
+) -> _Body:
+    """Pack a model for the compiled kernels; takes its weights once it is understood.
+
+    Raises:
+        NotRecognised: Its structure is not understood.
+        KernelsUnavailable: The kernels cannot be had.
+        SelfCheckFailed: It was understood wrongly.
+    """
+    if config.kernels == "torch" or device.type != "cpu":
+        raise KernelsUnavailable("the compiled kernels were not asked for")
+    library = load_library()
+    with torch.inference_mode():
+        spec = take_apart(model, traits, max_model_len=max_model_len)
+        decoder = PackedDecoder(spec, int8=config.quantization == "int8")
+    make_forward = partial(_make_native, decoder, library)
+    if check is not None:
+        tolerance = _INT8_TOLERANCE if config.quantization == "int8" else None
+        agreement = check.compare(make_forward, tolerance=tolerance)
+        logger.info(
+            "against transformers: KL divergence %.2g, %.0f %% of the likeliest tokens alike",
+            agreement.kl_divergence,
+            100 * agreement.greedy,
+        )
+    layers = [
+        LayerShape(spec.kv_heads, decoder.head_dim, decoder.head_dim, trait.window)
+        for trait in traits
+    ]
+    return _Body("native", make_forward, layers, decoder.num_bytes)
+
+
+def _make_native(decoder: PackedDecoder, library: ctypes.CDLL, num_blocks: int) -> Forward:
+    return NativeForward(decoder, library, num_blocks, num_threads=torch.get_num_threads())
+
+
+def _transformers_body(model: Any, layers: Sequence[LayerShape], check: SelfCheck | None) -> _Body:
+    model.set_attn_implementation(ATTENTION_NAME)
+
+    def make_forward(num_blocks: int) -> Forward:
+        return TransformersForward(model, layers, num_blocks)
+
+    if check is not None:
+        check.compare(make_forward)
+    weights = {p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}
+    return _Body("transformers", make_forward, layers, sum(weights.values()))
 
 
 def find_checkpoint(model: str) -> Path:

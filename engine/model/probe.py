@@ -9,14 +9,16 @@ from torch import Tensor
 
 from engine.attention.interface import ATTENTION_NAME, AttentionCall, attending
 from engine.attention.kv_store import LayerShape
+from engine.attention.traits import AttentionTraits
 from engine.errors import EngineError, UnsupportedModel
 
 
 class _Recorder:
-    """Notes each layer's shapes and attends to nothing."""
+    """Notes each layer's shapes and traits, and attends to nothing."""
 
     def __init__(self) -> None:
         self.layers: dict[int, LayerShape] = {}
+        self.traits: dict[int, AttentionTraits] = {}
         self.repeated: set[int] = set()
 
     def attend(self, call: AttentionCall) -> Tensor:
@@ -35,11 +37,14 @@ class _Recorder:
             value_dim=call.value.shape[2],
             window=call.window,
         )
+        self.traits[call.layer] = AttentionTraits(
+            scaling=call.scaling, window=call.window, softcap=call.softcap, sinks=call.sinks
+        )
         return call.value.new_zeros(tokens, heads, call.value.shape[2])
 
 
-def probe_layers(model: Any) -> list[LayerShape]:
-    """Run three tokens through the model and return what each layer stores, by layer.
+def probe_layers(model: Any) -> tuple[list[LayerShape], list[AttentionTraits]]:
+    """Run three tokens through the model; return what each layer stores, and how it attends.
 
     The model's attention implementation is as before afterwards.
 
@@ -64,7 +69,8 @@ def probe_layers(model: Any) -> list[LayerShape]:
     finally:
         model.set_attn_implementation(before)
     _check_layers(model, recorder)
-    return [recorder.layers[index] for index in range(len(recorder.layers))]
+    indexes = range(len(recorder.layers))
+    return [recorder.layers[i] for i in indexes], [recorder.traits[i] for i in indexes]
 
 
 def _check_layers(model: Any, recorder: _Recorder) -> None:

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 
 import torch
 
 from engine.attention.host_store import HostStore
-from engine.attention.kv_store import KVStore
 from engine.config import BLOCK_SIZE
 from engine.cost_model import StepShape
+from engine.model.forward import Span
 from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel
-from engine.model.packed import packed_forward
 from engine.model.sampler import Sampler
 from engine.model.slot_state import SlotState
 from engine.outputs import Chunk, ModelRunnerOutput, SlotLoad, StepPlan
 from engine.sampling_params import SamplingParams
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """One sequence's share of a step; see `engine.attention.metadata.Span`."""
-
-    start: int
-    num_tokens: int
-    block_table: list[int]
 
 
 class ModelRunner:
@@ -49,7 +38,8 @@ class ModelRunner:
         """Allocate blocks of KV memory, and slots of host memory; nothing else grows later."""
         self.loaded = loaded
         self.num_blocks = num_blocks
-        self._store = KVStore(loaded.layers, num_blocks, dtype=loaded.dtype, device=loaded.device)
+        self._forward = loaded.make_forward(num_blocks)
+        self._store = self._forward.store
         self._host_store = HostStore(self._store, num_host_slots)
         self._sampler = Sampler(masks)
         self._slots: dict[int, SlotState] = {}
@@ -59,6 +49,10 @@ class ModelRunner:
     def kv_bytes(self) -> int:
         """KV memory held."""
         return self._store.num_bytes
+
+    def set_num_threads(self, num_threads: int) -> None:
+        """Compute with so many threads from now on."""
+        self._forward.set_num_threads(num_threads)
 
     def launch(self, plan: StepPlan) -> None:
         """Compute a step; its output waits for ``collect``."""
@@ -81,20 +75,20 @@ class ModelRunner:
         self._take_in(plan)
         if plan.is_empty:
             return ModelRunnerOutput(sampled={})
-        spans: list[_Span] = []
+        spans: list[Span] = []
         token_ids: list[int] = []
         rows: list[int] = []
         sampling: list[int] = []
         for chunk in _all_chunks(plan):
             state = self._slots[chunk.slot]
             start, end = state.num_computed_tokens, state.num_computed_tokens + chunk.num_tokens
-            spans.append(_Span(start, chunk.num_tokens, state.block_table))
+            spans.append(Span(start, chunk.num_tokens, state.block_table))
             token_ids.extend(state.token_ids[start:end])
             state.num_computed_tokens = end
             if chunk.samples:
                 rows.append(len(token_ids) - 1)
                 sampling.append(chunk.slot)
-        logits = packed_forward(self.loaded.model, self._store, spans, token_ids, rows)
+        logits = self._forward.run(spans, token_ids, rows)
         if logits is None:
             return ModelRunnerOutput(sampled={})
         output = self._sampler.sample(logits, {slot: self._slots[slot] for slot in sampling})
@@ -138,7 +132,7 @@ class ModelRunner:
         for load in plan.loads:
             self._slots[load.slot] = SlotState(load)
         for slot, blocks in plan.new_blocks:
-            self._slots[slot].block_table += blocks
+            self._slots[slot].block_table.extend(blocks)
         copied = {destination for _, destination in plan.block_copies}
         for load in plan.loads if copied else ():
             block = load.block_table[load.num_computed_tokens // BLOCK_SIZE]

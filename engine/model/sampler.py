@@ -22,9 +22,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from engine.model.forward import Logits
 from engine.model.grammar_masks import GrammarMasks
 from engine.model.noise import DRAW, XTC_COIN, seed_of_name, uniform
 from engine.model.penalties import LogitChanges, changes_logits
@@ -35,6 +37,9 @@ _PRESELECT = (64, 1024, 8192)
 _DRAW_BLOCK = 128
 _COLDEST = 1e-5
 """Temperatures below this are greedy (vLLM's ``_SAMPLING_EPS``)."""
+_NOT_FINITE = (
+    "the model's output for this request is not a finite number; try again, or with another prompt"
+)
 _LOWEST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot say (OpenAI's convention)."""
 
@@ -51,11 +56,11 @@ class Sampler:
         self._masks = masks
 
     @torch.inference_mode()
-    def sample(self, logits: Tensor, rows: Mapping[int, SlotState]) -> ModelRunnerOutput:
+    def sample(self, scores: Logits, rows: Mapping[int, SlotState]) -> ModelRunnerOutput:
         """Choose the next token of each row.
 
         Args:
-            logits: ``[len(rows), vocab]``, any float dtype; may be overwritten.
+            scores: Of ``len(rows)`` rows; may be overwritten.
             rows: By slot, in the order of the logits.
 
         Returns:
@@ -63,12 +68,14 @@ class Sampler:
             leave nothing, or whose grammar has no way on.
         """
         slots, states = list(rows), list(rows.values())
-        failed = {slots[row]: sentence for row, sentence in _broken_rows(logits).items()}
+        logits, largest = scores.values, scores.largest
+        failed = {slots[row]: _NOT_FINITE for row in _broken_rows(logits, largest)}
         if failed:
             good = [row for row, slot in enumerate(slots) if slot not in failed]
             if not good:
                 return ModelRunnerOutput(sampled={}, failed=failed)
             logits = logits[good]
+            largest = None if largest is None else largest[good]
             slots, states = [slots[row] for row in good], [states[row] for row in good]
         logits = logits.float()
         raw = _raw_logprobs(logits, states)
@@ -78,7 +85,7 @@ class Sampler:
         for row, sentence in stuck.items():
             failed[slots[row]] = sentence
             logits[row] = 0.0
-        token_ids = _choose(logits, states)
+        token_ids = _choose(logits, states, largest)
         sampled = {
             slot: SampledToken(token_id, _report(raw.get(row), state, token_id))
             for row, (state, token_id) in enumerate(zip(states, token_ids, strict=True))
@@ -149,14 +156,12 @@ def _nothing_left(state: SlotState) -> str:
     )
 
 
-def _broken_rows(logits: Tensor) -> dict[int, str]:
+def _broken_rows(logits: Tensor, largest: NDArray[np.int32] | None) -> list[int]:
+    if largest is not None:
+        return [int(row) for row in np.flatnonzero(largest < 0)]
     # the maximum is not a number if any element is not, and infinite if any is
     finite = torch.isfinite(logits.amax(dim=-1)).tolist()
-    sentence = (
-        "the model's output for this request is not a finite number; "
-        "try again, or with another prompt"
-    )
-    return {row: sentence for row, fine in enumerate(finite) if not fine}
+    return [row for row, fine in enumerate(finite) if not fine]
 
 
 def _raw_logprobs(logits: Tensor, requests: Sequence[SlotState]) -> dict[int, Tensor]:
@@ -181,14 +186,34 @@ def _logprob(token_id: int, value: float) -> Logprob:
     return Logprob(token_id, max(value, _LOWEST_LOGPROB))
 
 
-def _choose(logits: Tensor, requests: Sequence[SlotState]) -> list[int]:
+def _choose(
+    logits: Tensor, requests: Sequence[SlotState], largest: NDArray[np.int32] | None
+) -> list[int]:
     drawing = [row for row, r in enumerate(requests) if r.params.temperature >= _COLDEST]
     if len(drawing) == len(requests):
         return _draw(logits, requests)
-    token_ids = _argmax(logits)
+    token_ids = _largest(logits, requests, largest)
     if drawing:
         drawn = _draw(logits[drawing], [requests[row] for row in drawing])
         for row, token_id in zip(drawing, drawn, strict=True):
+            token_ids[row] = token_id
+    return token_ids
+
+
+def _largest(
+    logits: Tensor, requests: Sequence[SlotState], known: NDArray[np.int32] | None
+) -> list[int]:
+    """Look for the largest logits, only where they are not known or were changed since."""
+    if known is None:
+        return _argmax(logits)
+    token_ids: list[int] = known.tolist()
+    changed = [
+        row
+        for row, request in enumerate(requests)
+        if request.params.grammar is not None or changes_logits(request)
+    ]
+    if changed:
+        for row, token_id in zip(changed, _argmax(logits[changed]), strict=True):
             token_ids[row] = token_id
     return token_ids
 

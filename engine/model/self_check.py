@@ -1,4 +1,4 @@
-"""A short forward through paged attention, compared with the model as transformers wrote it.
+"""A short forward through what will serve, compared with the model as transformers wrote it.
 
 A family that computes something our attention does not know of (a bias, a mask of its own, a state
 carried from token to token) loads without complaint and then answers nonsense. This finds it before
@@ -8,18 +8,18 @@ the first request does.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.attention.interface import ATTENTION_NAME
-from engine.attention.kv_store import KVStore, LayerShape
+from engine.attention.kv_store import LayerShape
 from engine.config import BLOCK_SIZE
 from engine.errors import EngineError, SelfCheckFailed
-from engine.model.packed import packed_forward
+from engine.model.forward import Forward, Span
 
 _NUM_TOKENS = 24
 _LONGEST_WINDOW = 128
@@ -35,55 +35,73 @@ scale makes 0.2 and more.
 _LARGEST_TOLERANCE = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    start: int
-    num_tokens: int
-    block_table: list[int]
-
-
-@torch.inference_mode()
-def run_self_check(model: Any, layers: Sequence[LayerShape], *, max_model_len: int) -> float:
-    """Compare paged and untouched logits of every token of two short sequences.
-
-    The sequences run side by side, in chunks of odd sizes, over shuffled blocks. Afterwards the
-    model is as it was before.
+class SelfCheck:
+    """What the untouched model says of every token of two short sequences.
 
     Args:
         model: A transformers causal language model with its own attention.
         layers: What each layer stores.
         max_model_len: The check goes no further than this.
-
-    Returns:
-        The difference found, as a share of the logits' spread.
-
-    Raises:
-        SelfCheckFailed: The difference exceeds what rounding explains.
     """
-    before = model.config._attn_implementation
-    sequences = _sequences(model, layers, max_model_len)
-    expected = [_untouched(model, ids) for ids in sequences]
-    model.set_attn_implementation(ATTENTION_NAME)
-    try:
-        found = _paged(model, layers, sequences)
-    except EngineError:
-        raise
-    except Exception as error:
-        raise SelfCheckFailed(
-            f"{type(model).__name__} does not run with paged attention ({error}); "
-            "this family is not supported"
-        ) from error
-    finally:
-        model.set_attn_implementation(before)
-    worst = max(_difference(a, b) for a, b in zip(expected, found, strict=True))
-    tolerance = min(_TOLERANCE[model.dtype] * len(layers) ** 0.5, _LARGEST_TOLERANCE)
-    if not worst <= tolerance:
-        raise SelfCheckFailed(
-            f"{type(model).__name__} with paged attention differs from the untouched model by "
-            f"{worst:.2g} of the logits' spread where {tolerance:.2g} is allowed; "
-            "this family is not supported"
-        )
-    return worst
+
+    @torch.inference_mode()
+    def __init__(self, model: Any, layers: Sequence[LayerShape], *, max_model_len: int) -> None:
+        self._name = type(model).__name__
+        self._dtype = model.dtype
+        self._num_layers = len(layers)
+        self._sequences = _sequences(model, layers, max_model_len)
+        self._expected = [_untouched(model, ids) for ids in self._sequences]
+
+    @torch.inference_mode()
+    def compare(
+        self, make_forward: Callable[[int], Forward], *, tolerance: float | None = None
+    ) -> Agreement:
+        """Compare a forward's logits with the untouched model's.
+
+        The sequences run side by side, in chunks of odd sizes, over shuffled blocks.
+
+        Args:
+            make_forward: Given a number of blocks, returns what is to be checked.
+            tolerance: Largest difference; ``None`` for what rounding explains.
+
+        Raises:
+            SelfCheckFailed: It does not run, or the difference is larger.
+        """
+        try:
+            found = _paged(make_forward, self._sequences)
+        except EngineError:
+            raise
+        except Exception as error:
+            raise SelfCheckFailed(
+                f"{self._name} does not run with paged attention ({error}); "
+                "this family is not supported"
+            ) from error
+        if tolerance is None:
+            tolerance = min(_TOLERANCE[self._dtype] * self._num_layers**0.5, _LARGEST_TOLERANCE)
+        pairs = list(zip(self._expected, found, strict=True))
+        worst = max(_difference(a, b) for a, b in pairs)
+        if not worst <= tolerance:
+            raise SelfCheckFailed(
+                f"{self._name} with paged attention differs from the untouched model by "
+                f"{worst:.2g} of the logits' spread where {tolerance:.2g} is allowed; "
+                "this family is not supported"
+            )
+        return _agreement(pairs, worst)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How much two models agree.
+
+    Attributes:
+        difference: Root mean square of the logits' difference, as a share of their spread.
+        kl_divergence: Mean over tokens, in nats, of the untouched model from the other.
+        greedy: Share of tokens after which both find the same one likeliest.
+    """
+
+    difference: float
+    kl_divergence: float
+    greedy: float
 
 
 def _sequences(model: Any, layers: Sequence[LayerShape], max_model_len: int) -> list[list[int]]:
@@ -102,33 +120,28 @@ def _untouched(model: Any, ids: Sequence[int]) -> Tensor:
 
 
 def _paged(
-    model: Any, layers: Sequence[LayerShape], sequences: Sequence[Sequence[int]]
+    make_forward: Callable[[int], Forward], sequences: Sequence[Sequence[int]]
 ) -> list[Tensor]:
     tables = _shuffled_tables([len(ids) for ids in sequences])
-    store = KVStore(
-        layers,
-        sum(len(table) for table in tables) + 1,
-        dtype=model.dtype,
-        device=model.device,
-    )
+    forward = make_forward(sum(len(table) for table in tables) + 1)
     done = [0] * len(sequences)
     logits: list[list[Tensor]] = [[] for _ in sequences]
     step = 0
     while any(d < len(ids) for d, ids in zip(done, sequences, strict=True)):
-        pieces: list[_Piece] = []
+        spans: list[Span] = []
         ids: list[int] = []
         owners: list[int] = []
         for owner, sequence in enumerate(sequences):
             size = _CHUNKS[owner % len(_CHUNKS)][step % len(_CHUNKS[owner % len(_CHUNKS)])]
             size = min(size, len(sequence) - done[owner])
             if size > 0:
-                pieces.append(_Piece(done[owner], size, tables[owner]))
+                spans.append(Span(done[owner], size, array("i", tables[owner])))
                 ids.extend(sequence[done[owner] : done[owner] + size])
                 owners.extend([owner] * size)
                 done[owner] += size
-        out = packed_forward(model, store, pieces, ids, range(len(ids)))
+        out = forward.run(spans, ids, range(len(ids)))
         assert out is not None
-        for owner, row in zip(owners, out, strict=True):
+        for owner, row in zip(owners, out.values, strict=True):
             logits[owner].append(row)
         step += 1
     return [torch.stack(rows).float() for rows in logits]
@@ -149,3 +162,11 @@ def _difference(expected: Tensor, found: Tensor) -> float:
     spread = (expected - expected.mean(dim=-1, keepdim=True)).square().mean().sqrt()
     error = (found - expected).square().mean().sqrt()
     return float(error / spread.clamp_min(1e-12))
+
+
+def _agreement(pairs: Sequence[tuple[Tensor, Tensor]], worst: float) -> Agreement:
+    expected, found = (torch.cat(rows) for rows in zip(*pairs, strict=True))
+    wanted = torch.log_softmax(expected, dim=-1)
+    divergence = (wanted.exp() * (wanted - torch.log_softmax(found, dim=-1))).sum(dim=-1).mean()
+    same = (expected.argmax(dim=-1) == found.argmax(dim=-1)).float().mean()
+    return Agreement(worst, float(divergence), float(same))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from engine.grammar.state import GrammarState
 from engine.outputs import SlotLoad
 from engine.sampling_params import SamplingParams
@@ -19,7 +21,7 @@ class SlotState:
         token_ids: Prompt and reply so far.
         num_prompt_tokens: How many of them are the prompt.
         num_computed_tokens: How many have their KV in the blocks.
-        block_table: Blocks, oldest first.
+        block_table: ``array("i")`` of blocks, oldest first.
         stop_token_ids: Tokens that end the reply.
         reply_in_grammar: How far the reply has come in its grammar, once somebody has asked.
     """
@@ -42,7 +44,7 @@ class SlotState:
         self.token_ids = load.token_ids
         self.num_prompt_tokens = load.num_prompt_tokens
         self.num_computed_tokens = load.num_computed_tokens
-        self.block_table = load.block_table
+        self.block_table = array("i", load.block_table)
         self.stop_token_ids = load.stop_token_ids
         self.reply_in_grammar: GrammarState | None = None
 

@@ -42,25 +42,32 @@ def prepare_stepping_thread(num_threads: int | None = None) -> None:
     torch.set_grad_enabled(False)
 
 
-def keep_faster_num_threads(step: Callable[[], object]) -> int:
-    """Time a step with one thread and with the present number, and keep what is faster.
+def keep_faster_num_threads(
+    step: Callable[[], object], set_num_threads: Callable[[int], None], many: int
+) -> int:
+    """Time a step with one thread and with many, and keep what is faster.
 
     A tiny model loses more to waking threads for each of its operators than it gains, and on
     cores that others use it loses much more: a step of 6 ms with one thread took 48 ms with two
     (measured on two busy cores with 2.4 million parameters). Takes a few steps, at most about a
     second.
 
+    Args:
+        step: Computes a batch of the usual size.
+        set_num_threads: Sets the number that the next step takes.
+        many: The number to compare with one.
+
     Returns:
         The number of threads that is set from now on.
     """
-    many = torch.get_num_threads()
     if many == 1:
+        set_num_threads(1)
         return 1
     seconds: dict[int, list[float]] = {1: [], many: []}
     started = time.perf_counter()
     for _ in range(_TRIALS):
         for num_threads, taken in seconds.items():
-            torch.set_num_threads(num_threads)
+            set_num_threads(num_threads)
             before = time.perf_counter()
             step()
             taken.append(time.perf_counter() - before)
@@ -68,7 +75,7 @@ def keep_faster_num_threads(step: Callable[[], object]) -> int:
             break
     one, all_of_them = (statistics.median(seconds[n]) for n in (1, many))
     best = many if all_of_them < _WORTH_IT * one else 1
-    torch.set_num_threads(best)
+    set_num_threads(best)
     logger.info(
         "%d of %d threads per step: %.1f ms with one, %.1f ms with %d",
         best,

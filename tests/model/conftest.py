@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from engine.config import DType, ModelConfig
+from engine.config import DType, Kernels, ModelConfig
 from engine.model.loader import LoadedModel, load_model
 from tests.support.tiny_models import make_checkpoint
 
@@ -42,12 +42,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 @pytest.fixture(scope="session")
 def load(checkpoint: Callable[[str], Path]) -> Load:
     """A family's tiny model, loaded for paged attention."""
-    loaded: dict[tuple[str, DType], LoadedModel] = {}
+    loaded: dict[tuple[str, DType, Kernels], LoadedModel] = {}
 
-    def get(name: str, dtype: DType = "float32") -> LoadedModel:
-        key = (name, dtype)
+    def get(name: str, dtype: DType = "float32", kernels: Kernels = "auto") -> LoadedModel:
+        key = (name, dtype, kernels)
         if key not in loaded:
-            config = ModelConfig(model=str(checkpoint(name)), dtype=dtype, device="cpu")
+            config = ModelConfig(
+                model=str(checkpoint(name)), dtype=dtype, device="cpu", kernels=kernels
+            )
             loaded[key] = load_model(config)
         return loaded[key]
 

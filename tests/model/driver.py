@@ -87,7 +87,7 @@ class Driver:
             fresh: list[int] = []
             while (len(request.block_table) + len(fresh)) * BLOCK_SIZE < end:
                 fresh.append(self._free.pop())
-            request.block_table += fresh
+            request.block_table.extend(fresh)
             slot = self._slots.get(request.request_id)
             if slot is None:
                 slot = self._slots[request.request_id] = len(self._slots)
@@ -112,7 +112,7 @@ class Driver:
     def release(self, request: SlotState) -> None:
         """Give the request's blocks back, to be the next ones handed out."""
         self._free.extend(request.block_table)
-        request.block_table = []
+        del request.block_table[:]
         request.num_computed_tokens = 0
         del self._slots[request.request_id]
         self._slots[f"given back {len(self._slots)}"] = -1  # no slot is used twice

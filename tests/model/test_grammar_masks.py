@@ -16,6 +16,7 @@ from engine.config import EngineConfig
 from engine.core import EngineCore
 from engine.grammar.compile import compile_grammar
 from engine.grammar.tokens import vocabulary_of
+from engine.model.forward import Logits
 from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel
 from engine.model.sampler import Sampler
@@ -57,7 +58,7 @@ def sample(rows: Sequence[SlotState], logits: Tensor | None = None) -> tuple[lis
     if logits is None:
         generator = torch.Generator().manual_seed(0)
         logits = torch.randn(len(rows), VOCAB_SIZE, generator=generator)
-    out = Sampler(masks()).sample(logits, dict(enumerate(rows)))
+    out = Sampler(masks()).sample(Logits(logits), dict(enumerate(rows)))
     texts = [
         TOKENIZER.decode([out.sampled[i].token_id], skip_special_tokens=False)
         if i in out.sampled
@@ -149,7 +150,7 @@ def test_a_reply_that_has_left_its_grammar_fails_alone() -> None:
     )
     assert "no way on" in sentences[0]
     assert texts[1] == "z"
-    out = Sampler().sample(torch.randn(1, VOCAB_SIZE), {0: row(constrained("regex", "z"))})
+    out = Sampler().sample(Logits(torch.randn(1, VOCAB_SIZE)), {0: row(constrained("regex", "z"))})
     assert "follows no grammars" in out.failed[0]
 
 
@@ -158,7 +159,7 @@ def test_log_probabilities_are_the_models_own() -> None:
     logits = torch.randn(1, VOCAB_SIZE)
     raw = torch.log_softmax(logits[0], dim=-1)
     state = row(constrained("regex", "z", logprobs=2))
-    chosen = Sampler(masks()).sample(logits.clone(), {0: state}).sampled[0].logprobs
+    chosen = Sampler(masks()).sample(Logits(logits.clone()), {0: state}).sampled[0].logprobs
     assert chosen is not None
     assert chosen.chosen.logprob == pytest.approx(float(raw[chosen.chosen.token_id]))
     assert [top.token_id for top in chosen.top] == torch.topk(raw, 2).indices.tolist()

@@ -21,6 +21,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from engine.model.forward import Logits
 from engine.model.noise import DRAW, XTC_COIN, uniform
 from engine.model.penalties import dry_penalties
 from engine.model.sampler import Sampler
@@ -40,7 +41,7 @@ def logits_of(seed: int, vocab: int = VOCAB, *, spread: float = 2.0) -> Tensor:
 
 def sample_one(logits: Tensor, request: SlotState) -> SampledToken:
     """Sample one row of its own."""
-    out = Sampler().sample(logits.clone()[None], {0: request})
+    out = Sampler().sample(Logits(logits.clone()[None]), {0: request})
     assert out.failed == {}
     return out.sampled[0]
 
@@ -60,7 +61,7 @@ def draws(
         for seed in range(low, min(low + 500, count)):
             own = msgspec.structs.replace(params, seed=seed)
             requests.append(make_request([1], own, name=str(seed), stops=stops))
-        out = Sampler().sample(logits.repeat(len(requests), 1), rows_of(requests))
+        out = Sampler().sample(Logits(logits.repeat(len(requests), 1)), rows_of(requests))
         found.update(token.token_id for token in out.sampled.values())
     return found
 
@@ -273,11 +274,11 @@ def test_a_row_is_sampled_alike_in_any_company(dtype: torch.dtype, vocab: int) -
         prompt = [1, 2, 3, 1, 2]
         return [make_request(prompt, params, name=str(i)) for i, params in enumerate(KINDS)]
 
-    together = Sampler().sample(rows.clone(), rows_of(requests())).sampled
+    together = Sampler().sample(Logits(rows.clone()), rows_of(requests())).sampled
     reverse = dict(reversed(rows_of(requests()).items()))
-    backwards = Sampler().sample(rows.flip(0), reverse).sampled
+    backwards = Sampler().sample(Logits(rows.flip(0)), reverse).sampled
     alone = {
-        i: Sampler().sample(rows[i : i + 1].clone(), {i: request}).sampled[i]
+        i: Sampler().sample(Logits(rows[i : i + 1].clone()), {i: request}).sampled[i]
         for i, request in enumerate(requests())
     }
     assert together == backwards == alone
@@ -487,12 +488,12 @@ def test_penalties_follow_a_reply_as_it_grows() -> None:
     sampler = Sampler()
     tokens = []
     for _ in range(6):
-        token = sampler.sample(logits.clone()[None], {0: request}).sampled[0].token_id
+        token = sampler.sample(Logits(logits.clone()[None]), {0: request}).sampled[0].token_id
         request.token_ids.append(token)
         tokens.append(token)
     assert tokens == [1, 1, 1, 2, 1, 2]
     del request.token_ids[1:]
-    assert sampler.sample(logits.clone()[None], {0: request}).sampled[0].token_id == 1
+    assert sampler.sample(Logits(logits.clone()[None]), {0: request}).sampled[0].token_id == 1
 
 
 # --- XTC ----------------------------------------------------------------------------------------
@@ -590,15 +591,15 @@ def test_a_row_that_is_not_finite_fails_alone(value: float) -> None:
     broken = rows.clone()
     broken[1, 77] = value
     requests = [make_request([1], SamplingParams(seed=i), name=str(i)) for i in range(3)]
-    expected = Sampler().sample(rows, rows_of(requests)).sampled
-    out = Sampler().sample(broken, rows_of(requests))
+    expected = Sampler().sample(Logits(rows), rows_of(requests)).sampled
+    out = Sampler().sample(Logits(broken), rows_of(requests))
     assert set(out.failed) == {1}
     assert out.sampled == {slot: expected[slot] for slot in (0, 2)}
 
 
 def test_a_row_without_any_candidate_fails() -> None:
     """Minus infinity everywhere is no distribution."""
-    out = Sampler().sample(torch.full((1, VOCAB), float("-inf")), {5: make_request([1])})
+    out = Sampler().sample(Logits(torch.full((1, VOCAB), float("-inf"))), {5: make_request([1])})
     assert out.sampled == {}
     assert set(out.failed) == {5}
 
@@ -608,6 +609,6 @@ def test_a_row_whose_bans_leave_nothing_fails_alone() -> None:
     rows = torch.stack([logits_of(i) for i in range(2)])
     nothing = SamplingParams(allowed_token_ids=[VOCAB + 1], seed=1)
     requests = [make_request([1], nothing, name="none"), make_request([1], name="fine")]
-    out = Sampler().sample(rows, rows_of(requests))
+    out = Sampler().sample(Logits(rows), rows_of(requests))
     assert "no token is left" in out.failed[0]
     assert set(out.sampled) == {1}

@@ -2,106 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from engine.attention.interface import ATTENTION_NAME, AttentionCall
+from engine.attention.interface import ATTENTION_NAME, AttentionCall, register_attention
 from engine.attention.reference import ReferenceAttention
-from engine.config import DType
 from engine.errors import SelfCheckFailed, UnsupportedModel
 from engine.model.probe import probe_layers
-from engine.model.self_check import run_self_check
-from tests.model.conftest import Load
-from tests.support.tiny_models import CONTEXT, FAMILIES
+from engine.model.self_check import Agreement, SelfCheck
+from engine.model.transformers_forward import TransformersForward
+from tests.support.tiny_models import CONTEXT, FAMILIES, make_model
+
+register_attention()
 
 
-@contextmanager
-def own_attention(model: Any) -> Iterator[Any]:
-    """Give a loaded model its own attention back for a while."""
-    model.set_attn_implementation("eager")
-    try:
-        yield model
-    finally:
-        model.set_attn_implementation(ATTENTION_NAME)
+def compare(model: Any, *, max_model_len: int = CONTEXT) -> Agreement:
+    """Compare a model with itself under our attention."""
+    layers, _ = probe_layers(model)
+    check = SelfCheck(model, layers, max_model_len=max_model_len)
+    model.set_attn_implementation(ATTENTION_NAME)
+    return check.compare(lambda num_blocks: TransformersForward(model, layers, num_blocks))
 
 
-@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("bfloat16", 0.05)])
+@pytest.mark.parametrize(
+    ("dtype", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)], ids=["float32", "bfloat16"]
+)
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_supported_families_pass(load: Load, family: str, dtype: DType, bound: float) -> None:
+def test_supported_families_pass(family: str, dtype: torch.dtype, bound: float) -> None:
     """With room to spare."""
-    loaded = load(family, dtype)
-    with own_attention(loaded.model) as model:
-        assert run_self_check(model, loaded.layers, max_model_len=CONTEXT) < bound
+    found = compare(make_model(family).to(dtype))
+    assert found.difference < bound
+    assert found.kl_divergence < 0.1
+    assert found.greedy > 0.8
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("wrong", ["window", "softcap", "scaling"])
 def test_an_attention_that_leaves_something_out_is_found(
-    load: Load, monkeypatch: pytest.MonkeyPatch, wrong: str, dtype: DType
+    monkeypatch: pytest.MonkeyPatch, wrong: str, dtype: torch.dtype
 ) -> None:
     """A forgotten window, cap or scale is more than rounding, in either precision."""
-    from dataclasses import replace
-
     true_attend = ReferenceAttention.attend
     left_out: dict[str, Any] = {wrong: 1.0 if wrong == "scaling" else None}
 
     def attend(self: ReferenceAttention, call: AttentionCall) -> torch.Tensor:
         return true_attend(self, replace(call, **left_out))
 
-    loaded = load("gemma2", dtype)
     monkeypatch.setattr(ReferenceAttention, "attend", attend)
-    with own_attention(loaded.model) as model, pytest.raises(SelfCheckFailed, match="differs"):
-        run_self_check(model, loaded.layers, max_model_len=CONTEXT)
+    with pytest.raises(SelfCheckFailed, match="differs"):
+        compare(make_model("gemma2").to(dtype))
 
 
-def test_the_model_is_left_as_it_was(load: Load) -> None:
-    """Neither the attention nor any buffer has changed, also after a failure."""
-    loaded = load("mistral")
-    with own_attention(loaded.model) as model:
-        before = {name: value.clone() for name, value in model.named_buffers()}
-        run_self_check(model, loaded.layers, max_model_len=CONTEXT)
-        assert model.config._attn_implementation == "eager"
-        for name, value in model.named_buffers():
-            assert torch.equal(value, before[name])
+def test_looking_at_a_model_leaves_it_as_it_was() -> None:
+    """Neither the attention nor any buffer has changed."""
+    model = make_model("mistral")
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    layers, _ = probe_layers(model)
+    SelfCheck(model, layers, max_model_len=CONTEXT)
+    assert model.config._attn_implementation == "eager"
+    for name, value in model.named_buffers():
+        assert torch.equal(value, before[name])
 
 
 @pytest.mark.parametrize("longest", [2, 9, 17])
-def test_a_short_context_is_checked_as_far_as_it_goes(load: Load, longest: int) -> None:
+def test_a_short_context_is_checked_as_far_as_it_goes(longest: int) -> None:
     """No position beyond the limit is computed."""
-    loaded = load("llama")
-    with own_attention(loaded.model) as model:
-        assert run_self_check(model, loaded.layers, max_model_len=longest) < 1e-5
+    assert compare(make_model("llama"), max_model_len=longest).difference < 1e-5
 
 
-def test_a_layer_that_does_not_attend_is_found(load: Load) -> None:
+def test_a_layer_that_does_not_attend_is_found() -> None:
     """As a recurrent layer in a hybrid would not."""
-    model = load("qwen3").model
+    model = make_model("qwen3")
     attention = model.model.layers[1].self_attn
-    true_forward = attention.forward
 
     def recurrent(hidden_states: torch.Tensor, **kwargs: Any) -> tuple[torch.Tensor, None]:
         return hidden_states.cumsum(dim=1), None
 
     attention.forward = recurrent
-    try:
-        with pytest.raises(UnsupportedModel, match="only 2 of the 3 layers"):
-            probe_layers(model)
-    finally:
-        attention.forward = true_forward
+    with pytest.raises(UnsupportedModel, match="only 2 of the 3 layers"):
+        probe_layers(model)
 
 
-def test_a_window_that_attention_is_not_told_of_is_found(load: Load) -> None:
+def test_a_window_that_attention_is_not_told_of_is_found() -> None:
     """A short check could not see the difference, so the configuration is asked."""
-    model = load("gemma3_text").model
+    model = make_model("gemma3_text")
     attention = model.model.layers[0].self_attn
-    window = attention.sliding_window
     attention.sliding_window = None
-    try:
-        with pytest.raises(UnsupportedModel, match="sliding window"):
-            probe_layers(model)
-    finally:
-        attention.sliding_window = window
+    with pytest.raises(UnsupportedModel, match="sliding window"):
+        probe_layers(model)

@@ -66,7 +66,7 @@ class ScriptedModelRunner:
         for load in plan.loads:
             self._slots[load.slot] = SlotState(load)
         for slot, blocks in plan.new_blocks:
-            self._slots[slot].block_table += blocks
+            self._slots[slot].block_table.extend(blocks)
         shares = [(slot, 1, True) for slot in plan.decodes]
         shares += [(chunk.slot, chunk.num_tokens, chunk.samples) for chunk in plan.chunks]
         sampled = {}

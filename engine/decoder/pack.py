@@ -1,0 +1,194 @@
+"""Weights as the C++ kernels read them: tiles of 64 outputs, words of 32 bits."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from engine.decoder.spec import DecoderSpec, LayerSpec, MergedLinear
+from engine.native import structs
+from engine.native.huge_pages import prefer_huge_pages
+
+_TILE = 64
+_GATES = _TILE // 2
+_LANES = 16
+_KINDS = {torch.float32: structs.KIND_F32, torch.bfloat16: structs.KIND_BF16}
+
+
+class PackedDecoder:
+    """A decoder's weights, packed; whoever steps it adds the memory of keys and values.
+
+    Takes the weights out of the specification one layer after the other, so that there is never
+    more than one layer's second copy.
+
+    Args:
+        spec: Its weights are taken.
+        int8: Whether weights become 8-bit integers, one scale per output channel.
+        on_progress: Called with the share of the layers that are packed.
+    """
+
+    def __init__(
+        self,
+        spec: DecoderSpec,
+        *,
+        int8: bool = False,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self._held: list[Tensor] = []
+        self._int8 = int8
+        self.spec = spec
+        self.head_dim = -(-spec.head_dim // _LANES) * _LANES
+        self.num_layers = len(spec.layers)
+        self._layers = (structs.Layer * self.num_layers)()
+        for index, layer in enumerate(spec.layers):
+            self._pack_layer(self._layers[index], layer)
+            if on_progress is not None:
+                on_progress((index + 1) / self.num_layers)
+        self._model = structs.Model(
+            layers=self._layers,
+            final_norm=self._hold(spec.final_norm),
+            embedding=None if spec.embedding is None else self._hold(spec.embedding.contiguous()),
+            head=self._linear(*spec.head.take()),
+            num_layers=self.num_layers,
+            hidden=spec.hidden,
+            heads=spec.heads,
+            kv_heads=spec.kv_heads,
+            head_dim=self.head_dim,
+            norm_dim=spec.head_dim,
+            intermediate=spec.intermediate,
+            vocab=spec.vocab,
+            rotary_dim=spec.rotary_dim,
+            activation=structs.ACTIVATIONS[spec.activation],
+            kind=_KINDS[spec.dtype],
+            epsilon=spec.epsilon,
+            embedding_scale=spec.embedding_scale,
+            residual_scale=spec.residual_scale,
+            logit_scale=spec.logit_scale,
+            logit_softcap=spec.logit_softcap or 0.0,
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory held."""
+        tensors = {t.data_ptr(): t for t in self._held}
+        return sum(t.numel() * t.element_size() for t in tensors.values())
+
+    def with_memory(self, keys: list[Tensor], values: list[Tensor]) -> structs.Model:
+        """Return the C structure of this decoder over some memory, which the caller keeps alive.
+
+        Args:
+            keys: Per layer, as `engine.attention.block_store` lays them out.
+            values: Likewise.
+        """
+        layers = (structs.Layer * self.num_layers)()
+        ctypes.memmove(layers, self._layers, ctypes.sizeof(layers))
+        for layer, key, value in zip(layers, keys, values, strict=True):
+            layer.keys, layer.values = key.data_ptr(), value.data_ptr()
+        model = structs.Model()
+        ctypes.pointer(model)[0] = self._model
+        model.layers = layers
+        return model
+
+    def _pack_layer(self, to: structs.Layer, layer: LayerSpec) -> None:
+        for name in ("attention_norm", "after_attention_norm", "mlp_norm", "after_mlp_norm"):
+            setattr(to, name, self._hold(getattr(layer, name)))
+        pad = self.head_dim - self.spec.head_dim
+        for name in ("query_norm", "key_norm"):
+            norm = getattr(layer, name)
+            setattr(to, name, self._hold(None if norm is None else functional.pad(norm, (0, pad))))
+        to.qkv = self._linear(*self._widen_heads(layer.qkv))
+        weight, bias = layer.output.take()
+        if pad:
+            heads = weight.view(weight.shape[0], -1, self.spec.head_dim)
+            weight = functional.pad(heads, (0, pad)).flatten(1)
+        to.output = self._linear(weight, bias)
+        to.gate_up = self._linear(*self._interleave(layer.gate_up))
+        to.down = self._linear(*layer.down.take())
+        to.sinks, to.rotary = self._hold(layer.sinks), self._hold(layer.rotary)
+        to.scaling = layer.scaling
+        to.softcap = layer.softcap or 0.0
+        to.window = layer.window or 0
+
+    def _widen_heads(self, linear: MergedLinear) -> tuple[Tensor, Tensor | None]:
+        """Pad every head with zeros to a multiple of the kernels' lanes."""
+        weight, bias = linear.take()
+        pad = self.head_dim - self.spec.head_dim
+        if pad:
+            weight = functional.pad(
+                weight.view(-1, self.spec.head_dim, linear.in_features), (0, 0, 0, pad)
+            )
+            weight = weight.flatten(0, 1)
+            if bias is not None:
+                bias = functional.pad(bias.view(-1, self.spec.head_dim), (0, pad)).flatten()
+        return weight, bias
+
+    def _interleave(self, linear: MergedLinear) -> tuple[Tensor, Tensor | None]:
+        """Put 32 gates and the 32 units that they open into each tile."""
+        weight, bias = linear.take()
+        return _in_turns(weight), None if bias is None else _in_turns(bias[:, None])[:, 0]
+
+    def _linear(self, weight: Tensor, bias: Tensor | None) -> structs.Linear:
+        n, k = weight.shape
+        scale = offset = None
+        if self._int8:
+            kind = structs.KIND_I8
+            weight, scale, offset = quantize(weight)
+        else:
+            kind = _KINDS[self.spec.dtype]
+            weight = weight.to(self.spec.dtype)
+        packed = pack(weight)
+        padded = packed.shape[0] * _TILE - n
+        return structs.Linear(
+            weight=self._hold(packed),
+            bias=self._hold(None if bias is None else functional.pad(bias, (0, padded))),
+            scale=self._hold(None if scale is None else functional.pad(scale, (0, padded))),
+            offset=self._hold(None if offset is None else functional.pad(offset, (0, padded))),
+            n=n,
+            k=k,
+            kind=kind,
+            num_tiles=packed.shape[0],
+        )
+
+    def _hold(self, tensor: Tensor | None) -> int | None:
+        if tensor is None:
+            return None
+        assert tensor.is_contiguous()
+        self._held.append(tensor)
+        return tensor.data_ptr()
+
+
+def pack(weight: Tensor) -> Tensor:
+    """Lay ``[n, k]`` out as ``[ceil(n / 64), k words, 64]`` words, as int32, padded with zeros."""
+    words = weight.contiguous().view(torch.int32)  # [n, words]
+    words = functional.pad(words, (0, 0, 0, -words.shape[0] % _TILE))
+    tiles = words.view(-1, _TILE, words.shape[1]).transpose(1, 2)
+    return prefer_huge_pages(torch.empty(tiles.shape, dtype=torch.int32)).copy_(tiles)
+
+
+def quantize(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Round each output channel to 255 levels, symmetric around zero.
+
+    Returns:
+        ``[n, k]`` int8; ``[n]`` float32, what one level is worth; ``[n]`` int32, 128 times the sum
+        of the levels, which the kernels subtract because their other side counts from 128.
+    """
+    weight = weight.float()
+    scale = weight.abs().amax(dim=1).div_(127.0)
+    scale[scale == 0] = 1.0
+    levels = (weight / scale[:, None]).round_().clamp_(-127, 127).to(torch.int8)
+    return levels, scale, levels.sum(dim=1, dtype=torch.int32) * 128
+
+
+def _in_turns(stacked: Tensor) -> Tensor:
+    """Turn ``[gates; ups]`` into 32 gates, 32 ups, 32 gates …, each half padded to that."""
+    gates, ups = stacked.chunk(2)
+    pad = -gates.shape[0] % _GATES
+    turns = [
+        functional.pad(half, (0, 0, 0, pad)).view(-1, _GATES, stacked.shape[1])
+        for half in (gates, ups)
+    ]
+    return torch.stack(turns, dim=1).flatten(0, 2)
