@@ -20,6 +20,7 @@ $(READY): pyproject.toml constraints.txt tools/install_torch.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	sh tools/install_torch.sh $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m engine.native.build
 	touch $@
 
 run: $(READY) ## serve the demo characters on http://127.0.0.1:8000

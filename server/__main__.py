@@ -187,11 +187,19 @@ def _settings_parser() -> argparse.ArgumentParser:
     target = parser.add_argument_group("engine")
     option("--dtype", "engine.dtype", str, "TYPE", "auto, bfloat16 or float32")
     option("--device", "engine.device", str, "DEVICE", "auto, cpu or cuda")
+    option(
+        "--quantization", "engine.quantization", str, "KIND", "int8; weights as they are if none"
+    )
+    option("--kernels", "engine.kernels", str, "KIND", "auto, or torch for transformers' modules")
     option("--policy", "engine.policy", str, "NAME", "fcfs, deadline (default) or paced")
     option("--max-num-seqs", "engine.max_num_seqs", int, "N", "replies in the running batch")
     option("--max-num-batched-tokens", "engine.max_num_batched_tokens", int, "N", "tokens per step")
     option(
-        "--num-threads", "engine.num_threads", int, "N", "CPU threads per step; measured if none"
+        "--num-threads",
+        "engine.num_threads",
+        int,
+        "N",
+        "CPU threads per step; one or all, measured, if none",
     )
     option("--max-model-len", "engine.max_model_len", int, "N", "tokens of prompt and reply")
     option("--kv-cache-tokens", "engine.kv_cache_tokens", int, "N", "KV budget in tokens")

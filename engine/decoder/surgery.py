@@ -165,15 +165,15 @@ class _Norms:
         own = getattr(module, "weight", None)
         if epsilon is None or own is None or own.dim() != 1:
             raise NotRecognised(f"{name} is no root mean square norm")
+        width = own.shape[0]
+        weight = module(torch.ones(1, width))[0].float() * (1.0 + float(epsilon)) ** 0.5
+        probe = torch.linspace(-1.5, 2.5, width)[None]
+        expected = probe / (probe.square().mean() + float(epsilon)).sqrt() * weight
+        if not torch.allclose(module(probe).float(), expected, rtol=2e-2, atol=2e-2):
+            raise NotRecognised(f"{name} is no root mean square norm")
         if self._epsilon not in (None, float(epsilon)):
             raise NotRecognised("norms with different epsilons")
         self._epsilon = float(epsilon)
-        width = own.shape[0]
-        weight = module(torch.ones(1, width))[0].float() * (1.0 + self._epsilon) ** 0.5
-        probe = torch.linspace(-1.5, 2.5, width)[None]
-        expected = probe / (probe.square().mean() + self._epsilon).sqrt() * weight
-        if not torch.allclose(module(probe).float(), expected, rtol=2e-2, atol=2e-2):
-            raise NotRecognised(f"{name} is no root mean square norm")
         found: Tensor = weight.contiguous()
         return found
 

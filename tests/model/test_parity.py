@@ -14,17 +14,19 @@ import pytest
 import torch
 
 from engine.build import assemble_core
-from engine.config import EngineConfig
+from engine.config import DType, EngineConfig, Kernels
 from engine.core import EngineCore
 from engine.model.loader import LoadedModel
 from engine.request import EngineRequest, FinishReason
 from engine.sampling_params import SamplingParams
+from tests.model.conftest import Load
 from tests.model.driver import random_prompt
 from tests.support.tiny_models import FAMILIES
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.parametrize("family", FAMILIES),
+    pytest.mark.parametrize("kernels", ["auto", "torch"]),
 ]
 
 REPLY = 20
@@ -85,34 +87,46 @@ def finish(core: EngineCore, said: dict[str, list[int]] | None = None) -> dict[s
 
 @pytest.mark.parametrize("length", [1, 5, 16, 48, 100])
 def test_alone(
-    family: str, length: int, load: Callable[[str], LoadedModel], reference: Reference
+    family: str,
+    kernels: Kernels,
+    length: int,
+    load: Load,
+    reference: Reference,
 ) -> None:
     """A prompt by itself, shorter and longer than a block and than the windows."""
     prompt = random_prompt(length, seed=length)
-    core = make_core(load(family))
+    core = make_core(load(family, kernels=kernels))
     core.submit([greedy("a", prompt)])
     assert finish(core)["a"] == reference.reply(family, prompt)
 
 
 @pytest.mark.parametrize("chunk", range(1, CHUNKED_PROMPT + 2))
 def test_at_every_chunk_size(
-    family: str, chunk: int, load: Callable[[str], LoadedModel], reference: Reference
+    family: str,
+    kernels: Kernels,
+    chunk: int,
+    load: Load,
+    reference: Reference,
 ) -> None:
     """The prompt is read in chunks of each size from 1 to more than all of it."""
     prompt = random_prompt(CHUNKED_PROMPT, seed=7)
-    core = make_core(load(family), max_num_batched_tokens=chunk)
+    core = make_core(load(family, kernels=kernels), max_num_batched_tokens=chunk)
     core.submit([greedy("a", prompt)])
     assert finish(core)["a"] == reference.reply(family, prompt)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_in_mixed_batches_with_random_arrivals_and_aborts(
-    family: str, seed: int, load: Callable[[str], LoadedModel], reference: Reference
+    family: str,
+    kernels: Kernels,
+    seed: int,
+    load: Load,
+    reference: Reference,
 ) -> None:
     """Requests come and are called off at random; every surviving reply is right."""
     rng = random.Random(seed)
     core = make_core(
-        load(family),
+        load(family, kernels=kernels),
         max_num_seqs=rng.choice([3, 5]),
         max_num_batched_tokens=rng.choice([11, 40]),
     )
@@ -136,12 +150,16 @@ def test_in_mixed_batches_with_random_arrivals_and_aborts(
 
 @pytest.mark.parametrize("shared", [3, 16, 30, 47])
 def test_on_prefix_cache_hits(
-    family: str, shared: int, load: Callable[[str], LoadedModel], reference: Reference
+    family: str,
+    kernels: Kernels,
+    shared: int,
+    load: Load,
+    reference: Reference,
 ) -> None:
     """Prompts that share 3, 16, 30 or 47 tokens with one that ran before, and with each other."""
     stem = random_prompt(shared, seed=1)
     first, second = stem + random_prompt(20, seed=2), stem + random_prompt(9, seed=3)
-    core = make_core(load(family))
+    core = make_core(load(family, kernels=kernels))
     core.submit([greedy("first", first)])
     said = finish(core)
     core.submit([greedy("second", second), greedy("again", first)])
@@ -157,11 +175,15 @@ def test_on_prefix_cache_hits(
 
 @pytest.mark.parametrize("chunk", [5, 64])
 def test_with_preemption_under_a_tiny_budget(
-    family: str, chunk: int, load: Callable[[str], LoadedModel], reference: Reference
+    family: str,
+    kernels: Kernels,
+    chunk: int,
+    load: Load,
+    reference: Reference,
 ) -> None:
     """Six requests on blocks for two: somebody is preempted and recomputed, and no word changes."""
     core = make_core(
-        load(family),
+        load(family, kernels=kernels),
         kv_cache_tokens=112,
         max_num_batched_tokens=chunk,
         enable_prefix_caching=chunk == 64,
@@ -184,16 +206,16 @@ def test_with_preemption_under_a_tiny_budget(
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_seeded_reply_does_not_depend_on_its_batch_mates(
-    family: str, dtype: str, load: Callable[..., LoadedModel]
+    family: str, kernels: Kernels, dtype: DType, load: Load
 ) -> None:
     """The same seeded request, alone and among eight others that come and go."""
     prompt = random_prompt(30, seed=4)
     params = SamplingParams(temperature=1.0, top_p=0.95, seed=11, max_tokens=REPLY)
     request = EngineRequest(request_id="seeded", prompt_token_ids=prompt, params=params)
-    alone = make_core(load(family, dtype))
+    alone = make_core(load(family, dtype, kernels))
     alone.submit([request])
     expected = finish(alone)["seeded"]
-    crowd = make_core(load(family, dtype), max_num_batched_tokens=64)
+    crowd = make_core(load(family, dtype, kernels), max_num_batched_tokens=64)
     others = [random_prompt(5 + 11 * i, seed=60 + i) for i in range(8)]
     crowd.submit([greedy(f"o{i}", others[i]) for i in range(4)])
     for _ in range(3):
@@ -204,13 +226,13 @@ def test_a_seeded_reply_does_not_depend_on_its_batch_mates(
 
 
 def test_an_end_token_ends_the_reply_where_generate_ends_it(
-    family: str, load: Callable[[str], LoadedModel], reference: Reference
+    family: str, kernels: Kernels, load: Load, reference: Reference
 ) -> None:
     """A token of the reply, made the end token, ends it there and is its last."""
     prompt = random_prompt(12, seed=12)
     full = reference.reply(family, prompt)
     end = full[REPLY // 2]
-    core = make_core(load(family))
+    core = make_core(load(family, kernels=kernels))
     params = SamplingParams(temperature=0.0, max_tokens=REPLY, stop_token_ids=[end])
     core.submit([EngineRequest(request_id="a", prompt_token_ids=prompt, params=params)])
     said: list[int] = []
