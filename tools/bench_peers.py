@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +88,15 @@ class Timings:
         """Note that ``count`` tokens of it came now."""
         self.tokens[index] += [time.perf_counter()] * count
 
-    def row(self, peer: str, streams: int) -> Row:
-        """Sum up."""
+    def row(self, peer: str, streams: int, *, tokens: int | None = None) -> Row:
+        """Sum up; ``tokens`` where a server told how many they were."""
         started = min(self.asked.values())
         ended = max(times[-1] for times in self.tokens.values())
         first = [times[0] - self.asked[i] for i, times in self.tokens.items()]
         gaps = [
             b - a for times in self.tokens.values() for a, b in zip(times, times[1:], strict=False)
         ]
-        total = sum(len(times) for times in self.tokens.values())
+        total = tokens or sum(len(times) for times in self.tokens.values())
         return Row(
             peer=peer,
             streams=streams,
@@ -117,10 +117,10 @@ def percentile(values: list[float], percent: float) -> float:
 
 
 async def closed_loop(
-    prompts: list[list[int]],
+    prompts: Sequence[Any],
     streams: int,
     timings: Timings,
-    reply: Callable[[int, list[int]], Any],
+    reply: Callable[[int, Any], Any],
 ) -> None:
     """Run ``streams`` workers over the prompts; ``reply`` awaits one reply and notes its tokens."""
     numbered = iter(enumerate(prompts))

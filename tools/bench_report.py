@@ -11,11 +11,21 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-COLOURS = {"kaiwa": "#e0563b", "transformers-cb": "#3b7fe0", "generate": "#8a8f98"}
+COLOURS = {
+    "kaiwa": "#e0563b",
+    "transformers-cb": "#3b7fe0",
+    "generate": "#8a8f98",
+    "kaiwa-int8": "#f0a03b",
+    "vllm": "#3b7fe0",
+    "llama.cpp": "#5aa469",
+}
 NAMES = {
     "kaiwa": "Kaiwa",
     "transformers-cb": "transformers continuous batching",
     "generate": "transformers generate(), static batch",
+    "kaiwa-int8": "Kaiwa, int8",
+    "vllm": "vLLM for CPUs",
+    "llama.cpp": "llama.cpp server",
 }
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 from pathlib import Path
 from typing import Any
+
+VOCAB_SIZE = 32_000
 
 SIZES: dict[str, dict[str, Any]] = {
     "s": {
@@ -56,7 +59,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     config = Qwen3Config(
         **SIZES[options.size],
-        vocab_size=32000,
+        vocab_size=VOCAB_SIZE,
         tie_word_embeddings=True,
         max_position_embeddings=4096,
         eos_token_id=None,
@@ -67,6 +70,16 @@ def main() -> None:
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         if (options.tokenizer / name).is_file():
             shutil.copy(options.tokenizer / name, options.folder / name)
+    name_every_token(options.folder / "tokenizer.json")
+
+
+def name_every_token(path: Path) -> None:
+    """Give each id beyond the tokenizer's vocabulary a word, so that every token is some text."""
+    tokenizer = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    known = 1 + max(vocabulary.values())
+    vocabulary.update({f"Ġw{token_id}": token_id for token_id in range(known, VOCAB_SIZE)})
+    path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,8 +25,13 @@ from tests.support.tiny_models import FAMILIES
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.parametrize("family", FAMILIES),
-    pytest.mark.parametrize("kernels", ["auto", "torch"]),
+    pytest.mark.parametrize(
+        ("family", "kernels"),
+        [
+            *((family, "auto") for family in FAMILIES),
+            *((family, "torch") for family in ("llama", "gemma2", "smollm3")),
+        ],
+    ),
 ]
 
 REPLY = 20
