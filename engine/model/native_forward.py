@@ -9,6 +9,7 @@ import torch
 
 from engine.decoder.pack import PackedDecoder
 from engine.decoder.packed_kv_store import PackedKVStore
+from engine.decoder.spec import DecoderSpec
 from engine.model.forward import Logits, Span
 from engine.native.decoder import NativeDecoder
 
@@ -33,7 +34,7 @@ class NativeForward:
         self._store = PackedKVStore(
             decoder.num_layers, num_blocks, spec.kv_heads, decoder.head_dim, spec.dtype
         )
-        self._weights = decoder  # the kernels hold addresses only
+        self._decoder = decoder  # the kernels hold addresses only
         model = decoder.with_memory(self._store.keys, self._store.values)
         self._kernels = NativeDecoder(library, model, num_threads)
 
@@ -41,6 +42,11 @@ class NativeForward:
     def store(self) -> PackedKVStore:
         """Where keys and values live."""
         return self._store
+
+    @property
+    def spec(self) -> DecoderSpec:
+        """What the model computes."""
+        return self._decoder.spec
 
     @property
     def kernels(self) -> NativeDecoder:
