@@ -31,6 +31,7 @@ from engine.errors import (
 )
 from engine.model.checks import check_folder, check_layers, check_weights, model_context
 from engine.model.forward import Forward
+from engine.model.memory import give_back_memory
 from engine.model.native_forward import NativeForward
 from engine.model.probe import probe_layers
 from engine.model.self_check import SelfCheck
@@ -137,6 +138,7 @@ def load_model(config: ModelConfig, *, on_progress: Progress | None = None) -> L
             model = read(_ignore)  # its weights are gone
         body = _transformers_body(model, layers, check)
     del model
+    give_back_memory()
     loaded = LoadedModel(
         make_forward=body.make_forward,
         forward=body.name,

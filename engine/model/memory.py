@@ -1,7 +1,10 @@
-"""How much memory a device has left."""
+"""How much memory a device has left, and giving back what is not needed."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 from pathlib import Path
 
 import torch
@@ -15,6 +18,17 @@ def free_memory_bytes(device: torch.device) -> int:
     free = _available_bytes()
     limit = _control_group_left()
     return free if limit is None else min(free, limit)
+
+
+def give_back_memory() -> None:
+    """Let go of what a finished load has left behind.
+
+    Modules hold each other in circles, so their weights stay until a collection; and glibc keeps
+    freed buffers, which would be as large as the largest weights.
+    """
+    gc.collect()
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def _available_bytes() -> int:

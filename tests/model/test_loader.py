@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,22 @@ def test_tied_weights_are_counted_once(checkpoint: Checkpoint) -> None:
     loaded = load(checkpoint("granite"))
     own = make_model("granite")
     assert loaded.num_parameters == sum(p.numel() for p in own.parameters())
+
+
+def test_packed_weights_have_no_second_copy(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a model is packed, nothing of transformers' model is left."""
+    read, models = loader._read_weights, []
+
+    def remember(*args: Any) -> Any:
+        model = read(*args)
+        models.append(weakref.ref(model))
+        return model
+
+    monkeypatch.setattr(loader, "_read_weights", remember)
+    assert load(checkpoint("llama")).forward == "native"
+    assert [model() for model in models] == [None]
 
 
 def test_progress_rises_to_one(checkpoint: Checkpoint) -> None:
