@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ def kv_bytes_per_token(layers: Sequence[LayerShape], dtype: torch.dtype) -> int:
     return sum(layer.elements_per_token for layer in layers) * dtype.itemsize
 
 
-class BlockStore:
+class BlockStore(ABC):
     """Blocks of keys and values, one tensor of each per layer with the blocks first.
 
     Attributes:
@@ -77,9 +78,9 @@ class BlockStore:
         for store in (*self.keys, *self.values):
             store.index_fill_(0, indices, 0.0)
 
+    @abstractmethod
     def clear_tail(self, block: int, offset: int) -> None:
         """Zero a block from ``offset`` on in every layer."""
-        raise NotImplementedError
 
 
 class KVStore(BlockStore):

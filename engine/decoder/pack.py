@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,26 +27,17 @@ class PackedDecoder:
     Args:
         spec: Its weights are taken.
         int8: Whether weights become 8-bit integers, one scale per output channel.
-        on_progress: Called with the share of the layers that are packed.
     """
 
-    def __init__(
-        self,
-        spec: DecoderSpec,
-        *,
-        int8: bool = False,
-        on_progress: Callable[[float], None] | None = None,
-    ) -> None:
+    def __init__(self, spec: DecoderSpec, *, int8: bool = False) -> None:
         self._held: list[Tensor] = []
         self._int8 = int8
         self.spec = spec
         self.head_dim = -(-spec.head_dim // _LANES) * _LANES
         self.num_layers = len(spec.layers)
         self._layers = (structs.Layer * self.num_layers)()
-        for index, layer in enumerate(spec.layers):
-            self._pack_layer(self._layers[index], layer)
-            if on_progress is not None:
-                on_progress((index + 1) / self.num_layers)
+        for packed, layer in zip(self._layers, spec.layers, strict=True):
+            self._pack_layer(packed, layer)
         self._model = structs.Model(
             layers=self._layers,
             final_norm=self._hold(spec.final_norm),

@@ -18,6 +18,8 @@ from torch.nn import functional
 from engine.attention.traits import AttentionTraits
 from engine.decoder.spec import Activation, DecoderSpec, LayerSpec, MergedLinear
 
+MAX_HEAD_DIM = 1024
+"""What `place` in `engine/native/src/decoder.h` has room for."""
 _UNSTABLE_ROTARY = ("dynamic", "longrope")
 _LAYER_PARTS = {
     "self_attn",
@@ -261,6 +263,10 @@ def _check_alike(spec: DecoderSpec) -> None:
                 raise NotRecognised("layers of different widths")
     if first.gate_up.out_features != 2 * spec.intermediate:
         raise NotRecognised("a feed-forward part whose gates are not as many as its units")
+    if spec.embedding is not None and spec.embedding.shape[0] != spec.vocab:
+        raise NotRecognised(f"{spec.embedding.shape[0]} embeddings for {spec.vocab} logits")
+    if spec.head_dim > MAX_HEAD_DIM:
+        raise NotRecognised(f"heads of {spec.head_dim}, beyond the kernels' {MAX_HEAD_DIM}")
     for name in ("hidden", "intermediate"):
         if getattr(spec, name) % 16:
             raise NotRecognised(f"{name} of {getattr(spec, name)}, which 16 does not divide")

@@ -131,7 +131,7 @@ def load_model(config: ModelConfig, *, on_progress: Progress | None = None) -> L
         if config.quantization is not None:
             raise UnsupportedModel(
                 f"quantization {config.quantization} needs the compiled kernels, and they do not "
-                f"run {facts.architecture} here: {error}"
+                f"run {facts.architecture} here: {error}; leave quantization out, or mend that"
             ) from error
         logger.info("%s runs on transformers' own modules: %s", facts.architecture, error)
         if isinstance(error, SelfCheckFailed):
@@ -199,8 +199,10 @@ def _native_body(
         KernelsUnavailable: The kernels cannot be had.
         SelfCheckFailed: It was understood wrongly.
     """
-    if config.kernels == "torch" or device.type != "cpu":
-        raise KernelsUnavailable("the compiled kernels were not asked for")
+    if config.kernels == "torch":
+        raise KernelsUnavailable("kernels is 'torch'; 'auto' takes the compiled ones")
+    if device.type != "cpu":
+        raise KernelsUnavailable(f"they run on a CPU, and the device is {device.type!r}")
     library = load_library()
     with torch.inference_mode():
         spec = take_apart(model, traits, max_model_len=max_model_len)

@@ -278,7 +278,7 @@ class Decoder {
     const Sequence& sequence = sequences_[owner_[token]];
     const float* row = &wide_[size_t(token) * (q_width() + 2 * kv_width())];
     const float* rotary = layer.rotary ? layer.rotary + size_t(position) * m_.rotary_dim : nullptr;
-    float head[1024];
+    float head[1024];  // `MAX_HEAD_DIM` of engine/decoder/surgery.py
     for (int i = kv_head * share; i < (kv_head + 1) * share; i++) {
       turn(row + i * dim, layer.query_norm, rotary, head);
       Element* to = &query_[size_t(token) * q_width() + i * dim];

@@ -31,7 +31,6 @@ class Member {
  public:
   Member(Team* team, int index) : team_(team), index_(index) {}
   int index() const { return index_; }
-  inline int size() const;
   template <class F>
   inline void each(int count, F&& work);
 
@@ -126,8 +125,6 @@ class Team {
   };
   Counter counters_[2]{};
 };
-
-inline int Member::size() const { return team_->size(); }
 
 template <class F>
 inline void Member::each(int count, F&& work) {
