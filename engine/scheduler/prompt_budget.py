@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.config import SchedulerConfig
-from engine.cost_model import EMPTY_SHAPE, StepCostModel
+from engine.cost_model import EMPTY_SHAPE, StepCostModel, StepShape
 from engine.request import Request
 from engine.scheduler.batch import Batch
 from engine.scheduler.pacer import MAX_STEP_S
@@ -11,9 +11,17 @@ from engine.scheduler.waiting import WaitingQueue
 
 MIN_CHUNK = 16
 """Prompt tokens that a step computes however late it is, so that a first token always comes."""
+SMOOTH = 1.4
+"""A step with prompt tokens in it takes at most this many times as long as one without, unless
+first tokens are at risk: nobody who listens notices who joins."""
+HURRIED = 2.0
+"""What that may become when they are at risk. Where more wait than stream it may be more still."""
 MAX_STRETCH = 4.0
-"""First tokens that would be late may stretch a step to this many times its target: from the
+"""However many wait, they stretch a step no further than to this many times its target: from the
 default of 50 ms to 200, at which somebody who reads five tokens per second is still served."""
+PLANNED_SHARE = 0.85
+"""Of the time until a first token is due, what reading its prompt is planned to take: steps may
+last longer than predicted, and others come."""
 _MEMORY = 0.1
 """Weight of the latest request in what is cached as a rule."""
 
@@ -45,9 +53,9 @@ class PromptBudget:
     ) -> int:
         """Return how many prompt tokens the coming step may compute.
 
-        As many as fit into the target between two tokens. Where that is too little for the first
-        tokens that are due, as many as those need, within a stretched step: small chunks would only
-        pay a step's fixed cost more often, and everybody would wait for longer.
+        So few that the step hardly takes longer than one without them, and stays within the target
+        between two tokens. Where that is too little for the first tokens that are due, as many as
+        those need, within a stretched step: the more wait for each that streams, the longer.
 
         Args:
             num_rows: Streams that decode in it.
@@ -58,21 +66,39 @@ class PromptBudget:
         most = self._config.max_num_batched_tokens - num_rows
         if self._config.policy == "fcfs" or not num_rows:
             return most
-        target_s = self._config.itl_target_s
-        bound_s = target_s
-        if spare_s is not None:
-            bound_s = max(bound_s, min(spare_s / 2, MAX_STEP_S))
         extending = self._batch.extending
-        num_read = extending[0].num_tokens if extending else 0
-        num_kv_tokens += num_read
+        num_kv_tokens += extending[0].num_tokens if extending else 0
+        without_s = self._cost_model.predict(StepShape(num_rows, 0, num_kv_tokens))
+        bound_s, longest_s = self._bounds(num_rows, without_s, spare_s)
         fitting = self._cost_model.max_new_tokens(num_rows, num_kv_tokens, bound_s)
-        needed = self._needed_tokens(now)
+        needed = self._needed_tokens(without_s, now)
         if needed > fitting:
-            longest = self._cost_model.max_new_tokens(
-                num_rows, num_kv_tokens, max(bound_s, MAX_STRETCH * target_s)
-            )
+            longest = self._cost_model.max_new_tokens(num_rows, num_kv_tokens, longest_s)
             fitting = min(needed, longest)
         return min(most, max(fitting, MIN_CHUNK))
+
+    def _bounds(
+        self, num_rows: int, without_s: float, spare_s: float | None
+    ) -> tuple[float, float]:
+        """Return the seconds that a step may take, and those when first tokens are at risk.
+
+        Args:
+            num_rows: Streams that decode in it.
+            without_s: What it takes without prompts.
+            spare_s: As for ``num_tokens``.
+        """
+        target_s = self._config.itl_target_s
+        stretched_s = MAX_STRETCH * target_s
+        if spare_s is not None:
+            # Listeners have some in hand: a step that lasts longer is not noticed.
+            bound_s = max(target_s, min(spare_s / 2, MAX_STEP_S))
+            return bound_s, max(bound_s, stretched_s)
+        num_waiting = len(self._batch.extending) + len(self._queue)
+        share_s = (1.0 + num_waiting / num_rows) * without_s
+        return (
+            min(SMOOTH * without_s, target_s),
+            max(HURRIED * without_s, min(share_s, stretched_s)),
+        )
 
     def joined(self, request: Request, num_cached: int) -> None:
         """Learn from a request that joins how much of a prompt is cached, as a rule."""
@@ -94,18 +120,23 @@ class PromptBudget:
         per_token_s = 2.0 * self._cost_model.coefficients.per_new_token_s
         return now + self.step_s + missing * per_token_s > min(r.deadline for r in due)
 
-    def _needed_tokens(self, now: float) -> int:
-        """How many prompt tokens a step must read for the next first token to be in time.
+    def _needed_tokens(self, without_s: float, now: float) -> int:
+        """How many prompt tokens each step must read for the next first token to be in time.
 
-        Everything that waits is to be read by then, at the pace of the target: what waits behind
-        the next is due soon after it.
+        Everything that waits is to be read by then, since what waits behind the next is due soon
+        after it: ``n`` a step, in steps of ``without_s + n * per_token_s``.
+
+        Args:
+            without_s: What a step takes without prompts.
+            now: Seconds.
         """
         due = [*self._batch.extending[:1], *filter(None, [self._queue.head()])]
         if not due:
             return 0
-        target_s = self._config.itl_target_s
-        left_s = max(min(request.deadline for request in due) - now, target_s)
-        return int(self._num_missing_tokens() * target_s / left_s)
+        left_s = min(r.arrival_time + PLANNED_SHARE * (r.deadline - r.arrival_time) for r in due) - now
+        missing = self._num_missing_tokens()
+        beside_s = left_s - missing * self._cost_model.coefficients.per_new_token_s
+        return int(missing * without_s / beside_s) if beside_s > 0 else missing
 
     def _num_missing_tokens(self) -> int:
         """What is left to read in the batch, and about as much as will have to be in the queue."""
