@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.attention.kv_store import BlockStore
+from engine.model.draw import DrawRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +69,8 @@ class Forward(Protocol):
 
     def set_num_threads(self, num_threads: int) -> None:
         """Compute with so many threads from now on."""
+        ...
+
+    def draw(self, logits: Tensor, rows: Sequence[DrawRow]) -> Sequence[int]:
+        """Draw a token from each row of logits; see `engine.model.draw.Draw`."""
         ...

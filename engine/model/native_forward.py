@@ -5,12 +5,16 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from engine.decoder.pack import PackedDecoder
 from engine.decoder.packed_kv_store import PackedKVStore
 from engine.decoder.spec import DecoderSpec
+from engine.model.draw import DrawRow
 from engine.model.forward import Logits, Span
+from engine.native import structs
 from engine.native.decoder import NativeDecoder
 
 
@@ -74,3 +78,24 @@ class NativeForward:
             logit_rows,
         )
         return Logits(values, largest) if logit_rows else None
+
+    def draw(self, logits: Tensor, rows: Sequence[DrawRow]) -> list[int]:
+        """Draw a token from each row; see `engine.model.draw.Draw`."""
+        if not logits.is_contiguous():
+            logits = logits.contiguous()
+        start, vocab = logits.data_ptr(), logits.shape[1]
+        asked = (structs.DrawRow * len(rows))()
+        protected = [np.fromiter(row.protected, dtype=np.int32) for row in rows]
+        for i, (row, ids) in enumerate(zip(rows, protected, strict=True)):
+            asked[i] = structs.DrawRow(
+                logits=start + i * vocab * logits.element_size(),
+                protected=ids.ctypes.data,
+                num_protected=len(ids),
+                top_p=row.top_p,
+                uniform=row.uniform,
+                temperature=row.temperature,
+                min_p=row.min_p,
+                xtc_threshold=-1.0 if row.xtc_threshold is None else row.xtc_threshold,
+                top_k=row.top_k,
+            )
+        return self._kernels.draw(asked, vocab)

@@ -34,12 +34,16 @@ _LARGEST_DRY_PENALTY = 1e9
 def changes_logits(request: SlotState) -> bool:
     """Whether anything in this module applies to the request's next token."""
     params = request.params
+    return bool(params.logit_bias or bans(request) or _looks_back(params))
+
+
+def bans(request: SlotState) -> bool:
+    """Whether a row may be left without any candidate by what the request forbids."""
+    params = request.params
     return bool(
-        params.logit_bias
-        or params.allowed_token_ids is not None
+        params.allowed_token_ids is not None
         or params.banned_token_ids
         or request.num_output_tokens < params.min_tokens
-        or _looks_back(params)
     )
 
 
@@ -69,20 +73,19 @@ class LogitChanges:
         _ban(logits, request, sets)
         if not _looks_back(params):
             return
-        tokens = self._history(request).tokens
-        reply = tokens[request.num_prompt_tokens :]
+        history = self._history(request)
         if params.repetition_penalty != 1.0:
-            seen = _indices(np.flatnonzero(_counts(tokens, vocab)), logits)
+            ids, _ = history.everything.within(vocab)
+            seen = _indices(ids, logits)
             old = logits[seen]
             penalty = params.repetition_penalty
             logits[seen] = torch.where(old > 0, old / penalty, old * penalty)
         if params.frequency_penalty != 0.0 or params.presence_penalty != 0.0:
-            counts = _counts(reply, vocab)
-            used = np.flatnonzero(counts)
-            amount = params.frequency_penalty * counts[used] + params.presence_penalty
-            logits[_indices(used, logits)] -= torch.from_numpy(amount).to(logits)
+            ids, counts = history.reply.within(vocab)
+            amount = params.frequency_penalty * counts + params.presence_penalty
+            logits[_indices(ids, logits)] -= torch.from_numpy(amount).to(logits)
         if params.dry_multiplier > 0.0:
-            for token_id, penalty in dry_penalties(tokens, params).items():
+            for token_id, penalty in dry_penalties(history.tokens, params).items():
                 # ending alike is no repetition: a reply must always be able to stop
                 if token_id < vocab and token_id not in request.stop_token_ids:
                     logits[token_id] -= penalty
@@ -150,14 +153,48 @@ def dry_penalties(tokens: TokenArray, params: SamplingParams) -> dict[int, float
     }
 
 
+class _Tally:
+    """How often each of some tokens has come."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, int] = {}
+        self._ids: TokenArray = np.zeros(64, dtype=np.int64)
+        self._counts: TokenArray = np.zeros(64, dtype=np.int64)
+
+    def add(self, token_ids: Iterable[int]) -> None:
+        for token_id in token_ids:
+            place = self._places.setdefault(token_id, len(self._places))
+            if place == len(self._ids):
+                self._ids = np.concatenate([self._ids, np.zeros_like(self._ids)])
+                self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+            self._ids[place] = token_id
+            self._counts[place] += 1
+
+    def within(self, vocab: int) -> tuple[TokenArray, TokenArray]:
+        """Return the tokens below ``vocab``, each once, and their counts."""
+        ids, counts = self._ids[: len(self._places)], self._counts[: len(self._places)]
+        if ids.size and ids.max() >= vocab:
+            known = ids < vocab
+            return ids[known], counts[known]
+        return ids, counts
+
+
 class _History:
-    """A request's tokens as a growing array."""
+    """A request's tokens as a growing array, and how often each has come.
+
+    Attributes:
+        everything: Tokens of prompt and reply.
+        reply: Tokens of the reply.
+    """
 
     def __init__(self, request: SlotState) -> None:
         self._request = request
         self._num_prompt_tokens = request.num_prompt_tokens
         self._buffer: TokenArray = np.array(request.token_ids, dtype=np.int64)
         self._length = len(self._buffer)
+        self.everything, self.reply = _Tally(), _Tally()
+        self.everything.add(request.token_ids)
+        self.reply.add(request.token_ids[request.num_prompt_tokens :])
 
     @property
     def tokens(self) -> TokenArray:
@@ -181,6 +218,8 @@ class _History:
             self._buffer = grown
         self._buffer[self._length : end] = new
         self._length = end
+        self.everything.add(new)
+        self.reply.add(new)
 
 
 class _TokenSets:
@@ -229,10 +268,6 @@ def _looks_back(params: SamplingParams) -> bool:
 def _within(token_ids: Iterable[int], vocab: int, like: Tensor) -> Tensor:
     ids = [token_id for token_id in token_ids if token_id < vocab]
     return torch.tensor(ids, dtype=torch.int64, device=like.device)
-
-
-def _counts(tokens: TokenArray, vocab: int) -> NDArray[np.intp]:
-    return np.bincount(tokens, minlength=vocab)[:vocab]
 
 
 def _indices(found: NDArray[Any], like: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class ModelRunner:
         self._forward = loaded.make_forward(num_blocks)
         self._store = self._forward.store
         self._host_store = HostStore(self._store, num_host_slots)
-        self._sampler = Sampler(masks)
+        self._sampler = Sampler(masks, self._forward.draw)
         self._slots: dict[int, SlotState] = {}
         self._done: deque[ModelRunnerOutput] = deque()
 

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from engine.attention.interface import attending
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.attention.metadata import StepMetadata
 from engine.attention.reference import ReferenceAttention
+from engine.model.draw import DrawRow
+from engine.model.draw import draw as draw_in_torch
 from engine.model.forward import Logits, Span
 
 _ROW_MULTIPLE = 4
@@ -72,3 +75,7 @@ class TransformersForward:
             keep = torch.tensor(rows, dtype=torch.int64, device=device)
             logits = self._model(**inputs, logits_to_keep=keep).logits[0]
         return Logits(logits[: len(logit_rows)])
+
+    def draw(self, logits: Tensor, rows: Sequence[DrawRow]) -> list[int]:
+        """Draw a token from each row; see `engine.model.draw.Draw`."""
+        return draw_in_torch(logits, rows)

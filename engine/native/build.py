@@ -128,6 +128,14 @@ def _declare(library: ctypes.CDLL) -> None:
     library.kaiwa_set_threads.restype = None
     library.kaiwa_step.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.kaiwa_step.restype = None
+    library.kaiwa_draw.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_int32,
+        ctypes.c_void_p,
+    ]
+    library.kaiwa_draw.restype = None
     library.kaiwa_features.restype = ctypes.c_char_p
     sizes = (ctypes.c_int32 * len(SIZED))()
     library.kaiwa_sizes(sizes)

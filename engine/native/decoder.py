@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.native.structs import Model, Step
+from engine.native.structs import DrawRow, Model, Step
 
 
 class NativeDecoder:
@@ -83,3 +83,14 @@ class NativeDecoder:
         )
         self._library.kaiwa_step(self._handle, ctypes.byref(step))
         return logits, largest
+
+    def draw(self, rows: ctypes.Array[DrawRow], vocab: int) -> list[int]:
+        """Draw a token from each row of logits, shared out to the threads.
+
+        Args:
+            rows: What they point to is read until this returns.
+            vocab: Logits in each row.
+        """
+        tokens = (ctypes.c_int32 * len(rows))()
+        self._library.kaiwa_draw(self._handle, rows, len(rows), vocab, tokens)
+        return list(tokens)

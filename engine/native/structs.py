@@ -1,9 +1,9 @@
-"""The C structures of `src/linear.h` and `src/decoder.h`, field by field."""
+"""The C structures of `src/linear.h`, `src/decoder.h` and `src/draw.h`, field by field."""
 
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_float, c_int32, c_void_p
+from ctypes import POINTER, c_double, c_float, c_int32, c_void_p
 
 KIND_F32, KIND_BF16, KIND_I8 = 0, 1, 2
 ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "gelu": 2}
@@ -106,4 +106,20 @@ class Step(ctypes.Structure):
     ]
 
 
-SIZED = (Linear, Layer, Model, Step)
+class DrawRow(ctypes.Structure):
+    """A row of logits, and what is asked of its draw."""
+
+    _fields_ = [
+        ("logits", c_void_p),
+        ("protected", c_void_p),
+        ("top_p", c_double),
+        ("uniform", c_double),
+        ("temperature", c_float),
+        ("min_p", c_float),
+        ("xtc_threshold", c_float),
+        ("top_k", c_int32),
+        ("num_protected", c_int32),
+    ]
+
+
+SIZED = (Linear, Layer, Model, Step, DrawRow)

@@ -133,9 +133,11 @@ class PromptBudget:
         due = [*self._batch.extending[:1], *filter(None, [self._queue.head()])]
         if not due:
             return 0
-        left_s = min(r.arrival_time + PLANNED_SHARE * (r.deadline - r.arrival_time) for r in due) - now
+        planned_at = min(
+            r.arrival_time + PLANNED_SHARE * (r.deadline - r.arrival_time) for r in due
+        )
         missing = self._num_missing_tokens()
-        beside_s = left_s - missing * self._cost_model.coefficients.per_new_token_s
+        beside_s = planned_at - now - missing * self._cost_model.coefficients.per_new_token_s
         return int(missing * without_s / beside_s) if beside_s > 0 else missing
 
     def _num_missing_tokens(self) -> int:

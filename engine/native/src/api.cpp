@@ -2,11 +2,13 @@
 #include <memory>
 
 #include "decoder.h"
+#include "draw.h"
 
 namespace {
 
 struct Engine {
   kaiwa::Team team;
+  kaiwa::Drawers drawers;
   std::unique_ptr<kaiwa::Decoder<kaiwa::F32>> f32;
   std::unique_ptr<kaiwa::Decoder<kaiwa::BF16>> bf16;
   Engine(const kaiwa::Model& model, int threads) : team(threads) {
@@ -37,12 +39,18 @@ void kaiwa_step(void* handle, const kaiwa::Step* step) {
     engine.f32->run(engine.team, *step);
 }
 
+void kaiwa_draw(void* handle, const kaiwa::DrawRow* rows, int32_t count, int32_t vocab, int32_t* tokens) {
+  Engine& engine = *static_cast<Engine*>(handle);
+  engine.drawers.run(engine.team, rows, count, vocab, tokens);
+}
+
 // Sizes of the structures, so that a caller who lays them out otherwise is found out.
 void kaiwa_sizes(int32_t* sizes) {
   sizes[0] = sizeof(kaiwa::Linear);
   sizes[1] = sizeof(kaiwa::Layer);
   sizes[2] = sizeof(kaiwa::Model);
   sizes[3] = sizeof(kaiwa::Step);
+  sizes[4] = sizeof(kaiwa::DrawRow);
 }
 
 const char* kaiwa_features() {

@@ -62,6 +62,18 @@ inline float reduce_max(f32x16 v) {
   return lanes[0];
 }
 
+// Whether a comparison holds in any lane.
+inline bool any(i32x16 mask) {
+#if defined(__AVX512F__)
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#else
+  int32_t lanes[kLanes], all = 0;
+  store(lanes, mask);
+  for (int lane : lanes) all |= lane;
+  return all != 0;
+#endif
+}
+
 inline f32x16 to_float(i32x16 v) { return __builtin_convertvector(v, f32x16); }
 
 // e^x to about one unit in the last place: 2^n * e^r with |r| <= ln(2)/2 (Cephes `expf`).

@@ -12,7 +12,6 @@ from engine.scheduler.prompt_budget import MIN_CHUNK, PromptBudget
 from engine.scheduler.waiting import WaitingQueue
 from tests.engine.scheduler.requests import make_request
 
-
 COST = (0.01, 0.001, 0.0002, 0.0)
 
 
