@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 OnProgress = Callable[[float, str], None]
 _BUSY_BATCH = 24
 """What the number of threads is chosen for: a small batch is served well by either."""
+_LONG_CONTEXT = 512
+"""Tokens; without it nothing would tell what keys cost from what rows do."""
 _MOST_MASK_THREADS = 8
 _PROFILE_ROUNDS = 3
 """Rehearsals of each size that the cost model begins with."""
@@ -91,8 +93,8 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
             lambda: runner.rehearse(busy), runner.set_num_threads, available_cores()
         )
     cost_model = StepCostModel()
-    for num_seqs in (1, busy) * _PROFILE_ROUNDS:
-        for shape, seconds in runner.rehearse(num_seqs):
+    for num_seqs, context in ((1, 0), (busy, 0), (busy, _LONG_CONTEXT)) * _PROFILE_ROUNDS:
+        for shape, seconds in runner.rehearse(num_seqs, context=context):
             cost_model.observe(shape, seconds)
     info = EngineInfo(
         model=config.model.model,

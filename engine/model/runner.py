@@ -96,25 +96,31 @@ class ModelRunner:
             self._slots[slot].token_ids.append(token.token_id)
         return output
 
-    def rehearse(self, num_seqs: int) -> list[tuple[StepShape, float]]:
-        """Read a prompt of one block for each of ``num_seqs`` sequences, then decode one token.
+    def rehearse(self, num_seqs: int, *, context: int = 0) -> list[tuple[StepShape, float]]:
+        """Read a block of prompt for each of ``num_seqs`` sequences, then decode one token.
 
         Warms everything up, and is what a timing of steps can repeat. Writes to the last blocks;
         call it before anything is stored.
+
+        Args:
+            num_seqs: As many as there are blocks at most.
+            context: Whole blocks of tokens that each has stored before, as far as the model's
+                context reaches; all of them lie in the sequence's one block.
 
         Returns:
             What was computed in each step, and the seconds that it took.
         """
         blocks = range(max(0, self.num_blocks - num_seqs), self.num_blocks)
         length = min(BLOCK_SIZE, self.loaded.max_model_len)
+        start = min(context, self.loaded.max_model_len - length) // BLOCK_SIZE * BLOCK_SIZE
         count = len(blocks)
-        loads = [_dummy_load(slot, block, length) for slot, block in enumerate(blocks)]
+        loads = [_dummy_load(slot, block, start, length) for slot, block in enumerate(blocks)]
         chunks = [Chunk(slot, length - 1, samples=False) for slot in range(count)]
         plans = [StepPlan(0, loads=loads, chunks=chunks if length > 1 else [])]
         plans.append(StepPlan(0, decodes=tuple(range(count))))
         shapes = [
-            StepShape(0, count * (length - 1), count * (length - 1)),
-            StepShape(count, 0, count * length),
+            StepShape(0, count * (length - 1), count * (start + length - 1)),
+            StepShape(count, 0, count * (start + length)),
         ]
         seconds = []
         for plan in plans:
@@ -144,14 +150,14 @@ def _all_chunks(plan: StepPlan) -> list[Chunk]:
     return [*(Chunk(slot, 1, samples=True) for slot in plan.decodes), *plan.chunks]
 
 
-def _dummy_load(slot: int, block: int, length: int) -> SlotLoad:
+def _dummy_load(slot: int, block: int, start: int, length: int) -> SlotLoad:
     return SlotLoad(
         slot=slot,
         request_id=f"rehearsal-{slot}",
         params=SamplingParams(temperature=1.0, top_p=0.9, seed=slot),
-        token_ids=[0] * length,
-        num_prompt_tokens=length,
-        num_computed_tokens=0,
-        block_table=[block],
+        token_ids=[0] * (start + length),
+        num_prompt_tokens=start + length,
+        num_computed_tokens=start,
+        block_table=[block] * (start // BLOCK_SIZE + 1),
         stop_token_ids=frozenset(),
     )

@@ -126,7 +126,9 @@ class SimulatedEngine:
 def _rehearsed(cost: StepCostModel) -> StepCostModel:
     """Return a model that knows what an engine has measured when it is ready."""
     model = StepCostModel()
-    for num_seqs in (1, 24) * 3:
-        for shape in (StepShape(0, 16 * num_seqs, 16 * num_seqs), StepShape(num_seqs, 0, 17)):
+    for num_seqs, context in ((1, 0), (24, 0), (24, 512)) * 3:
+        prompts = StepShape(0, 15 * num_seqs, (context + 15) * num_seqs)
+        decodes = StepShape(num_seqs, 0, (context + 16) * num_seqs)
+        for shape in (prompts, decodes):
             model.observe(shape, cost.predict(shape))
     return model
