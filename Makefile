@@ -43,7 +43,7 @@ fix: $(READY) ## put format and lint right where a machine can
 	$(BIN)/ruff check --fix .
 
 bench: $(READY) ## measure the engine beside transformers on this machine
-	$(BIN)/python -m tools.bench_peers $(ARGS)
+	$(BIN)/kaiwa bench engine $(ARGS)
 
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .coverage

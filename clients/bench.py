@@ -168,7 +168,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="kaiwa bench",
         description="Talk to a running server on many sockets at once and measure.",
-        epilog="example: kaiwa bench --streams 1,8,32 --trace trace.jsonl",
+        epilog="example: kaiwa bench --streams 1,8,32 --trace trace.jsonl. In a checkout there are "
+        "also `kaiwa bench engine` and `kaiwa bench server`, which measure Kaiwa beside its peers "
+        "on the same weights, and `kaiwa bench profile`, where a step's time goes.",
     )
     Access.add_options(parser)
     parser.add_argument("--model", default="aoi", help="character or engine (%(default)s)")

@@ -25,6 +25,7 @@ examples:
   kaiwa serve --model ./folder --character aoi.toml --port 9000
   kaiwa serve --config kaiwa.toml --host 0.0.0.0 --api-keys keys.txt
   kaiwa chat                                     talk in the terminal
+  kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
   kaiwa doctor                                   what would go wrong
   kaiwa config show --port 9000                  what holds, and why
@@ -40,18 +41,27 @@ Once it can answer, it prints one line on standard output: ready http://HOST:POR
 
 _ELSEWHERE = {
     "chat": ("clients.terminal", "talk to a character in the terminal"),
-    "bench": ("clients.bench", "measure a server"),
+    "bench": ("clients.bench", "measure a server; engine, server: Kaiwa beside its peers"),
     "simulate": ("server.simulate", "see what listeners would feel, without a model"),
 }
 """Commands that clients bring; they are imported by name, so that the server never knows them.
 The simulator joins both sides, and only by this name is it part of the server."""
 
+_BENCHES = {
+    "engine": "tools.bench.engine",
+    "server": "tools.bench.server",
+    "profile": "tools.bench.profile",
+}
+"""What may follow ``kaiwa bench``; in a checkout only, beside the peers' figures."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["bench"] and len(arguments) > 1 and arguments[1] in _BENCHES:
+        return _run_elsewhere(_BENCHES[arguments[1]], arguments[2:])
     if arguments and arguments[0] in _ELSEWHERE:
-        return _run_elsewhere(arguments[0], arguments[1:])
+        return _run_elsewhere(_ELSEWHERE[arguments[0]][0], arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -96,14 +106,13 @@ def _show(loaded: LoadedSettings) -> int:
     return 0
 
 
-def _run_elsewhere(command: str, arguments: Sequence[str]) -> int:
-    module_name = _ELSEWHERE[command][0]
+def _run_elsewhere(module_name: str, arguments: Sequence[str]) -> int:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name != module_name:
+        if error.name is None or not module_name.startswith(error.name):
             raise
-        sys.stderr.write(f"kaiwa: this build has no command {command!r}\n")
+        sys.stderr.write(f"kaiwa: {module_name} is not in this build; run it in a checkout\n")
         return EXIT_USAGE
     run: Callable[[list[str]], int] = module.main
     return run(list(arguments))

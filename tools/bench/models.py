@@ -1,4 +1,4 @@
-"""Make a checkpoint with random weights, for measuring speed where the words do not matter."""
+"""Checkpoints with random weights, for measuring speed where the words do not matter."""
 
 from __future__ import annotations
 
@@ -38,27 +38,28 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 
 
-def main() -> None:
-    """Write the checkpoint that the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where to write it")
-    parser.add_argument(
-        "--size", choices=SIZES, default="s", help="s: 42M parameters, m100: 100M, m: 474M"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--tokenizer",
-        type=Path,
-        default=Path("configs/models/kaiwa-demo"),
-        help="folder whose tokenizer is copied; its vocabulary is padded to 32,000",
-    )
-    options = parser.parse_args()
+TOKENIZER = Path("configs/models/kaiwa-demo")
+"""Whose tokenizer they get, its vocabulary padded to ``VOCAB_SIZE``."""
+
+
+def find_or_make(model: str) -> str:
+    """Return a checkpoint's folder: the one named, or the one of a size, made at its first use."""
+    if model not in SIZES:
+        return model
+    folder = Path("build") / f"bench-{model}"
+    if not (folder / "config.json").is_file():
+        make(folder, model)
+    return str(folder)
+
+
+def make(folder: Path, size: str, *, seed: int = 0, tokenizer: Path = TOKENIZER) -> None:
+    """Write a checkpoint shaped like Qwen3, in bfloat16."""
     import torch
     from transformers import AutoModelForCausalLM, Qwen3Config
 
-    torch.manual_seed(options.seed)
+    torch.manual_seed(seed)
     config = Qwen3Config(
-        **SIZES[options.size],
+        **SIZES[size],
         vocab_size=VOCAB_SIZE,
         tie_word_embeddings=True,
         max_position_embeddings=4096,
@@ -66,11 +67,11 @@ def main() -> None:
         bos_token_id=None,
     )
     build: Any = AutoModelForCausalLM.from_config
-    build(config, dtype=torch.bfloat16).save_pretrained(str(options.folder))
+    build(config, dtype=torch.bfloat16).save_pretrained(str(folder))
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        if (options.tokenizer / name).is_file():
-            shutil.copy(options.tokenizer / name, options.folder / name)
-    name_every_token(options.folder / "tokenizer.json")
+        if (tokenizer / name).is_file():
+            shutil.copy(tokenizer / name, folder / name)
+    name_every_token(folder / "tokenizer.json")
 
 
 def name_every_token(path: Path) -> None:
@@ -80,6 +81,19 @@ def name_every_token(path: Path) -> None:
     known = 1 + max(vocabulary.values())
     vocabulary.update({f"Ġw{token_id}": token_id for token_id in range(known, VOCAB_SIZE)})
     path.write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
+
+
+def main() -> None:
+    """Write the checkpoint that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where to write it")
+    parser.add_argument(
+        "--size", choices=SIZES, default="s", help="s: 42M parameters, m100: 100M, m: 474M"
+    )
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tokenizer", type=Path, default=TOKENIZER, help="(%(default)s)")
+    options = parser.parse_args()
+    make(options.folder, options.size, seed=options.seed, tokenizer=options.tokenizer)
 
 
 if __name__ == "__main__":

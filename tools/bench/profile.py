@@ -1,21 +1,18 @@
-"""Where a step's time goes on a CPU, part by part, and how far it is from what the machine can do.
+"""`kaiwa bench profile`: where a step's time goes on a CPU, part by part, beside its floor.
 
 Times decode steps of several batches (contexts that begin alike) and one prompt chunk. The floor of
 a step is the larger of two times: its weights and keys read once at the bandwidth measured here,
-and its products at the rate measured here with the same kernels.
+and its products at the rate measured here, both with torch.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
+import sys
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +22,8 @@ from engine.model.loader import LoadedModel, load_model
 from engine.model.native_forward import NativeForward
 from engine.model.threads import available_cores, prepare_stepping_thread
 from engine.native.structs import PARTS
+from tools.bench.machine import Limits, measure_limits, median_s
+from tools.bench.models import find_or_make
 
 _ROUNDS = 9
 
@@ -71,43 +70,23 @@ def works(context: int, shared: int, num_blocks: int) -> list[Work]:
     return found
 
 
-def median_s(call: Callable[[], object]) -> float:
-    """Return the median seconds of a call that was made twice before."""
-    call(), call()
-    seconds = []
-    for _ in range(_ROUNDS):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
-
-
-def read_bandwidth() -> float:
-    """Measure bytes per second of reading memory that is in no cache, with all threads."""
-    block = torch.ones(2**28, dtype=torch.float32)  # 1 GiB
-    threads = torch.get_num_threads()
-    torch.set_num_threads(available_cores())
-    seconds = median_s(lambda: block.sum())
-    torch.set_num_threads(threads)
-    return block.numel() * 4 / seconds
-
-
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     """Load, step, print."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="kaiwa bench profile",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", default="build/bench-s", help="folder (%(default)s)")
+    parser.add_argument("--model", default="s", help="folder, or s, m100, m (%(default)s)")
     parser.add_argument("--quantization", choices=["int8"], help="as the checkpoint is, if none")
     parser.add_argument("--dtype", default="auto", help="(%(default)s)")
     parser.add_argument("--context", type=int, default=288, help="tokens (%(default)s)")
     parser.add_argument("--shared", type=int, default=192, help="of them (%(default)s)")
-    parser.add_argument("--flops", type=float, default=450e9, help="per second (%(default)g)")
-    options = parser.parse_args()
+    options = parser.parse_args(sys.argv[1:] if argv is None else argv)
     prepare_stepping_thread()
     loaded = load_model(
         ModelConfig(
-            model=options.model,
+            model=find_or_make(options.model),
             dtype=options.dtype,
             device="cpu",
             quantization=options.quantization,
@@ -119,18 +98,17 @@ def main() -> None:
     forward.set_num_threads(available_cores())
     for store in (*forward.store.keys, *forward.store.values):
         store.uniform_(-1, 1)
-    bandwidth = read_bandwidth()
-    table = Table(title=f"{options.model}: ms per step; memory reads {bandwidth / 1e9:.1f} GB/s")
+    limits = measure_limits()
+    table = Table(title=f"{options.model}: ms per step; the machine's limits are {limits}")
     for column in ("step", "ms", "tokens/s", "floor ms", "of it", *PARTS):
         table.add_column(column, justify="right")
     for work in works(options.context, options.shared, 1024):
-        table.add_row(*_row(work, loaded, forward, bandwidth, options.flops))
+        table.add_row(*_row(work, loaded, forward, limits))
     Console().print(table)
+    return 0
 
 
-def _row(
-    work: Work, loaded: LoadedModel, forward: NativeForward, bandwidth: float, flops: float
-) -> list[str]:
+def _row(work: Work, loaded: LoadedModel, forward: NativeForward, limits: Limits) -> list[str]:
     tokens = [5] * work.num_tokens
     rows = list(np.cumsum([span.num_tokens for span in work.spans]) - 1)
     seconds = median_s(lambda: forward.run(work.spans, tokens, rows))
@@ -142,7 +120,7 @@ def _row(
     moved = loaded.weight_bytes + work.num_read_tokens * loaded.kv_bytes_per_token
     head = forward.spec.vocab * forward.spec.hidden
     computed = 2 * (loaded.num_parameters - head) * work.num_tokens + 2 * head * len(rows)
-    floor = max(moved / bandwidth, computed / flops)
+    floor = max(moved / limits.bandwidth, computed / limits.flops)
     return [
         work.name,
         f"{1e3 * seconds:.1f}",
@@ -154,4 +132,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Kaiwa beside its peers, on the same weights and prompts: `kaiwa bench engine` and `server`."""

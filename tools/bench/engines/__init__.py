@@ -1,0 +1,1 @@
+"""One room per engine that is measured in process; each returns figures per concurrency."""

@@ -1,0 +1,216 @@
+"""What a benchmark found: medians over rounds as tables, the raw rows, and a picture."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+NAMES = {
+    "kaiwa": "Kaiwa",
+    "kaiwa-int8": "Kaiwa, int8",
+    "vllm": "vLLM for CPUs",
+    "llama.cpp": "llama.cpp server",
+    "openvino": "OpenVINO GenAI",
+    "openvino-int8": "OpenVINO GenAI, int8",
+    "transformers-cb": "transformers continuous batching",
+    "generate": "transformers generate(), static batch",
+}
+_COLOURS = {
+    "kaiwa": "#e0563b",
+    "kaiwa-int8": "#f0a03b",
+    "vllm": "#3b7fe0",
+    "llama.cpp": "#5aa469",
+    "openvino": "#7a5ae0",
+    "openvino-int8": "#b39ddb",
+    "transformers-cb": "#3b7fe0",
+    "generate": "#8a8f98",
+}
+_OTHER_COLOUR = "#64748b"
+_OURS = "kaiwa"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One engine at one concurrency in one round; times in milliseconds."""
+
+    peer: str
+    streams: int
+    tokens_per_second: float
+    ttft_p50_ms: float
+    ttft_p99_ms: float
+    itl_p50_ms: float
+    itl_p99_ms: float
+    requests: int
+    tokens: int
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was measured, and under what.
+
+    Attributes:
+        command: What can be typed to repeat it.
+        machine: What it ran on.
+        workload: What was asked.
+        rounds: Alternating rounds over the engines.
+        rows: What was found.
+        floor: By concurrency, the tokens per second that the machine's limits allow.
+    """
+
+    command: str
+    machine: dict[str, str]
+    workload: dict[str, object]
+    rounds: int
+    rows: list[Row]
+    floor: dict[int, float] = {}
+
+    @property
+    def peers(self) -> list[str]:
+        """In the order in which they were measured."""
+        return list(dict.fromkeys(row.peer for row in self.rows))
+
+    @property
+    def concurrencies(self) -> list[int]:
+        """Rising."""
+        return sorted({row.streams for row in self.rows})
+
+    def median(self, peer: str, streams: int, figure: Callable[[Row], float]) -> float:
+        """Return a figure's median over the rounds."""
+        rows = [row for row in self.rows if (row.peer, row.streams) == (peer, streams)]
+        return statistics.median(map(figure, rows))
+
+
+_FIGURES: list[tuple[str, Callable[[Row], float], str]] = [
+    ("tokens/s", lambda row: row.tokens_per_second, "{:.0f}"),
+    ("TTFT p50 ms", lambda row: row.ttft_p50_ms, "{:.0f}"),
+    ("TTFT p99 ms", lambda row: row.ttft_p99_ms, "{:.0f}"),
+    ("ITL p50 ms", lambda row: row.itl_p50_ms, "{:.1f}"),
+    ("ITL p99 ms", lambda row: row.itl_p99_ms, "{:.1f}"),
+]
+
+
+def medians(run: Run) -> list[list[str]]:
+    """Return a header and one line per concurrency and engine."""
+    of_floor = ["of the floor"] if run.floor else []
+    lines = [["streams", "engine", *(name for name, _, _ in _FIGURES), *of_floor, "range"]]
+    for streams in run.concurrencies:
+        for peer in run.peers:
+            rates = [
+                row.tokens_per_second
+                for row in run.rows
+                if (row.peer, row.streams) == (peer, streams)
+            ]
+            line = [str(streams), NAMES.get(peer, peer)]
+            line += [form.format(run.median(peer, streams, f)) for _, f, form in _FIGURES]
+            if run.floor:
+                line.append(f"{statistics.median(rates) / run.floor[streams]:.0%}")
+            lines.append([*line, f"{min(rates):.0f}–{max(rates):.0f}"])
+    return lines
+
+
+def ratios(run: Run) -> list[list[str]]:
+    """Return a header and, per concurrency, ours over the best of the others; nothing of none."""
+    ours = [peer for peer in run.peers if peer.startswith(_OURS)]
+    others = [peer for peer in run.peers if peer not in ours]
+    if not ours or not others:
+        return []
+    lines = [
+        ["streams", "engine", "tokens/s, of the best peer's", "TTFT p50", "ITL p99 / ITL p50"],
+    ]
+    for streams in run.concurrencies:
+        best_rate = max(run.median(p, streams, lambda r: r.tokens_per_second) for p in others)
+        best_first = min(run.median(p, streams, lambda r: r.ttft_p50_ms) for p in others)
+        for peer in ours:
+            rate = run.median(peer, streams, lambda r: r.tokens_per_second)
+            first = run.median(peer, streams, lambda r: r.ttft_p50_ms)
+            spread = run.median(peer, streams, lambda r: r.itl_p99_ms / r.itl_p50_ms)
+            line = [f"{rate / best_rate:.2f}", f"{first / best_first:.2f}", f"{spread:.2f}"]
+            lines.append([str(streams), NAMES.get(peer, peer), *line])
+    return lines
+
+
+def write_report(run: Run, path: Path | None) -> None:
+    """Print the tables; with a path also write ``.md``, ``.json`` and ``.svg`` beside it."""
+    tables = [medians(run), ratios(run)]
+    for title, lines in zip(("medians over rounds", "beside the best peer"), tables, strict=True):
+        if lines:
+            _print(title, lines)
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.with_suffix(".json").write_bytes(msgspec.json.format(msgspec.json.encode(run), indent=1))
+    path.with_suffix(".svg").write_text(_chart(run), encoding="utf-8")
+    machine = ", ".join(f"{key} {value}" for key, value in run.machine.items())
+    workload = ", ".join(f"{key} {value}" for key, value in run.workload.items())
+    text = [
+        f"![tokens per second by streams]({path.with_suffix('.svg').name})",
+        *(_markdown(lines) for lines in tables if lines),
+        f"Medians over {run.rounds} alternating rounds. Machine: {machine}.",
+        f"Workload: {workload}.",
+        f"```sh\n{run.command}\n```\n",
+    ]
+    path.with_suffix(".md").write_text("\n\n".join(text), encoding="utf-8")
+
+
+def _print(title: str, lines: Sequence[Sequence[str]]) -> None:
+    table = Table(title=title)
+    for name in lines[0]:
+        table.add_column(name, justify="left" if name == "engine" else "right")
+    for line in lines[1:]:
+        table.add_row(*line)
+    Console().print(table)
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    rule = [":---" if name == "engine" else "---:" for name in lines[0]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
+
+
+def _chart(run: Run) -> str:
+    """Bars of tokens per second: one group per concurrency, one bar per engine."""
+    peers, concurrencies = run.peers, run.concurrencies
+    top = 1.1 * max(row.tokens_per_second for row in run.rows)
+    legend_rows = -(-len(peers) // 3)
+    width, height, left, bottom, head = 720, 320, 56, 48, 24 + 18 * legend_rows
+    group = (width - left - 16) / len(concurrencies)
+    bar = group * 0.8 / len(peers)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="system-ui, sans-serif" font-size="12" role="img">',
+        "<title>tokens per second by concurrent streams</title>",
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+    ]
+    for tick in range(5):
+        value = top * tick / 4
+        y = height - bottom - (height - bottom - head) * tick / 4
+        parts.append(f'<path d="M{left} {y:.1f}H{width - 16}" stroke="#e5e7eb"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.0f}</text>')
+    for place, streams in enumerate(concurrencies):
+        x = left + group * place + group * 0.1
+        for index, peer in enumerate(peers):
+            rate = run.median(peer, streams, lambda row: row.tokens_per_second)
+            tall = (height - bottom - head) * rate / top
+            at, y = x + bar * index, height - bottom - tall
+            parts.append(
+                f'<rect x="{at:.1f}" y="{y:.1f}" width="{bar - 3:.1f}" height="{tall:.1f}" '
+                f'rx="2" fill="{_COLOURS.get(peer, _OTHER_COLOUR)}"/>'
+            )
+            parts.append(
+                f'<text x="{at + bar / 2 - 1.5:.1f}" y="{y - 4:.1f}" text-anchor="middle" '
+                f'font-size="10">{rate:.0f}</text>'
+            )
+        middle = left + group * (place + 0.5)
+        label = f"{streams} stream" + ("s" if streams > 1 else "")
+        parts.append(
+            f'<text x="{middle:.1f}" y="{height - bottom + 18}" text-anchor="middle">{label}</text>'
+        )
+    for index, peer in enumerate(peers):
+        x, y = left + index % 3 * 220, 10 + 18 * (index // 3)
+        colour = _COLOURS.get(peer, _OTHER_COLOUR)
+        parts.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 15}" y="{y + 9}">{escape(NAMES.get(peer, peer))}</text>')
+    return "\n".join([*parts, "</svg>"])
