@@ -51,6 +51,7 @@ _BENCHES = {
     "engine": "tools.bench.engine",
     "server": "tools.bench.server",
     "profile": "tools.bench.profile",
+    "quality": "tools.bench.quality",
 }
 """What may follow ``kaiwa bench``; in a checkout only, beside the peers' figures."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import ConfigError, EngineError
+from engine.native.build import KernelsUnavailable, library_path
 from server.auth import Authenticator, check_exposure
 from server.characters.toml_file import load_character
 from server.config import ServerSettings
@@ -42,6 +43,7 @@ def examine(settings: ServerSettings) -> list[Finding]:
         _python,
         _packages,
         _processor,
+        _kernels,
         _model,
         _characters,
         _access,
@@ -89,6 +91,18 @@ def _processor(settings: ServerSettings) -> Iterator[Finding]:
     yield Finding("pass", "processor", detail)
     if settings.engine.model.device == "cuda" and not Path("/dev/nvidiactl").exists():
         yield Finding("fail", "gpu", "engine.device is cuda, but there is no NVIDIA device")
+
+
+def _kernels(settings: ServerSettings) -> Iterator[Finding]:
+    if settings.engine.model.kernels == "torch" or settings.engine.model.device == "cuda":
+        return
+    try:
+        is_compiled = library_path().is_file()
+    except KernelsUnavailable as error:
+        yield Finding("warn", "kernels", f"models run in plain torch, slower: {error.message}")
+    else:
+        later = "compiled at the first start, in a quarter of a minute"
+        yield Finding("pass", "kernels", "compiled for this processor" if is_compiled else later)
 
 
 def _cpu_flags() -> set[str]:

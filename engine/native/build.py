@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.errors import EngineError
@@ -36,21 +37,34 @@ class KernelsUnavailable(EngineError):
     code = "kernels_unavailable"
 
 
-def load_library() -> ctypes.CDLL:
+def load_library(on_compile: Callable[[], None] | None = None) -> ctypes.CDLL:
     """Return the compiled kernels, compiling them first if need be.
+
+    Args:
+        on_compile: Called before they are compiled, which takes a quarter of a minute.
 
     Raises:
         KernelsUnavailable: No compiler, or it failed, or what it made does not fit.
     """
-    if sys.platform == "win32":
-        raise KernelsUnavailable("not supported on Windows")
-    compiler = find_compiler()
-    path = cache_folder() / f"kernels-{_fingerprint(compiler)}.so"
+    path = library_path()
     if not path.is_file():
-        compile_library(compiler, path)
+        if on_compile is not None:
+            on_compile()
+        compile_library(find_compiler(), path)
     library = ctypes.CDLL(str(path))
     _declare(library)
     return library
+
+
+def library_path() -> Path:
+    """Return where the kernels are, or will be, for this processor and compiler.
+
+    Raises:
+        KernelsUnavailable: They cannot be had here.
+    """
+    if sys.platform == "win32":
+        raise KernelsUnavailable("not supported on Windows")
+    return cache_folder() / f"kernels-{_fingerprint(find_compiler())}.so"
 
 
 def find_compiler() -> str:

@@ -16,6 +16,7 @@ from engine.attention.kv_store import LayerShape
 from engine.config import ModelConfig
 from engine.errors import ConfigError, ModelNotFound, UnsupportedModel
 from engine.model import loader
+from engine.model.checkpoint import read_weights
 from engine.model.forward import Span
 from engine.model.loader import load_model, resolve_device, resolve_dtype
 from tests.support.tiny_models import (
@@ -63,14 +64,14 @@ def test_packed_weights_have_no_second_copy(
     checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once a model is packed, nothing of transformers' model is left."""
-    read, models = loader._read_weights, []
+    read, models = read_weights, []
 
     def remember(*args: Any) -> Any:
         model = read(*args)
         models.append(weakref.ref(model))
         return model
 
-    monkeypatch.setattr(loader, "_read_weights", remember)
+    monkeypatch.setattr(loader, "read_weights", remember)
     assert load(checkpoint("llama")).forward == "native"
     assert [model() for model in models] == [None]
 

@@ -16,7 +16,7 @@ from engine.config import ModelConfig
 from engine.decoder.spec import DecoderSpec
 from engine.decoder.surgery import take_apart
 from engine.errors import UnsupportedModel
-from engine.model import loader
+from engine.model import bodies
 from engine.model.loader import load_model
 from engine.native import build
 from engine.native.build import KernelsUnavailable, load_library
@@ -70,7 +70,8 @@ def test_a_cache_folder_of_somebody_else_is_refused(
         load_library()
 
 
-def _no_kernels() -> None:
+def _no_kernels(on_compile: object) -> None:
+    del on_compile
     raise KernelsUnavailable("no C++ compiler was found")
 
 
@@ -78,7 +79,7 @@ def test_a_model_without_kernels_runs_in_torch(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With the reason in the log."""
-    monkeypatch.setattr(loader, "load_library", _no_kernels)
+    monkeypatch.setattr(bodies, "load_library", _no_kernels)
     with caplog.at_level("INFO"):
         loaded = load_model(ModelConfig(model=str(make_checkpoint(tmp_path)), device="cpu"))
     assert loaded.forward == "transformers"
@@ -87,7 +88,7 @@ def test_a_model_without_kernels_runs_in_torch(
 
 def test_int8_without_kernels_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Rather than served unquantised."""
-    monkeypatch.setattr(loader, "load_library", _no_kernels)
+    monkeypatch.setattr(bodies, "load_library", _no_kernels)
     config = ModelConfig(model=str(make_checkpoint(tmp_path)), device="cpu", quantization="int8")
     with pytest.raises(UnsupportedModel, match="int8 needs the compiled kernels"):
         load_model(config)
@@ -102,7 +103,7 @@ def test_a_structure_understood_wrongly_is_found_and_left_to_transformers(
         return replace(take_apart(*args, **kwargs), residual_scale=0.5)
 
     folder = make_checkpoint(tmp_path)
-    monkeypatch.setattr(loader, "take_apart", wrongly)
+    monkeypatch.setattr(bodies, "take_apart", wrongly)
     config = ModelConfig(model=str(folder), device="cpu", dtype="float32")
     with caplog.at_level("INFO"):
         loaded = load_model(config)

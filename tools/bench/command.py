@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -22,6 +23,8 @@ from tools.bench.machine import (
 from tools.bench.models import SIZES, find_or_make
 from tools.bench.report import Row, Run, write_report
 from tools.bench.workload import Workload
+
+_PATH = re.compile(r"(?<=[ =])/[^\s,']+")
 
 Measure = Callable[[int], Sequence[Row]]
 """Measures one engine in the round of this number."""
@@ -83,7 +86,7 @@ def run_all(
                 rows += measure(round_number)
                 progress.advance(task)
     run = Run(
-        command=shlex.join(["kaiwa", "bench", *argv]),
+        command=shown(argv),
         machine={**describe_machine(), "limits": str(limits)},
         workload=asdict(workload),
         rounds=options.rounds,
@@ -91,6 +94,11 @@ def run_all(
         floor=_floor(workload, limits),
     )
     write_report(run, options.report)
+
+
+def shown(argv: Sequence[str]) -> str:
+    """Return the command as somebody else would type it, without this machine's paths."""
+    return _PATH.sub("PATH", shlex.join(["kaiwa", "bench", *argv]))
 
 
 def _floor(workload: Workload, limits: Limits) -> dict[int, float]:

@@ -1,0 +1,149 @@
+"""What computes a loaded model's steps: the compiled kernels, or transformers' own modules."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import torch
+
+from engine.attention.interface import ATTENTION_NAME
+from engine.attention.kv_store import LayerShape
+from engine.attention.traits import AttentionTraits
+from engine.config import ModelConfig
+from engine.decoder.pack import PackedDecoder
+from engine.decoder.surgery import NotRecognised, take_apart
+from engine.errors import SelfCheckFailed, UnsupportedModel
+from engine.model.forward import Forward
+from engine.model.native_forward import NativeForward
+from engine.model.probe import probe_layers
+from engine.model.self_check import SelfCheck
+from engine.model.transformers_forward import TransformersForward
+from engine.native.build import KernelsUnavailable, load_library
+
+logger = logging.getLogger(__name__)
+
+Note = Callable[[str], None]
+"""Called with a short phrase for what is being done."""
+
+_INT8_TOLERANCE = 0.5
+"""Of the logits' spread: eight bits cost more than rounding, and a wrong structure costs all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Something that steps.
+
+    Attributes:
+        name: Which of the two.
+        make_forward: Given a number of KV blocks, returns it with memory of its own.
+        layers: What each layer stores per token.
+        weight_bytes: Memory that the weights take.
+    """
+
+    name: Literal["native", "transformers"]
+    make_forward: Callable[[int], Forward]
+    layers: Sequence[LayerShape]
+    weight_bytes: int
+
+
+def make_body(
+    read: Callable[[], Any],
+    config: ModelConfig,
+    device: torch.device,
+    max_model_len: int,
+    note: Note,
+) -> Body:
+    """Read a model and make the faster body of the two that is right for it.
+
+    Args:
+        read: Reads the model as transformers builds it; called again when its weights were taken
+            for a body that turned out wrong.
+        config: Of the model.
+        device: Where it is.
+        max_model_len: Longest sequence.
+        note: Hears what is being done.
+
+    Raises:
+        UnsupportedModel: It is of a kind that is not served, or not with what was asked for.
+        SelfCheckFailed: Paged attention disagrees with the untouched model.
+    """
+    model = read()
+    architecture = type(model).__name__
+    note("looking at the layers")
+    layers, traits = probe_layers(model)
+    note("checking it against the model as transformers runs it")
+    check = SelfCheck(model, layers, max_model_len=max_model_len) if config.self_check else None
+    try:
+        return _native_body(model, traits, config, device, max_model_len, check, note)
+    except (NotRecognised, KernelsUnavailable, SelfCheckFailed) as error:
+        if config.quantization is not None:
+            raise UnsupportedModel(
+                f"quantization {config.quantization} needs the compiled kernels, and they do not "
+                f"run {architecture} here: {error}; leave quantization out, or mend that"
+            ) from error
+        logger.info("%s runs on transformers' own modules: %s", architecture, error)
+        if isinstance(error, SelfCheckFailed):
+            del model
+            model = read()  # its weights are gone
+        return _transformers_body(model, layers, check)
+
+
+def _native_body(
+    model: Any,
+    traits: Sequence[AttentionTraits],
+    config: ModelConfig,
+    device: torch.device,
+    max_model_len: int,
+    check: SelfCheck | None,
+    note: Note,
+) -> Body:
+    """Pack a model for the compiled kernels; takes its weights once it is understood.
+
+    Raises:
+        NotRecognised: Its structure is not understood.
+        KernelsUnavailable: The kernels cannot be had.
+        SelfCheckFailed: It was understood wrongly.
+    """
+    if config.kernels == "torch":
+        raise KernelsUnavailable("kernels is 'torch'; 'auto' takes the compiled ones")
+    if device.type != "cpu":
+        raise KernelsUnavailable(f"they run on a CPU, and the device is {device.type!r}")
+    library = load_library(lambda: note("compiling the kernels for this processor, once"))
+    with torch.inference_mode():
+        spec = take_apart(model, traits, max_model_len=max_model_len)
+        decoder = PackedDecoder(spec, int8=config.quantization == "int8")
+    make_forward = partial(_make_native, decoder, library)
+    if check is not None:
+        tolerance = _INT8_TOLERANCE if config.quantization == "int8" else None
+        agreement = check.compare(make_forward, tolerance=tolerance)
+        logger.info(
+            "against transformers: KL divergence %.2g, %.0f %% of the likeliest tokens alike",
+            agreement.kl_divergence,
+            100 * agreement.greedy,
+        )
+    layers = [
+        LayerShape(spec.kv_heads, decoder.head_dim, decoder.head_dim, trait.window)
+        for trait in traits
+    ]
+    return Body("native", make_forward, layers, decoder.num_bytes)
+
+
+def _make_native(decoder: PackedDecoder, library: ctypes.CDLL, num_blocks: int) -> Forward:
+    return NativeForward(decoder, library, num_blocks, num_threads=torch.get_num_threads())
+
+
+def _transformers_body(model: Any, layers: Sequence[LayerShape], check: SelfCheck | None) -> Body:
+    model.set_attn_implementation(ATTENTION_NAME)
+
+    def make_forward(num_blocks: int) -> Forward:
+        return TransformersForward(model, layers, num_blocks)
+
+    if check is not None:
+        check.compare(make_forward)
+    weights = {p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}
+    return Body("transformers", make_forward, layers, sum(weights.values()))
