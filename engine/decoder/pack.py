@@ -87,9 +87,13 @@ class PackedDecoder:
         for name in ("attention_norm", "after_attention_norm", "mlp_norm", "after_mlp_norm"):
             setattr(to, name, self._hold(getattr(layer, name)))
         pad = self.head_dim - self.spec.head_dim
+        spans = layer.query_norm is not None and layer.query_norm.shape[0] != self.spec.head_dim
+        to.spans_heads = spans
         for name in ("query_norm", "key_norm"):
-            norm = getattr(layer, name)
-            setattr(to, name, self._hold(None if norm is None else functional.pad(norm, (0, pad))))
+            norm: Tensor | None = getattr(layer, name)
+            if norm is not None:
+                norm = functional.pad(norm.view(-1, self.spec.head_dim), (0, pad)).flatten()
+            setattr(to, name, self._hold(norm))
         to.qkv = self._linear(*self._widen_heads(layer.qkv))
         weight, bias = layer.output.take()
         if pad:

@@ -6,8 +6,9 @@ One layer is::
     x = x + scale * after(down(act(gate(y)) * up(y)))         with y = before(x)
 
 with root mean square norms, grouped-query attention with rotary positions (the second half of a
-head turns with the first), optional norms of each head's query and key, a window, a cap on scores,
-and sinks. Llama, Qwen 2 and 3, Mistral, Gemma 1 to 3, Phi-3 and Granite are all of this form.
+head turns with the first), optional norms of queries and keys, head by head or over all of them, a
+window, a cap on scores, and sinks. Llama, Qwen 2 and 3, Mistral, Gemma 1 to 3, Phi-3, Granite and
+OLMo 2 and 3 are all of this form.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ class LayerSpec:
 
     Attributes:
         attention_norm: ``[hidden]`` before attention; ``None`` where there is none.
-        query_norm: ``[head_dim]``, or ``None``.
-        key_norm: ``[head_dim]``, or ``None``.
+        query_norm: ``[head_dim]`` for each head by itself, ``[heads * head_dim]`` for all of them
+            together, or ``None``.
+        key_norm: Likewise, ``[kv_heads * head_dim]`` for all together.
         after_attention_norm: ``[hidden]`` over attention's output, or ``None``.
         mlp_norm: ``[hidden]`` before the feed-forward part, or ``None``.
         after_mlp_norm: ``[hidden]`` over its output, or ``None``.

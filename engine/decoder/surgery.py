@@ -99,12 +99,11 @@ def _layer(
     before_mlp = "pre_feedforward_layernorm" if sandwiched else "post_attention_layernorm"
     after_attention = "post_attention_layernorm" if sandwiched else None
     after_mlp = "post_feedforward_layernorm" if sandwiched else None
-    head_dim = int(attention.head_dim)
     uses_rotary = bool(getattr(attention, "use_rope", True))
     return LayerSpec(
         attention_norm=norms.optional(module, "input_layernorm"),
-        query_norm=norms.optional(attention, "q_norm", head_dim),
-        key_norm=norms.optional(attention, "k_norm", head_dim),
+        query_norm=norms.optional(attention, "q_norm"),
+        key_norm=norms.optional(attention, "k_norm"),
         after_attention_norm=norms.optional(module, after_attention),
         mlp_norm=norms.optional(module, before_mlp),
         after_mlp_norm=norms.optional(module, after_mlp),
@@ -150,15 +149,10 @@ class _Norms:
         """Of every norm seen."""
         return self._epsilon or 0.0
 
-    def optional(self, owner: Any, name: str | None, width: int | None = None) -> Tensor | None:
+    def optional(self, owner: Any, name: str | None) -> Tensor | None:
         """Return the weight of a norm that need not be there."""
         module = None if name is None else getattr(owner, name, None)
-        if module is None or isinstance(module, nn.Identity):
-            return None
-        weight = self.weight(module)
-        if width is not None and weight.shape[0] != width:
-            raise NotRecognised(f"{name} spans all heads together")
-        return weight
+        return None if module is None or isinstance(module, nn.Identity) else self.weight(module)
 
     def weight(self, module: Any) -> Tensor:
         """Return ``[width]`` float32 such that the module is ``x / rms(x) * weight``."""
@@ -261,6 +255,7 @@ def _check_alike(spec: DecoderSpec) -> None:
         for name in ("qkv", "output", "gate_up", "down"):
             if getattr(layer, name).out_features != getattr(first, name).out_features:
                 raise NotRecognised("layers of different widths")
+        _check_head_norms(spec, layer)
     if first.gate_up.out_features != 2 * spec.intermediate:
         raise NotRecognised("a feed-forward part whose gates are not as many as its units")
     if spec.embedding is not None and spec.embedding.shape[0] != spec.vocab:
@@ -270,3 +265,11 @@ def _check_alike(spec: DecoderSpec) -> None:
     for name in ("hidden", "intermediate"):
         if getattr(spec, name) % 16:
             raise NotRecognised(f"{name} of {getattr(spec, name)}, which 16 does not divide")
+
+
+def _check_head_norms(spec: DecoderSpec, layer: LayerSpec) -> None:
+    """Refuse norms of queries and keys that are neither of each head nor of all of them."""
+    widths = [None if n is None else n.shape[0] for n in (layer.query_norm, layer.key_norm)]
+    of_all = [spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim]
+    if widths not in ([None, None], [spec.head_dim] * 2, of_all):
+        raise NotRecognised(f"norms of queries and keys of widths {widths}")

@@ -58,6 +58,7 @@ class Layer(ctypes.Structure):
         ("scaling", c_float),
         ("softcap", c_float),
         ("window", c_int32),
+        ("spans_heads", c_int32),
     ]
 
 

@@ -50,7 +50,7 @@ def test_the_facts_are_those_of_the_checkpoint(checkpoint: Checkpoint) -> None:
     )
     assert loaded.kv_bytes_per_token == 3 * 2 * 2 * 16 * 4
     assert loaded.num_parameters == sum(p.numel() for p in make_model("olmo3").parameters())
-    assert loaded.forward == "transformers"
+    assert loaded.forward == "native"
 
 
 def test_tied_weights_are_counted_once(checkpoint: Checkpoint) -> None:

@@ -124,7 +124,19 @@ def test_what_is_not_understood_is_named(change: Any, named: str) -> None:
         apart(model)
 
 
-def test_head_norms_over_all_heads_are_not_understood() -> None:
+def test_head_norms_over_all_heads_keep_their_whole_width() -> None:
     """As in OLMo."""
-    with pytest.raises(NotRecognised, match="all heads"):
-        apart(make_model("olmo2"))
+    spec = apart(make_model("olmo2"))
+    for layer in spec.layers:
+        assert layer.query_norm is not None
+        assert layer.key_norm is not None
+        assert layer.query_norm.shape == (spec.heads * spec.head_dim,)
+        assert layer.key_norm.shape == (spec.kv_heads * spec.head_dim,)
+
+
+def test_head_norms_of_two_kinds_are_not_understood() -> None:
+    """One over all heads of the queries, and none of the keys."""
+    model = make_model("olmo2")
+    model.base_model.layers[1].self_attn.k_norm = nn.Identity()
+    with pytest.raises(NotRecognised, match="norms of queries and keys of widths"):
+        apart(model)

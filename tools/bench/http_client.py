@@ -84,40 +84,50 @@ async def ask(
         % (place.netloc.encode(), len(body))
         + body
     )
-    status = await reader.readline()
-    if b" 200 " not in status:
-        raise ValueError(f"{address} refused: {status!r} {(await reader.read(2000)).decode()}")
+    try:
+        status = await reader.readline()
+        if b" 200 " not in status:
+            rest = (await reader.read(2000)).decode(errors="replace")
+            raise ValueError(f"{address} refused: {status.decode().strip()} {rest.strip()}")
+        return await _read_reply(reader, on_piece)
+    finally:
+        writer.close()
+
+
+async def _read_reply(reader: asyncio.StreamReader, on_piece: Callable[[], None]) -> int:
     billed = 0
     async for line in reader:
         if not line.startswith(b"data: {"):
             continue
         event = json.loads(line[6:])
         if event.get("usage"):
-            billed = event["usage"]["completion_tokens"]
+            billed = int(event["usage"]["completion_tokens"])
         for choice in event.get("choices", ()):
             if choice.get("delta", {}).get("content"):
                 on_piece()
-    writer.close()
     return billed
 
 
 async def measure(workload: Workload, address: str, round_number: int) -> list[Figures]:
     """Ask a running server at every concurrency, with other prompts in every round."""
     prompts = Prompts(workload, seed=round_number)
-    model = served_model(address, workload.model)
+    model = await asyncio.to_thread(served_model, address, workload.model)
     found = []
     for _, streams in workload.passes():
         timings = Timings()
-        billed = 0
+        billed: list[int] = []
 
         async def reply(
-            index: int, messages: list[dict[str, str]], timings: Timings = timings
+            index: int,
+            messages: list[dict[str, str]],
+            timings: Timings = timings,
+            billed: list[int] = billed,
         ) -> None:
-            nonlocal billed
-            billed += await ask(
+            count = await ask(
                 address, model, messages, workload.output_tokens, lambda: timings.take(index)
             )
+            billed.append(count)
 
         await closed_loop(prompts.make(workload.num_requests(streams)), streams, timings, reply)
-        found.append(timings.figures(tokens=billed))
+        found.append(timings.figures(tokens=sum(billed)))
     return found[1:]

@@ -21,8 +21,8 @@ enum Activation : int32_t { kSilu = 0, kGeluTanh = 1, kGelu = 2 };
 // As `engine.native.structs` lays them out; field by field the same.
 struct Layer {
   const float* attention_norm;       // [hidden]; null where the block has none before
-  const float* query_norm;           // [head_dim], or null
-  const float* key_norm;             // [head_dim], or null
+  const float* query_norm;           // [head_dim], or null; [heads][head_dim] if `spans_heads`
+  const float* key_norm;             // [head_dim], or null; [kv_heads][head_dim] if `spans_heads`
   const float* after_attention_norm; // [hidden], or null
   const float* mlp_norm;             // [hidden]
   const float* after_mlp_norm;       // [hidden], or null
@@ -34,6 +34,7 @@ struct Layer {
   float scaling;
   float softcap;
   int32_t window;
+  int32_t spans_heads;               // whether one norm spans all of a token's heads
 };
 
 struct Model {
@@ -189,10 +190,10 @@ class Decoder {
     }
   }
 
-  // One over the root mean square of `count` numbers, behind which there may be zeros.
-  float inverse_spread(const float* row, int count) const {
+  // One over the root mean square of `count` numbers, among which there may be zeros more.
+  float inverse_spread(const float* row, int width, int count) const {
     f32x16 sum = splat(0.0f);
-    for (int d = 0; d < count; d += kLanes) {
+    for (int d = 0; d < width; d += kLanes) {
       const f32x16 v = load<f32x16>(row + d);
       sum += v * v;
     }
@@ -205,7 +206,7 @@ class Decoder {
   }
 
   void norm_row(const float* row, const float* weight, Element* to) const {
-    const float inverse = weight ? inverse_spread(row, m_.hidden) : 1.0f;
+    const float inverse = weight ? inverse_spread(row, m_.hidden, m_.hidden) : 1.0f;
     for (int d = 0; d < m_.hidden; d += kLanes) {
       f32x16 v = load<f32x16>(row + d);
       if (weight) v = v * inverse * load<f32x16>(weight + d);
@@ -244,7 +245,7 @@ class Decoder {
     if (!norm) return;
     me.each(n, [&](int i) {
       const float* row = &wide_[size_t(i) * m_.hidden];
-      const float inverse = inverse_spread(row, m_.hidden);
+      const float inverse = inverse_spread(row, m_.hidden, m_.hidden);
       for (int d = 0; d < m_.hidden; d += kLanes) {
         float* to = &residual_[size_t(i) * m_.hidden + d];
         const f32x16 v = load<f32x16>(row + d) * inverse * load<f32x16>(norm + d);
@@ -278,9 +279,12 @@ class Decoder {
     const Sequence& sequence = sequences_[owner_[token]];
     const float* row = &wide_[size_t(token) * (q_width() + 2 * kv_width())];
     const float* rotary = layer.rotary ? layer.rotary + size_t(position) * m_.rotary_dim : nullptr;
+    const float* key = row + q_width() + kv_head * dim;
     float head[1024];  // `MAX_HEAD_DIM` of engine/decoder/surgery.py
+    const HeadNorm query_norm(*this, layer.query_norm, layer.spans_heads, row, m_.heads);
+    const HeadNorm key_norm(*this, layer.key_norm, layer.spans_heads, row + q_width(), m_.kv_heads);
     for (int i = kv_head * share; i < (kv_head + 1) * share; i++) {
-      turn(row + i * dim, layer.query_norm, rotary, head);
+      turn(row + i * dim, query_norm, i, rotary, head);
       Element* to = &query_[size_t(token) * q_width() + i * dim];
       for (int d = 0; d < dim; d += kLanes) A::put(to + d, load<f32x16>(head + d));
     }
@@ -288,7 +292,7 @@ class Decoder {
     Element* keys = static_cast<Element*>(layer.keys) + block * kBlock * dim;
     Element* values = static_cast<Element*>(layer.values) + block * kBlock * dim;
     const int place = position % kBlock;
-    turn(row + q_width() + kv_head * dim, layer.key_norm, rotary, head);
+    turn(key, key_norm, kv_head, rotary, head);
     // Whatever a broken sequence left in this block must not reach the heir: zero times
     // not-a-number is not zero. The last new token clears what lies behind it.
     const bool is_last = token + 1 == sequence.first_token + sequence.count;
@@ -297,10 +301,25 @@ class Decoder {
     BlockOf<A>::put_value(values, dim, place, row + q_width() + kv_width() + kv_head * dim, clears);
   }
 
+  // The norm of a token's heads, each by itself or all together.
+  struct HeadNorm {
+    const float* weight;
+    int stride;     // from one head's weights to the next one's
+    float inverse;  // of all heads; 0 where each has its own
+    HeadNorm(const Decoder& decoder, const float* weight, bool spans, const float* heads, int count)
+        : weight(weight), stride(spans ? decoder.m_.head_dim : 0), inverse(0) {
+      const Model& m = decoder.m_;
+      if (weight && spans)
+        inverse = decoder.inverse_spread(heads, count * m.head_dim, count * m.norm_dim);
+    }
+  };
+
   // Norm and rotation of one head; the second half of the rotated part is the pair of the first.
-  void turn(const float* from, const float* weight, const float* rotary, float* to) const {
+  void turn(const float* from, const HeadNorm& norm, int index, const float* rotary, float* to) const {
     const int dim = m_.head_dim, half = m_.rotary_dim / 2;
-    const float inverse = weight ? inverse_spread(from, m_.norm_dim) : 1.0f;
+    const float* weight = norm.weight ? norm.weight + index * norm.stride : nullptr;
+    float inverse = norm.inverse;
+    if (weight && inverse == 0) inverse = inverse_spread(from, dim, m_.norm_dim);
     for (int d = 0; d < dim; d += kLanes) {
       f32x16 v = load<f32x16>(from + d);
       if (weight) v = v * inverse * load<f32x16>(weight + d);
