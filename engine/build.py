@@ -37,13 +37,14 @@ from engine.tokenizer import Tokenizer
 logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[float, str], None]
-_BUSY_BATCH = 24
+_BUSY_BATCH = 16
 """What the number of threads is chosen for: a small batch is served well by either."""
 _LONG_CONTEXT = 512
 """Tokens; without it nothing would tell what keys cost from what rows do."""
 _MOST_MASK_THREADS = 8
 _PROFILE_ROUNDS = 3
-"""Rehearsals of each size that the cost model begins with."""
+"""Rehearsals of each size that the cost model begins with, unless one takes longer than that."""
+_PROFILE_BUDGET_S = 1.0
 
 
 def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -> EngineCore:
@@ -92,10 +93,7 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         keep_faster_num_threads(
             lambda: runner.rehearse(busy), runner.set_num_threads, available_cores()
         )
-    cost_model = StepCostModel()
-    for num_seqs, context in ((1, 0), (busy, 0), (busy, _LONG_CONTEXT)) * _PROFILE_ROUNDS:
-        for shape, seconds in runner.rehearse(num_seqs, context=context):
-            cost_model.observe(shape, seconds)
+    cost_model = _rehearsed_cost(runner, busy)
     info = EngineInfo(
         model=config.model.model,
         architecture=loaded.architecture,
@@ -129,6 +127,19 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         looks_ahead=looks_ahead,
         num_host_slots=num_host_slots,
     )
+
+
+def _rehearsed_cost(runner: ModelRunner, busy: int) -> StepCostModel:
+    """Return a cost model that has seen some steps of each kind, for about a second."""
+    cost_model = StepCostModel()
+    started = time.perf_counter()
+    for _ in range(_PROFILE_ROUNDS):
+        for num_seqs, context in ((1, 0), (busy, 0), (busy, _LONG_CONTEXT)):
+            for shape, seconds in runner.rehearse(num_seqs, context=context):
+                cost_model.observe(shape, seconds)
+        if time.perf_counter() - started > _PROFILE_BUDGET_S:
+            break
+    return cost_model
 
 
 def _grammars(loaded: LoadedModel, config: EngineConfig) -> tuple[GrammarGate, GrammarMasks] | None:

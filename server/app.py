@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -127,7 +128,7 @@ async def serve(
             async with _engine(state, start, stop) as engine:
                 if engine is None:
                     return EXIT_OK
-                (on_ready or _print_ready)(door.url)
+                (on_ready or _settle_and_print)(door.url)
                 watch = asyncio.create_task(_watch(state, roster, engine))
                 try:
                     return await _serve_until_told(state, roster, engine, stop, watch)
@@ -311,6 +312,9 @@ def _signals(stop: StopSignal) -> Iterator[None]:
                 loop.remove_signal_handler(number)
 
 
-def _print_ready(url: str) -> None:
+def _settle_and_print(url: str) -> None:
+    # Everything alive now stays alive; collections while people talk need not look at it.
+    gc.collect()
+    gc.freeze()
     sys.stdout.write(f"ready {url}\n")
     sys.stdout.flush()

@@ -38,6 +38,7 @@ DECIDING = [
     "engine/scheduler/prefix_leaders.py",
     "engine/scheduler/pressure.py",
     "engine/scheduler/prompt_budget.py",
+    "engine/scheduler/prompt_planner.py",
     "engine/scheduler/ranking.py",
     "engine/scheduler/reply_lengths.py",
     "engine/scheduler/retry.py",

@@ -20,6 +20,7 @@ from engine.decoder.surgery import NotRecognised, take_apart
 from engine.errors import SelfCheckFailed, UnsupportedModel
 from engine.model.forward import Forward
 from engine.model.native_forward import NativeForward
+from engine.model.prepacked import prepack_linears
 from engine.model.probe import probe_layers
 from engine.model.self_check import SelfCheck
 from engine.model.transformers_forward import TransformersForward
@@ -90,7 +91,7 @@ def make_body(
         if isinstance(error, SelfCheckFailed):
             del model
             model = read()  # its weights are gone
-        return _transformers_body(model, layers, check)
+        return _transformers_body(model, layers, check, read)
 
 
 def _native_body(
@@ -137,7 +138,27 @@ def _make_native(decoder: PackedDecoder, library: ctypes.CDLL, num_blocks: int) 
     return NativeForward(decoder, library, num_blocks, num_threads=torch.get_num_threads())
 
 
-def _transformers_body(model: Any, layers: Sequence[LayerShape], check: SelfCheck | None) -> Body:
+def _transformers_body(
+    model: Any, layers: Sequence[LayerShape], check: SelfCheck | None, read: Callable[[], Any]
+) -> Body:
+    """Step a model's own modules, with linear layers laid out for this processor if they may be."""
+    weights = {p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}
+    with torch.inference_mode():
+        num_packed = prepack_linears(model)
+    try:
+        make_forward = _checked_modules(model, layers, check)
+    except SelfCheckFailed as error:
+        if not num_packed:
+            raise
+        logger.info("its linear layers stay as they are: %s", error)
+        del model
+        make_forward = _checked_modules(read(), layers, check)
+    return Body("transformers", make_forward, layers, sum(weights.values()))
+
+
+def _checked_modules(
+    model: Any, layers: Sequence[LayerShape], check: SelfCheck | None
+) -> Callable[[int], Forward]:
     model.set_attn_implementation(ATTENTION_NAME)
 
     def make_forward(num_blocks: int) -> Forward:
@@ -145,5 +166,4 @@ def _transformers_body(model: Any, layers: Sequence[LayerShape], check: SelfChec
 
     if check is not None:
         check.compare(make_forward)
-    weights = {p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}
-    return Body("transformers", make_forward, layers, sum(weights.values()))
+    return make_forward

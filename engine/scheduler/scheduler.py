@@ -28,10 +28,8 @@ from engine.errors import (
 from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import (
     BatchEntry,
-    Chunk,
     ModelRunnerOutput,
     SampledToken,
-    SlotLoad,
     StepPlan,
     TokenOutput,
 )
@@ -51,6 +49,7 @@ from engine.scheduler.pacer import Pacer
 from engine.scheduler.prefix_leaders import PrefixLeaders
 from engine.scheduler.pressure import Pressure
 from engine.scheduler.prompt_budget import PromptBudget
+from engine.scheduler.prompt_planner import PromptPlanner
 from engine.scheduler.ranking import Ranking
 from engine.scheduler.retry import RetryAdvice
 from engine.scheduler.waiting import WaitingQueue
@@ -112,6 +111,17 @@ class Scheduler:
             leave_batch=self._leave_batch,
         )
         self._retry = RetryAdvice()
+        self._prompts = PromptPlanner(
+            kv_cache,
+            self._batch,
+            self._queue,
+            admission=self._admission,
+            leaders=self._leaders,
+            budget=self._budget,
+            ends=self._ends,
+            retry=self._retry,
+            follows=not self._is_fcfs,
+        )
         self._next_sequence_number = 0
         self._num_planned = 0  # steps
         self._num_ended = 0
@@ -257,7 +267,7 @@ class Scheduler:
             now,
             spare_s=self._pacer.spare_s if self._is_paced else None,
         )
-        num_new, num_read = self._plan_chunks(plan, budget, now)
+        num_new, num_read = self._prompts.plan(plan, budget, now)
         plan.offloads = self.kv_cache.take_offloads()
         plan.shape = StepShape(len(plan.decodes), num_new, num_kv_tokens + num_read)
         if plan.chunks:
@@ -364,98 +374,9 @@ class Scheduler:
             return False  # who sleeps keeps blocks for longer, and those are what is missing
         head = self._queue.head()
         # Sleeping makes room in the steps. To who lacks anything else it is only a delay.
-        if head is None or not self._could_join(head):
+        if head is None or not self._prompts.could_join(head):
             return self._budget.is_late(None, now)
         return not self._batch.has_row or self._budget.is_late(head, now)
-
-    def _could_join(self, head: Request) -> bool:
-        """Whether nothing but a row of the coming step may be missing."""
-        can_share = self._admission.can_share_rows(head, self._budget.step_s)
-        return can_share and self._admission.has_blocks(head)
-
-    def _plan_chunks(self, plan: StepPlan, budget: int, now: float) -> tuple[int, int]:
-        """Spend the budget on prompts in the batch, then on newcomers.
-
-        Returns:
-            Prompt tokens planned, and KV tokens that they read.
-        """
-        num_read, left = 0, budget
-        for request in list(self._batch.extending):
-            if left <= 0:
-                break
-            count = self._plan_chunk(request, plan, left)
-            left -= count
-            num_read += request.num_planned_tokens
-        while left > 0 and not plan.preempted:
-            joined = self._admit(plan, now)
-            if joined is None:
-                break
-            count = self._plan_chunk(joined, plan, left)
-            left -= count
-            num_read += joined.num_planned_tokens
-        return budget - left, num_read
-
-    def _plan_chunk(self, request: Request, plan: StepPlan, most: int) -> int:
-        count = min(most, request.num_tokens - request.num_planned_tokens)
-        if not count:
-            return 0  # a prompt that is not final, waiting for its last chunk to be read back
-        request.num_planned_tokens += count
-        samples = request.is_final and request.num_planned_tokens == request.num_tokens
-        plan.chunks.append(Chunk(request.slot, count, samples))
-        if samples:
-            self._batch.begin_decoding(request, self._ends.longest(request))
-        return count
-
-    def _admit(self, plan: StepPlan, now: float) -> Request | None:
-        """Let the queue's head join, if batch and ledger have room; see `Admission`."""
-        kv_cache = self.kv_cache
-        while (request := self._queue.head()) is not None:
-            if not self._admission.has_row(request, self._budget.step_s):
-                return None
-            if not self._is_fcfs:
-                missing = kv_cache.next_missing_hash(request)
-                if missing is not None and self._leaders.is_computing(missing):
-                    self._queue.follow(missing)
-                    continue
-                if not self._admission.has_blocks(request):
-                    return None
-            admission = kv_cache.admit(request)
-            if admission is None:
-                return None
-            self._queue.remove(request)
-            self._retry.joined(now)
-            if admission.block_copy is not None:
-                plan.block_copies.append(admission.block_copy)
-            plan.restores += admission.restores
-            self._join(request, plan, admission.num_cached_tokens, now)
-            return request
-        return None
-
-    def _join(self, request: Request, plan: StepPlan, num_cached: int, now: float) -> None:
-        request.num_computed_tokens = request.num_planned_tokens = num_cached
-        if request.status is RequestStatus.WAITING:
-            request.num_cached_tokens = num_cached
-            request.first_scheduled_time = now
-        plan.num_recomputed_tokens += max(0, request.num_lost_tokens - num_cached)
-        request.num_lost_tokens = 0
-        self._batch.join(request, plan.step)
-        self._admission.joined(request)
-        self._budget.joined(request, num_cached)
-        if not self._is_fcfs:
-            self._leaders.lead(request, self.kv_cache.missing_hashes(request))
-        plan.joined.append(request.request_id)
-        plan.loads.append(
-            SlotLoad(
-                slot=request.slot,
-                request_id=request.request_id,
-                params=request.params,
-                token_ids=list(request.token_ids),
-                num_prompt_tokens=request.num_prompt_tokens,
-                num_computed_tokens=num_cached,
-                block_table=self.kv_cache.block_table(request.request_id),
-                stop_token_ids=request.stop_token_ids,
-            )
-        )
 
     def _row_entries(self) -> list[BatchEntry]:
         """Who decodes, by name; made anew only when the rows have changed."""

@@ -126,7 +126,7 @@ class SimulatedEngine:
 def _rehearsed(cost: StepCostModel) -> StepCostModel:
     """Return a model that knows what an engine has measured when it is ready."""
     model = StepCostModel()
-    for num_seqs, context in ((1, 0), (24, 0), (24, 512)) * 3:
+    for num_seqs, context in ((1, 0), (16, 0), (16, 512)) * 3:
         prompts = StepShape(0, 15 * num_seqs, (context + 15) * num_seqs)
         decodes = StepShape(num_seqs, 0, (context + 16) * num_seqs)
         for shape in (prompts, decodes):

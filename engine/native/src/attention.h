@@ -248,13 +248,16 @@ class Attention {
   // Turns scores into weights for the values; returns what the sums so far are worth from now on.
   float soften(f32x16 (&scores)[kSegmentBlocks], const Query& query, int index, int segment, int r) {
     const int lowest = shape_.window ? std::max(0, query.end - shape_.window) : 0;
+    const bool sees_all = (segment + 1) * kSegment <= query.end && lowest <= segment * kSegment;
     const i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     f32x16 most = splat(-INFINITY);
     for (int b = 0; b < kSegmentBlocks; b++) {
       f32x16 s = scores[b] * shape_.scaling;
       if (shape_.softcap != 0) s = tangent_h(s / shape_.softcap) * shape_.softcap;
-      const i32x16 position = lane + (segment * kSegment + b * kBlock);
-      s = select((position < query.end) & (position >= lowest), s, splat(-INFINITY));
+      if (!sees_all) {
+        const i32x16 position = lane + (segment * kSegment + b * kBlock);
+        s = select((position < query.end) & (position >= lowest), s, splat(-INFINITY));
+      }
       scores[b] = s;
       most = maximum(s, most);
     }
@@ -268,11 +271,15 @@ class Attention {
     for (int b = 0; b < kSegmentBlocks; b++) {
       const f32x16 seen = scores[b];
       f32x16 e = exponential(seen - highest);
-      e = select(seen == splat(-INFINITY), splat(0.0f), e);
+      if (!sees_all) e = select(seen == splat(-INFINITY), splat(0.0f), e);
       sum += e;
       A::put(weights + b * kBlock, e);
     }
-    const float decay = before == -INFINITY ? 0.0f : reduce_first(exponential(splat(before - highest)));
+    float decay = 1.0f;
+    if (before == -INFINITY)
+      decay = 0.0f;
+    else if (before != highest)
+      decay = exponential(splat(before - highest))[0];
     scratch_.sum[index] = scratch_.sum[index] * decay + reduce_add(sum);
     scratch_.most[index] = highest;
     return decay;
@@ -281,8 +288,6 @@ class Attention {
   void fetch(const uint32_t* block) const {
     for (size_t word = 0; word < head_words_; word += kLanes) __builtin_prefetch(block + word, 0, 2);
   }
-
-  static float reduce_first(f32x16 v) { return v[0]; }
 
   template <int R, int C>
   void add_values(const uint32_t* const (&value)[kSegmentBlocks], int blocks, int first, int d,

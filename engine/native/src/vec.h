@@ -40,26 +40,33 @@ inline void store(void* to, V v) {
 
 inline f32x16 splat(float x) { return x - f32x16{}; }
 
-inline f32x16 select(i32x16 mask, f32x16 yes, f32x16 no) {
-  return (f32x16)(((i32x16)yes & mask) | ((i32x16)no & ~mask));
-}
+inline f32x16 select(i32x16 mask, f32x16 yes, f32x16 no) { return mask ? yes : no; }
 
 inline f32x16 maximum(f32x16 a, f32x16 b) { return select(a > b, a, b); }
 
+// Halves onto halves, which is the order of AVX-512's own reduction too.
 inline float reduce_add(f32x16 v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)v);
+#else
   float lanes[kLanes];
   store(lanes, v);
   for (int width = kLanes / 2; width; width /= 2)
     for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
   return lanes[0];
+#endif
 }
 
 inline float reduce_max(f32x16 v) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps((__m512)v);
+#else
   float lanes[kLanes];
   store(lanes, v);
   for (int width = kLanes / 2; width; width /= 2)
     for (int i = 0; i < width; i++) lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
   return lanes[0];
+#endif
 }
 
 // Whether a comparison holds in any lane.
