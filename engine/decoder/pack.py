@@ -132,8 +132,10 @@ class PackedDecoder:
             kind = structs.KIND_I8
             weight, scale, offset = quantize(weight)
         else:
-            kind = _KINDS[self.spec.dtype]
             weight = weight.to(self.spec.dtype)
+            if weight.dtype == torch.float32 and k % 2 == 0:
+                weight = halved(weight)
+            kind = _KINDS[weight.dtype]
         packed = pack(weight)
         padded = packed.shape[0] * _TILE - n
         return structs.Linear(
@@ -161,6 +163,15 @@ def pack(weight: Tensor) -> Tensor:
     words = functional.pad(words, (0, 0, 0, -words.shape[0] % _TILE))
     tiles = words.view(-1, _TILE, words.shape[1]).transpose(1, 2)
     return prefer_huge_pages(torch.empty(tiles.shape, dtype=torch.int32)).copy_(tiles)
+
+
+def halved(weight: Tensor) -> Tensor:
+    """Return the same numbers in bfloat16 where all of them have one, else as they are.
+
+    A checkpoint in bfloat16 that is computed in float32 is read from half of the memory so.
+    """
+    half = weight.bfloat16()
+    return half if torch.equal(half.to(weight.dtype), weight) else weight
 
 
 def quantize(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -36,13 +36,18 @@ class PrepackedLinear(nn.Module):
         return out
 
 
+def can_prepack() -> bool:
+    """Whether torch has oneDNN and the processor what its bfloat16 products need."""
+    return torch._C._has_mkldnn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def prepack_linears(model: nn.Module) -> int:
     """Replace a model's linear layers; returns how many.
 
     Layers whose weight is used elsewhere too, such as an output projection that is the embedding,
     stay: laying them out would keep a second copy. So do all on other devices and in other types.
     """
-    if not torch._C._has_mkldnn:
+    if not can_prepack():
         return 0
     users: dict[int, int] = {}
     for module in model.modules():

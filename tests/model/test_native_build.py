@@ -113,11 +113,11 @@ def test_a_structure_understood_wrongly_is_found_and_left_to_transformers(
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of this family")
-@pytest.mark.parametrize("processor", ["x86-64-v3", "x86-64-v4"])
+@pytest.mark.parametrize("processor", ["x86-64-v2", "x86-64-v3", "x86-64-v4"])
 def test_processors_without_bf16_and_vnni_compute_the_same(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, processor: str
 ) -> None:
-    """The kernels' portable paths, built for older processors, against those of this one."""
+    """Vectors of every width, built for older processors, against those of this one."""
     wrapper = fake_compiler(
         tmp_path,
         f'for a; do shift; [ "$a" = -march=native ] && a=-march={processor}; set -- "$@" "$a"; done'

@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from engine.config import BLOCK_SIZE, DType, ModelConfig
+from engine.decoder import pack
 from engine.model.forward import Forward, Span
 from engine.model.loader import load_model
 from tests.model.conftest import Load
 from tests.model.driver import random_prompt
-from tests.support.tiny_models import FAMILIES, make_checkpoint
+from tests.support.tiny_models import FAMILIES, make_checkpoint, make_model, save_model
 
 UNDERSTOOD = sorted(FAMILIES)
 NUM_BLOCKS = 64
@@ -181,3 +183,21 @@ def test_int8_stays_close_and_halves_the_weights(
     )
     assert loaded.weight_bytes < 0.75 * whole.weight_bytes
     assert (found.argmax(dim=-1) == expected.argmax(dim=-1)).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_float32_over_a_16_bit_checkpoint_gives_the_bits_of_whole_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tied: bool
+) -> None:
+    """From half of the memory; the embedding of a tied head included."""
+    model = make_model("qwen3", tie_word_embeddings=tied).to(torch.bfloat16)
+    folder = str(save_model(model, tmp_path))
+    config = ModelConfig(model=folder, device="cpu", dtype="float32")
+    ids = random_prompt(90, seed=1)
+    light = load_model(config)
+    monkeypatch.setattr(pack, "halved", lambda weight: weight)
+    whole = load_model(config)
+    assert (light.forward, whole.forward) == ("native", "native")
+    assert light.weight_bytes < 0.7 * whole.weight_bytes
+    logits = [logits_of(loaded.make_forward(8), ids, range(8), [90]) for loaded in (light, whole)]
+    assert torch.equal(logits[0], logits[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from engine.decoder.pack import pack, quantize
+from engine.decoder.pack import halved, pack, quantize
 
 
 def test_outputs_lie_side_by_side_in_tiles_of_64() -> None:
@@ -30,3 +30,12 @@ def test_quantised_weights_are_within_half_a_level() -> None:
     assert bool((error <= 0.501 * scale[:, None]).all())
     assert torch.equal(offset, 128 * levels.int().sum(dim=1, dtype=torch.int32))
     assert not levels[7].any()
+
+
+def test_numbers_that_fit_16_bits_take_no_more() -> None:
+    """A weight of which a single number does not fit stays whole."""
+    weight = torch.randn(8, 16, generator=torch.Generator().manual_seed(1)).bfloat16().float()
+    assert halved(weight).dtype == torch.bfloat16
+    assert torch.equal(halved(weight).float(), weight)
+    weight[3, 5] += 1e-6
+    assert halved(weight) is weight

@@ -11,15 +11,16 @@ from torch import nn
 from torch.nn import functional
 
 from engine.config import ModelConfig
-from engine.model import loader
+from engine.model import loader, prepacked
 from engine.model.checkpoint import read_weights
 from engine.model.loader import load_model
-from engine.model.prepacked import PrepackedLinear, prepack_linears
+from engine.model.prepacked import PrepackedLinear, can_prepack, prepack_linears
 from tests.support.tiny_models import make_model, save_model
 
-pytestmark = pytest.mark.skipif(not torch._C._has_mkldnn, reason="torch has no oneDNN here")
+needs_layout = pytest.mark.skipif(not can_prepack(), reason="no oneDNN products in bfloat16 here")
 
 
+@needs_layout
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("rows", [1, 3, 16, 70])
 @torch.inference_mode()
@@ -32,6 +33,7 @@ def test_products_are_those_of_the_plain_layer(rows: int, bias: bool) -> None:
     assert torch.allclose(PrepackedLinear(linear)(x), expected, rtol=1e-2, atol=1e-2)
 
 
+@needs_layout
 @torch.inference_mode()
 def test_a_row_does_not_notice_its_batch_mates() -> None:
     """Bit for bit."""
@@ -43,6 +45,7 @@ def test_a_row_does_not_notice_its_batch_mates() -> None:
         assert torch.equal(linear(x[:count]), together[:count])
 
 
+@needs_layout
 def test_every_layer_is_laid_out_but_those_whose_weight_has_another_use() -> None:
     """An embedding that is also the output projection is held once."""
     model = make_model("llama").to(torch.bfloat16)
@@ -50,6 +53,14 @@ def test_every_layer_is_laid_out_but_those_whose_weight_has_another_use() -> Non
     num_linears = sum(type(m) is nn.Linear for m in model.modules())
     assert prepack_linears(model) == num_linears - tied
     assert sum(type(m) is nn.Linear for m in model.modules()) == tied
+
+
+def test_a_processor_without_these_products_keeps_plain_layers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rather than failing at the first one."""
+    monkeypatch.setattr(prepacked, "can_prepack", lambda: False)
+    assert prepack_linears(make_model("llama").to(torch.bfloat16)) == 0
 
 
 def test_float32_is_left_alone() -> None:
@@ -69,6 +80,7 @@ class _Curious(nn.Module):
         return self.inner(x) + 0 * self.inner.gate_proj.weight.sum()
 
 
+@needs_layout
 def test_a_model_that_reads_its_layers_weights_keeps_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

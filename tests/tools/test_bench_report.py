@@ -59,6 +59,19 @@ def test_ratios_are_to_the_best_of_the_others() -> None:
     ]
 
 
+def test_eight_bits_are_compared_with_whole_weights_and_with_eight_bits() -> None:
+    """A peer's eight bits do not stand beside our whole weights."""
+    run = run_of(
+        row("kaiwa", 120),
+        row("kaiwa-int8", 180),
+        row("openvino", 100),
+        row("openvino-int8", 150, first=50),
+    )
+    header, *lines = ratios(run)
+    assert header[2:4] == ["tokens/s, of the best peer's", "of the best int8 peer's"]
+    assert [line[2:5] for line in lines] == [["1.20", "", "1.00"], ["1.80", "1.20", "1.00"]]
+
+
 def test_alone_there_is_nothing_to_compare_with() -> None:
     """Neither ours alone nor others alone."""
     assert ratios(run_of(row("kaiwa", 1))) == []

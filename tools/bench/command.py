@@ -49,7 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--report", type=Path, metavar="PATH", help="write PATH.md, PATH.json and PATH.svg")
 
 
-def workload_of(options: argparse.Namespace, dtype: str = "bfloat16") -> Workload:
+def workload_of(options: argparse.Namespace, dtype: str) -> Workload:
     """Return what is to be asked; makes the checkpoint if need be.
 
     Raises:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tools.bench.against import ENGINES, Peer, PeerMissing, parse_peers
 from tools.bench.command import Measure, add_options, run_all, workload_of
+from tools.bench.machine import usual_dtype
 from tools.bench.report import Row
 from tools.bench.workload import Workload
 
@@ -34,7 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
-    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float32"])
+    parser.add_argument(
+        "--dtype", default=usual_dtype(), choices=["bfloat16", "float32"], help="(%(default)s)"
+    )
     parser.add_argument(
         "--against",
         default="transformers",

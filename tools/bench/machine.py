@@ -15,6 +15,7 @@ import torch
 import transformers
 from safetensors import safe_open
 
+from engine.model.loader import cpu_has_bfloat16
 from tools.bench.workload import Workload
 
 _ROUNDS = 7
@@ -38,7 +39,8 @@ class Limits:
 
     Attributes:
         bandwidth: Bytes per second, reading memory that is in no cache.
-        flops: Operations per second of a large bfloat16 product, two per multiply and add.
+        flops: Operations per second of a large product, two per multiply and add; in bfloat16, or
+            in float32 on a processor that has no arithmetic for that.
     """
 
     bandwidth: float
@@ -48,6 +50,11 @@ class Limits:
         return f"{self.bandwidth / 1e9:.1f} GB/s, {self.flops / 1e9:.0f} GFLOP/s"
 
 
+def usual_dtype() -> str:
+    """Return the type that models are computed in here, whatever the engine."""
+    return "bfloat16" if cpu_has_bfloat16() else "float32"
+
+
 def measure_limits() -> Limits:
     """Measure both, with torch; takes about three seconds."""
     before = torch.get_num_threads()
@@ -55,8 +62,9 @@ def measure_limits() -> Limits:
     with torch.inference_mode():
         block = torch.ones(2**28)
         bandwidth = block.numel() * 4 / median_s(lambda: block.sum())
-        left = torch.randn(512, 2048, dtype=torch.bfloat16)
-        right = torch.randn(2048, 4096, dtype=torch.bfloat16)
+        dtype = getattr(torch, usual_dtype())
+        left = torch.randn(512, 2048, dtype=dtype)
+        right = torch.randn(2048, 4096, dtype=dtype)
         flops = 2 * 512 * 2048 * 4096 / median_s(lambda: left @ right)
     torch.set_num_threads(before)
     return Limits(bandwidth, flops)

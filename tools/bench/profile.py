@@ -13,7 +13,6 @@ from array import array
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from engine.config import BLOCK_SIZE, ModelConfig
@@ -24,6 +23,7 @@ from engine.model.threads import available_cores, prepare_stepping_thread
 from engine.native.structs import PARTS
 from tools.bench.machine import Limits, measure_limits, median_s
 from tools.bench.models import find_or_make
+from tools.bench.report import table_console
 
 _ROUNDS = 9
 
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
         table.add_column(column, justify="right")
     for work in works(options.context, options.shared, 1024):
         table.add_row(*_row(work, loaded, forward, limits))
-    Console().print(table)
+    table_console().print(table)
     return 0
 
 

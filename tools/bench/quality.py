@@ -30,6 +30,7 @@ from engine.model.threads import available_cores, prepare_stepping_thread
 from tools.bench.machine import median_s
 from tools.bench.models import find_or_make
 from tools.bench.profile import works
+from tools.bench.report import table_console
 
 _SEED = 20261125
 _WINDOW = 512
@@ -182,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
             f"{loaded.weight_bytes / 1e6:.1f}",
             f"{decode_ms(loaded):.2f}",
         )
-    Console().print(table)
+    table_console().print(table)
     return 0
 
 

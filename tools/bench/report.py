@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -33,6 +34,8 @@ _COLOURS = {
 }
 _OTHER_COLOUR = "#64748b"
 _OURS = "kaiwa"
+_INT8 = "-int8"
+_WIDE = 180
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,23 +116,35 @@ def medians(run: Run) -> list[list[str]]:
 
 
 def ratios(run: Run) -> list[list[str]]:
-    """Return a header and, per concurrency, ours over the best of the others; nothing of none."""
+    """Return a header and, per concurrency, ours over the best of the others; nothing of none.
+
+    Ours in eight bits stands beside the best peer with whole weights and, in a column of its own,
+    beside the best one in eight bits.
+    """
     ours = [peer for peer in run.peers if peer.startswith(_OURS)]
     others = [peer for peer in run.peers if peer not in ours]
+    whole = [peer for peer in others if not peer.endswith(_INT8)] or others
+    eight = [peer for peer in others if peer not in whole]
     if not ours or not others:
         return []
-    lines = [
-        ["streams", "engine", "tokens/s, of the best peer's", "TTFT p50", "ITL p99 / ITL p50"],
-    ]
+
+    def best_rate(peers: Sequence[str], streams: int) -> float:
+        return max(run.median(peer, streams, lambda row: row.tokens_per_second) for peer in peers)
+
+    header = ["streams", "engine", "tokens/s, of the best peer's"]
+    header += ["of the best int8 peer's"] * bool(eight)
+    lines = [[*header, "TTFT p50", "ITL p99 / ITL p50"]]
     for streams in run.concurrencies:
-        best_rate = max(run.median(p, streams, lambda r: r.tokens_per_second) for p in others)
-        best_first = min(run.median(p, streams, lambda r: r.ttft_p50_ms) for p in others)
+        best_first = min(run.median(p, streams, lambda r: r.ttft_p50_ms) for p in whole)
         for peer in ours:
             rate = run.median(peer, streams, lambda r: r.tokens_per_second)
             first = run.median(peer, streams, lambda r: r.ttft_p50_ms)
             spread = run.median(peer, streams, lambda r: r.itl_p99_ms / r.itl_p50_ms)
-            line = [f"{rate / best_rate:.2f}", f"{first / best_first:.2f}", f"{spread:.2f}"]
-            lines.append([str(streams), NAMES.get(peer, peer), *line])
+            line = [str(streams), NAMES.get(peer, peer), f"{rate / best_rate(whole, streams):.2f}"]
+            if eight:
+                in_kind = f"{rate / best_rate(eight, streams):.2f}"
+                line.append(in_kind if peer.endswith(_INT8) else "")
+            lines.append([*line, f"{first / best_first:.2f}", f"{spread:.2f}"])
     return lines
 
 
@@ -156,13 +171,18 @@ def write_report(run: Run, path: Path | None) -> None:
     path.with_suffix(".md").write_text("\n\n".join(text), encoding="utf-8")
 
 
+def table_console() -> Console:
+    """Return a console for wide tables: of the terminal's width, or wide enough for all if none."""
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)
+
+
 def _print(title: str, lines: Sequence[Sequence[str]]) -> None:
     table = Table(title=title)
     for name in lines[0]:
         table.add_column(name, justify="left" if name == "engine" else "right")
     for line in lines[1:]:
         table.add_row(*line)
-    Console().print(table)
+    table_console().print(table)
 
 
 def _markdown(lines: Sequence[Sequence[str]]) -> str:

@@ -22,6 +22,7 @@ from tools.bench.against import SERVERS, PeerMissing, parse_peers
 from tools.bench.command import Measure, add_options, run_all, workload_of
 from tools.bench.http_client import measure
 from tools.bench.launch import Start, running, start_kaiwa, start_peer
+from tools.bench.machine import usual_dtype
 from tools.bench.report import Row
 from tools.bench.workload import Workload
 
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         servers = _servers(options)
-        workload = workload_of(options)
+        workload = workload_of(options, usual_dtype())
     except (PeerMissing, ValueError) as error:
         parser.error(str(error))
     engines: dict[str, Measure] = {

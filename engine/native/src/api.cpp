@@ -60,11 +60,15 @@ const char* kaiwa_features() {
   return "avx512"
 #elif defined(__AVX2__)
   return "avx2"
+#elif defined(__ARM_NEON)
+  return "neon"
 #else
   return "generic"
 #endif
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
       " vnni"
+#elif defined(__ARM_FEATURE_MATMUL_INT8)
+      " i8mm"
 #endif
       ;
 }

@@ -1,7 +1,7 @@
 // Attention over paged keys and values: nothing is gathered, no mask matrix is built.
 //
 // A block holds 16 tokens of one layer. Its keys lie as `[kv_heads][dim words][16 tokens]`, so that
-// sixteen scores come out of one accumulator; its values as `[kv_heads][16 tokens / per word][dim]`.
+// scores come out of the accumulators as they are; its values as `[kv_heads][16 tokens / per word][dim]`.
 // Keys are taken in segments of 64, counted from the sequence's first token; each is summed up by
 // itself and merged in order (online softmax), so a row's arithmetic is the same alone, in a batch,
 // in a prompt chunk, and where rows share the segments of a common prefix, which is read once for
@@ -19,7 +19,7 @@ namespace kaiwa {
 constexpr int kBlock = 16;
 constexpr int kSegment = 64;
 constexpr int kSegmentBlocks = kSegment / kBlock;
-constexpr int kQueryRows = 6;
+constexpr int kSegmentVecs = kSegment / kLanes;
 constexpr int kMostQueries = 48;
 
 // How one token's key and value of one head go into their block. `clears` zeroes the tokens behind.
@@ -99,7 +99,7 @@ class QueryPlan {
         queries.push_back({s.first_token + i, s.start + i + 1, index, s.table});
     }
     const int most = std::max(1, kMostQueries / heads_per_kv);
-    const int least = std::min(most, (kQueryRows + heads_per_kv - 1) / heads_per_kv);
+    const int least = std::min(most, (kRows + heads_per_kv - 1) / heads_per_kv);
     const int fair = (total * kv_heads + 4 * threads - 1) / (4 * threads);
     const int size = std::clamp(fair, least, most);
     for (int first = 0; first < total;) {
@@ -144,7 +144,7 @@ struct AttentionScratch {
   std::vector<float> out, most, sum;
   void resize(int dim) {
     query.resize(size_t(kMostQueries) * dim);
-    weights.resize(size_t(kQueryRows) * kSegment);
+    weights.resize(size_t(kRows) * kSegment);
     out.resize(size_t(kMostQueries) * dim);
     most.resize(kMostQueries);
     sum.resize(kMostQueries);
@@ -192,7 +192,7 @@ class Attention {
       if (shape_.sinks) sum += std::exp(shape_.sinks[head] - scratch_.most[i]);
       const float* from = &scratch_.out[size_t(i) * shape_.dim];
       Element* to = out + row(queries[i / share].token, head);
-      for (int d = 0; d < shape_.dim; d += kLanes) A::put(to + d, load<f32x16>(from + d) / sum);
+      for (int d = 0; d < shape_.dim; d += kLanes) A::put(to + d, load<floatv>(from + d) / sum);
     }
   }
 
@@ -210,8 +210,8 @@ class Attention {
       from = std::max(from, (shortest - shape_.window) / kSegment);
     }
     for (int segment = from; segment < to; segment++)
-      for (int i = begin * share; i < end * share; i += kQueryRows)
-        with_constant<kQueryRows>(std::min(kQueryRows, end * share - i), [&](auto rows) {
+      for (int i = begin * share; i < end * share; i += kRows)
+        with_constant<kRows>(std::min(kRows, end * share - i), [&](auto rows) {
           merge<rows.value>(queries, i, queries[begin].table, queries[end - 1].end, segment);
         });
   }
@@ -228,9 +228,11 @@ class Attention {
     }
     // Blocks lie apart, and the processor fetches ahead within one only.
     for (int b = 0; b < blocks; b++) fetch(value[b]);
-    f32x16 scores[R][kSegmentBlocks] = {};
-    dot_tile<A, R, kSegmentBlocks>(scores, &scratch_.query[size_t(first) * words_], words_, key, kBlock,
-                                   words_);
+    const uint32_t* tokens[kSegmentVecs];
+    for (int c = 0; c < kSegmentVecs; c++) tokens[c] = key[c / kPerSixteen] + c % kPerSixteen * kLanes;
+    floatv scores[R][kSegmentVecs] = {};
+    dot_tile<A, R, kSegmentVecs>(scores, &scratch_.query[size_t(first) * words_], words_, tokens, kBlock,
+                                 words_);
     const int next = (segment + 1) * kSegmentBlocks, held = (end + kBlock - 1) / kBlock;
     for (int b = next; b < std::min(next + kSegmentBlocks, held); b++)
       fetch(keys_ + size_t(table[b]) * block_words_ + kv_head_ * head_words_);
@@ -240,40 +242,39 @@ class Attention {
       decay[r] = soften(scores[r], query, first + r, segment, r);
     }
     for (int d = 0; d < shape_.dim; d += kTileWidth)
-      with_constant<4>(std::min(kTileWidth, shape_.dim - d) / kLanes, [&](auto columns) {
-        add_values<R, columns.value>(value, blocks, first, d, decay);
+      with_constant<kTileWidth / 16>(std::min(kTileWidth, shape_.dim - d) / 16, [&](auto sixteens) {
+        add_values<R, sixteens.value * kPerSixteen>(value, blocks, first, d, decay);
       });
   }
 
   // Turns scores into weights for the values; returns what the sums so far are worth from now on.
-  float soften(f32x16 (&scores)[kSegmentBlocks], const Query& query, int index, int segment, int r) {
+  float soften(floatv (&scores)[kSegmentVecs], const Query& query, int index, int segment, int r) {
     const int lowest = shape_.window ? std::max(0, query.end - shape_.window) : 0;
     const bool sees_all = (segment + 1) * kSegment <= query.end && lowest <= segment * kSegment;
-    const i32x16 lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    f32x16 most = splat(-INFINITY);
-    for (int b = 0; b < kSegmentBlocks; b++) {
-      f32x16 s = scores[b] * shape_.scaling;
+    floatv most = splat(-INFINITY);
+    for (int c = 0; c < kSegmentVecs; c++) {
+      floatv s = scores[c] * shape_.scaling;
       if (shape_.softcap != 0) s = tangent_h(s / shape_.softcap) * shape_.softcap;
       if (!sees_all) {
-        const i32x16 position = lane + (segment * kSegment + b * kBlock);
+        const intv position = lane_numbers() + (segment * kSegment + c * kLanes);
         s = select((position < query.end) & (position >= lowest), s, splat(-INFINITY));
       }
-      scores[b] = s;
+      scores[c] = s;
       most = maximum(s, most);
     }
     Element* weights = reinterpret_cast<Element*>(&scratch_.weights[size_t(r) * kSegment / A::kPerWord]);
     const float before = scratch_.most[index], highest = std::max(before, reduce_max(most));
     if (highest == -INFINITY) {  // nothing seen yet, and nothing here
-      for (int b = 0; b < kSegmentBlocks; b++) A::put(weights + b * kBlock, splat(0.0f));
+      for (int c = 0; c < kSegmentVecs; c++) A::put(weights + c * kLanes, splat(0.0f));
       return 1.0f;
     }
-    f32x16 sum = splat(0.0f);
-    for (int b = 0; b < kSegmentBlocks; b++) {
-      const f32x16 seen = scores[b];
-      f32x16 e = exponential(seen - highest);
+    floatv sum = splat(0.0f);
+    for (int c = 0; c < kSegmentVecs; c++) {
+      const floatv seen = scores[c];
+      floatv e = exponential(seen - highest);
       if (!sees_all) e = select(seen == splat(-INFINITY), splat(0.0f), e);
       sum += e;
-      A::put(weights + b * kBlock, e);
+      A::put(weights + c * kLanes, e);
     }
     float decay = 1.0f;
     if (before == -INFINITY)
@@ -286,14 +287,14 @@ class Attention {
   }
 
   void fetch(const uint32_t* block) const {
-    for (size_t word = 0; word < head_words_; word += kLanes) __builtin_prefetch(block + word, 0, 2);
+    for (size_t word = 0; word < head_words_; word += 16) __builtin_prefetch(block + word, 0, 2);
   }
 
   template <int R, int C>
   void add_values(const uint32_t* const (&value)[kSegmentBlocks], int blocks, int first, int d,
                   const float (&decay)[R]) {
     constexpr int kSteps = kBlock / A::kPerWord;
-    f32x16 acc[R][C] = {};
+    floatv acc[R][C] = {};
     for (int b = 0; b < blocks; b++) {
       const uint32_t* w[C];
       for (int c = 0; c < C; c++) w[c] = value[b] + d + c * kLanes;
@@ -303,7 +304,7 @@ class Attention {
     for (int r = 0; r < R; r++)
       for (int c = 0; c < C; c++) {
         float* out = &scratch_.out[size_t(first + r) * shape_.dim + d + c * kLanes];
-        store(out, load<f32x16>(out) * decay[r] + acc[r][c]);
+        store(out, load<floatv>(out) * decay[r] + acc[r][c]);
       }
   }
 

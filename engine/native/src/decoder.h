@@ -86,7 +86,7 @@ class Decoder {
   // Rows of the step; they grow to the largest step seen and are kept.
   std::vector<float> residual_, wide_, unit_;
   std::vector<Element> input_, query_, attended_, gated_;
-  std::vector<uint8_t> bytes_;
+  std::vector<I8::LeftNumber> levels_;
 
   int q_width() const { return m_.heads * m_.head_dim; }
   int kv_width() const { return m_.kv_heads * m_.head_dim; }
@@ -100,7 +100,7 @@ class Decoder {
     grow(query_, n * q_width());
     grow(attended_, n * q_width());
     grow(gated_, n * m_.intermediate);
-    grow(bytes_, n * std::max({m_.hidden, q_width(), m_.intermediate}));
+    grow(levels_, n * std::max({m_.hidden, q_width(), m_.intermediate}));
     if (int(scratch_.size()) < team.size()) {
       scratch_.resize(team.size());
       for (auto& scratch : scratch_) scratch.resize(m_.head_dim);
@@ -141,7 +141,7 @@ class Decoder {
       normalize(me, n, layer.attention_norm);
       account(me, step, kNorm);
       const int qkv = q_width() + 2 * kv_width();
-      product(me, layer.qkv, input_.data(), n, [&](int tile, int row, const f32x16(&out)[kTileVecs]) {
+      product(me, layer.qkv, input_.data(), n, [&](int tile, int row, const floatv(&out)[kTileVecs]) {
         put(&wide_[size_t(row) * qkv], qkv, tile, out);
       });
       account(me, step, kQkv);
@@ -153,7 +153,7 @@ class Decoder {
       account(me, step, kOutput);
       normalize(me, n, layer.mlp_norm);
       account(me, step, kNorm);
-      product(me, layer.gate_up, input_.data(), n, [&](int tile, int row, const f32x16(&out)[kTileVecs]) {
+      product(me, layer.gate_up, input_.data(), n, [&](int tile, int row, const floatv(&out)[kTileVecs]) {
         gate(&gated_[size_t(row) * m_.intermediate], tile, out);
       });
       account(me, step, kGateUp);
@@ -172,7 +172,7 @@ class Decoder {
       return;
     }
     const Linear& head = m_.head;
-    const int per_word = head.kind == kI8 ? 4 : A::kPerWord, words = head.k / per_word;
+    const int per_word = head.kind == kI8 ? 4 : head.kind == kBF16 ? 2 : 1, words = head.k / per_word;
     const uint32_t* from = static_cast<const uint32_t*>(head.weight) +
                            size_t(token / kTile) * words * kTile + token % kTile;
     for (int k = 0; k < words; k++) {
@@ -181,7 +181,7 @@ class Decoder {
         float value;
         if (head.kind == kI8)
           value = float(int8_t(word >> (8 * i))) * head.scale[token];
-        else if (A::kPerWord == 2)
+        else if (head.kind == kBF16)
           value = from_bf16(uint16_t(word >> (16 * i)));
         else
           std::memcpy(&value, &word, 4);
@@ -192,9 +192,9 @@ class Decoder {
 
   // One over the root mean square of `count` numbers, among which there may be zeros more.
   float inverse_spread(const float* row, int width, int count) const {
-    f32x16 sum = splat(0.0f);
+    floatv sum = splat(0.0f);
     for (int d = 0; d < width; d += kLanes) {
-      const f32x16 v = load<f32x16>(row + d);
+      const floatv v = load<floatv>(row + d);
       sum += v * v;
     }
     return 1.0f / std::sqrt(reduce_add(sum) / float(count) + m_.epsilon);
@@ -208,8 +208,8 @@ class Decoder {
   void norm_row(const float* row, const float* weight, Element* to) const {
     const float inverse = weight ? inverse_spread(row, m_.hidden, m_.hidden) : 1.0f;
     for (int d = 0; d < m_.hidden; d += kLanes) {
-      f32x16 v = load<f32x16>(row + d);
-      if (weight) v = v * inverse * load<f32x16>(weight + d);
+      floatv v = load<floatv>(row + d);
+      if (weight) v = v * inverse * load<floatv>(weight + d);
       A::put(to + d, v);
     }
   }
@@ -217,14 +217,14 @@ class Decoder {
   template <class Sink>
   void product(Member& me, const Linear& lin, const Element* from, int n, Sink&& sink) {
     if (lin.kind != kI8)
-      return linear(me, lin, {reinterpret_cast<const uint32_t*>(from), nullptr, n}, sink);
+      return linear<A>(me, lin, {reinterpret_cast<const uint32_t*>(from), nullptr, n}, sink);
     me.each(n, [&](int i) {
-      unit_[i] = quantize_row<A>(from + size_t(i) * lin.k, &bytes_[size_t(i) * lin.k], lin.k);
+      unit_[i] = quantize_row<A>(from + size_t(i) * lin.k, &levels_[size_t(i) * lin.k], lin.k);
     });
-    linear(me, lin, {reinterpret_cast<const uint32_t*>(bytes_.data()), unit_.data(), n}, sink);
+    linear<A>(me, lin, {reinterpret_cast<const uint32_t*>(levels_.data()), unit_.data(), n}, sink);
   }
 
-  static void put(float* row, int width, int tile, const f32x16 (&out)[kTileVecs]) {
+  static void put(float* row, int width, int tile, const floatv (&out)[kTileVecs]) {
     for (int c = 0; c < kTileVecs; c++) {
       const int column = tile * kTile + c * kLanes;
       if (column < width) store(row + column, out[c]);
@@ -233,13 +233,13 @@ class Decoder {
 
   // residual += product, normed first where the block says so
   void to_residual(Member& me, const Linear& lin, const Element* from, int n, const float* norm) {
-    product(me, lin, from, n, [&](int tile, int row, const f32x16(&out)[kTileVecs]) {
+    product(me, lin, from, n, [&](int tile, int row, const floatv(&out)[kTileVecs]) {
       if (norm) return put(&wide_[size_t(row) * m_.hidden], m_.hidden, tile, out);
       for (int c = 0; c < kTileVecs; c++) {
         const int column = tile * kTile + c * kLanes;
         if (column >= m_.hidden) break;
         float* to = &residual_[size_t(row) * m_.hidden + column];
-        store(to, load<f32x16>(to) + out[c] * m_.residual_scale);
+        store(to, load<floatv>(to) + out[c] * m_.residual_scale);
       }
     });
     if (!norm) return;
@@ -248,14 +248,14 @@ class Decoder {
       const float inverse = inverse_spread(row, m_.hidden, m_.hidden);
       for (int d = 0; d < m_.hidden; d += kLanes) {
         float* to = &residual_[size_t(i) * m_.hidden + d];
-        const f32x16 v = load<f32x16>(row + d) * inverse * load<f32x16>(norm + d);
-        store(to, load<f32x16>(to) + v * m_.residual_scale);
+        const floatv v = load<floatv>(row + d) * inverse * load<floatv>(norm + d);
+        store(to, load<floatv>(to) + v * m_.residual_scale);
       }
     });
   }
 
   // A tile of the gate and up product holds 32 gates and the 32 ups that they open.
-  void gate(Element* row, int tile, const f32x16 (&out)[kTileVecs]) const {
+  void gate(Element* row, int tile, const floatv (&out)[kTileVecs]) const {
     for (int c = 0; c < kTileVecs / 2; c++) {
       const int column = tile * kTile / 2 + c * kLanes;
       if (column >= m_.intermediate) break;
@@ -263,11 +263,11 @@ class Decoder {
     }
   }
 
-  f32x16 activate(f32x16 x) const {
+  floatv activate(floatv x) const {
     if (m_.activation == kSilu) return x / (1.0f + exponential(-x));
     if (m_.activation == kGeluTanh)
       return 0.5f * x * (1.0f + tangent_h(0.7978845608028654f * (x + 0.044715f * x * x * x)));
-    f32x16 y = x;
+    floatv y = x;
     for (int i = 0; i < kLanes; i++) y[i] = 0.5f * x[i] * (1.0f + std::erf(x[i] * 0.70710678f));
     return y;
   }
@@ -286,7 +286,7 @@ class Decoder {
     for (int i = kv_head * share; i < (kv_head + 1) * share; i++) {
       turn(row + i * dim, query_norm, i, rotary, head);
       Element* to = &query_[size_t(token) * q_width() + i * dim];
-      for (int d = 0; d < dim; d += kLanes) A::put(to + d, load<f32x16>(head + d));
+      for (int d = 0; d < dim; d += kLanes) A::put(to + d, load<floatv>(head + d));
     }
     const size_t block = size_t(sequence.table[position / kBlock]) * m_.kv_heads + kv_head;
     Element* keys = static_cast<Element*>(layer.keys) + block * kBlock * dim;
@@ -321,8 +321,8 @@ class Decoder {
     float inverse = norm.inverse;
     if (weight && inverse == 0) inverse = inverse_spread(from, dim, m_.norm_dim);
     for (int d = 0; d < dim; d += kLanes) {
-      f32x16 v = load<f32x16>(from + d);
-      if (weight) v = v * inverse * load<f32x16>(weight + d);
+      floatv v = load<floatv>(from + d);
+      if (weight) v = v * inverse * load<floatv>(weight + d);
       store(to + d, v);
     }
     if (!rotary) return;
@@ -352,12 +352,12 @@ class Decoder {
       norm_row(&residual_[size_t(step.logit_rows[i]) * m_.hidden], m_.final_norm,
                &input_[size_t(i) * m_.hidden]);
     });
-    product(me, m_.head, input_.data(), n, [&](int tile, int row, const f32x16(&out)[kTileVecs]) {
+    product(me, m_.head, input_.data(), n, [&](int tile, int row, const floatv(&out)[kTileVecs]) {
       float* to = step.logits + size_t(row) * vocab;
       for (int c = 0; c < kTileVecs; c++) {
         const int column = tile * kTile + c * kLanes;
         if (column >= vocab) break;
-        f32x16 v = out[c] * m_.logit_scale;
+        floatv v = out[c] * m_.logit_scale;
         if (m_.logit_softcap != 0) v = tangent_h(v / m_.logit_softcap) * m_.logit_softcap;
         if (column + kLanes <= vocab)
           store(to + column, v);
@@ -370,10 +370,10 @@ class Decoder {
 
   // The first of the largest, or -1 where any is not a finite number.
   static int likeliest(const float* row, int count) {
-    f32x16 most = splat(-INFINITY), broken = splat(0.0f);
+    floatv most = splat(-INFINITY), broken = splat(0.0f);
     int i = 0;
     for (; i + kLanes <= count; i += kLanes) {
-      const f32x16 v = load<f32x16>(row + i);
+      const floatv v = load<floatv>(row + i);
       most = maximum(v, most);
       broken += v * 0.0f;
     }

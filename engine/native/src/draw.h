@@ -88,16 +88,16 @@ class Drawer {
     most_.resize(stretches);
     std::memcpy(weights_.data(), row.logits, size_t(vocab) * sizeof(float));
     std::fill(weights_.begin() + vocab, weights_.end(), -INFINITY);
-    f32x16 most = splat(-INFINITY);
-    for (size_t i = 0; i < weights_.size(); i += kLanes) most = maximum(most, load<f32x16>(&weights_[i]));
+    floatv most = splat(-INFINITY);
+    for (size_t i = 0; i < weights_.size(); i += kLanes) most = maximum(most, load<floatv>(&weights_[i]));
     const float largest = reduce_max(most);
     total_ = 0;
     for (int s = 0; s < stretches; s++) {
-      f32x16 sum = splat(0.0f), highest = splat(0.0f);
+      floatv sum = splat(0.0f), highest = splat(0.0f);
       for (int i = 0; i < kStretch; i += kLanes) {
         float* at = &weights_[size_t(s) * kStretch + i];
-        const f32x16 x = (load<f32x16>(at) - largest) / row.temperature;
-        const f32x16 e = select(x < splat(-87.0f), splat(0.0f), exponential(x));
+        const floatv x = (load<floatv>(at) - largest) / row.temperature;
+        const floatv e = select(x < splat(-87.0f), splat(0.0f), exponential(x));
         store(at, e);
         sum += e;
         highest = maximum(highest, e);
@@ -189,7 +189,7 @@ class Drawer {
     for (size_t s = 0; s < most_.size(); s++) {
       if (most_[s] < from) continue;
       for (int i = int(s) * kStretch; i < int(s + 1) * kStretch; i += kLanes) {
-        const f32x16 w = load<f32x16>(&weights_[i]);
+        const floatv w = load<floatv>(&weights_[i]);
         if (!any((w >= splat(from)) & (w < splat(to)) & (w > splat(0.0f)))) continue;
         for (int j = i; j < i + kLanes; j++)
           if (weights_[j] >= from && weights_[j] < to && weights_[j] > 0) sorted_.push_back({weights_[j], j});

@@ -11,7 +11,6 @@ namespace kaiwa {
 
 constexpr int kTile = 64;
 constexpr int kTileVecs = kTile / kLanes;
-constexpr int kRows = 6;  // rows times tile vectors fill the 32 registers of AVX-512
 
 enum Kind : int32_t { kF32 = 0, kBF16 = 1, kI8 = 2 };
 
@@ -38,36 +37,40 @@ inline void row_group(const Linear& lin, const Rows& x, int row, int tile, int w
                       const char* ahead, Sink&& sink) {
   typename T::Acc acc[R][kTileVecs] = {};
   const uint32_t* base = static_cast<const uint32_t*>(lin.weight) + size_t(tile) * words * kTile;
-  const uint32_t* const w[kTileVecs] = {base, base + 16, base + 32, base + 48};
+  const uint32_t* w[kTileVecs];
+  for (int c = 0; c < kTileVecs; c++) w[c] = base + c * kLanes;
+  const size_t stride = size_t(words) * T::kLeftWords;
   if (ahead)
-    dot_tile<T, R, kTileVecs, true>(acc, x.words + size_t(row) * words, words, w, kTile, words, ahead);
+    dot_tile<T, R, kTileVecs, true>(acc, x.words + row * stride, stride, w, kTile, words, ahead);
   else
-    dot_tile<T, R, kTileVecs>(acc, x.words + size_t(row) * words, words, w, kTile, words);
+    dot_tile<T, R, kTileVecs>(acc, x.words + row * stride, stride, w, kTile, words);
   for (int r = 0; r < R; r++) {
-    f32x16 out[kTileVecs];
+    floatv out[kTileVecs];
     for (int c = 0; c < kTileVecs; c++) {
       const int column = tile * kTile + c * kLanes;
       if constexpr (T::kPerWord == 4)
-        out[c] = to_float(acc[r][c] - load<i32x16>(lin.offset + column)) *
-                 (load<f32x16>(lin.scale + column) * x.scale[row + r]);
+        out[c] = to_float(acc[r][c] - load<intv>(lin.offset + column)) *
+                 (load<floatv>(lin.scale + column) * x.scale[row + r]);
       else
         out[c] = acc[r][c];
-      if (lin.bias) out[c] += load<f32x16>(lin.bias + column);
+      if (lin.bias) out[c] += load<floatv>(lin.bias + column);
     }
     sink(row + r, out);
   }
 }
 
-// Computes one tile of outputs for all rows; `sink(row, out)` gets its four vectors.
+// Computes one tile of outputs for all rows; `sink(row, out)` gets its vectors. This thread's next
+// tile is probably `stride` tiles further on.
 template <class T, class Sink>
-inline void linear_tile(const Linear& lin, const Rows& x, int tile, Sink&& sink) {
+inline void linear_tile(const Linear& lin, const Rows& x, int tile, int stride, Sink&& sink) {
   const int words = lin.k / T::kPerWord;
   const int groups = (x.count + kRows - 1) / kRows;
   // While later rows compute from the cache the memory would idle: fetch the next tile meanwhile.
-  const char* next = static_cast<const char*>(lin.weight) + size_t(tile + 1) * words * kTile * 4;
+  const char* next = static_cast<const char*>(lin.weight) + size_t(tile + stride) * words * kTile * 4;
   for (int g = 0, row = 0; g < groups; g++) {
     const int rows = (x.count - row + groups - g - 1) / (groups - g);
-    const char* ahead = g == 1 && tile + 1 < lin.num_tiles ? next : nullptr;
+    const bool computes_again = g == 1 || (groups == 1 && columns_at_once(rows, kTileVecs) < kTileVecs);
+    const char* ahead = computes_again && tile + stride < lin.num_tiles ? next : nullptr;
     with_constant<kRows>(rows, [&](auto r) {
       row_group<T, r.value>(lin, x, row, tile, words, ahead, sink);
     });
@@ -75,24 +78,35 @@ inline void linear_tile(const Linear& lin, const Rows& x, int tile, Sink&& sink)
   }
 }
 
-template <class Sink>
+// What multiplies rows of some kind with bfloat16 weights.
+template <class A>
+struct Mixed {
+  using Type = F32WithBF16;
+};
+template <>
+struct Mixed<BF16> {
+  using Type = BF16;
+};
+
+// `A` is what the rows hold, unless the weight is 8-bit.
+template <class A, class Sink>
 inline void linear(Member& me, const Linear& lin, const Rows& x, Sink&& sink) {
   me.each(lin.num_tiles, [&](int tile) {
-    auto here = [&](int row, const f32x16(&out)[kTileVecs]) { sink(tile, row, out); };
+    auto here = [&](int row, const floatv(&out)[kTileVecs]) { sink(tile, row, out); };
     switch (lin.kind) {
-      case kF32: return linear_tile<F32>(lin, x, tile, here);
-      case kBF16: return linear_tile<BF16>(lin, x, tile, here);
-      default: return linear_tile<I8>(lin, x, tile, here);
+      case kF32: return linear_tile<F32>(lin, x, tile, me.team_size(), here);
+      case kBF16: return linear_tile<typename Mixed<A>::Type>(lin, x, tile, me.team_size(), here);
+      default: return linear_tile<I8>(lin, x, tile, me.team_size(), here);
     }
   });
 }
 
-// Writes a row as unsigned bytes around 128, and returns what one unit is worth.
+// Writes a row as the left side of 8-bit products, numbers around 128, and returns what one unit is worth.
 template <class A>
-inline float quantize_row(const typename A::Element* from, uint8_t* to, int k) {
-  f32x16 most = splat(0.0f), broken = splat(0.0f);
+inline float quantize_row(const typename A::Element* from, I8::LeftNumber* to, int k) {
+  floatv most = splat(0.0f), broken = splat(0.0f);
   for (int i = 0; i < k; i += kLanes) {
-    const f32x16 v = A::get(from + i);
+    const floatv v = A::get(from + i);
     most = maximum(most, maximum(v, -v));
     broken += v * 0.0f;  // not a number as soon as one of them is none, or infinite
   }
@@ -100,10 +114,9 @@ inline float quantize_row(const typename A::Element* from, uint8_t* to, int k) {
   const float unit = largest > 0 ? largest / 127.0f : 1.0f;
   const float inverse = 1.0f / unit;
   for (int i = 0; i < k; i += kLanes) {
-    const f32x16 v = A::get(from + i) * inverse + (12582912.0f + 128.0f);
-    const i32x16 whole = ((i32x16)v & 0x1ff);  // the mantissa's low bits are the rounded number
-    typedef uint8_t u8x16 __attribute__((vector_size(16)));
-    store(to + i, __builtin_convertvector(whole, u8x16));
+    const floatv v = A::get(from + i) * inverse + (12582912.0f + 128.0f);
+    const intv whole = ((intv)v & 0x1ff);  // the mantissa's low bits are the rounded number
+    I8::put_left(to + i, whole);
   }
   return unit + reduce_add(broken);
 }

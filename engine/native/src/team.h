@@ -31,6 +31,7 @@ class Member {
  public:
   Member(Team* team, int index) : team_(team), index_(index) {}
   int index() const { return index_; }
+  int team_size() const;
   template <class F>
   inline void each(int count, F&& work);
 
@@ -125,6 +126,8 @@ class Team {
   };
   Counter counters_[2]{};
 };
+
+inline int Member::team_size() const { return team_->size(); }
 
 template <class F>
 inline void Member::each(int count, F&& work) {

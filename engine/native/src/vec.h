@@ -1,9 +1,10 @@
-// Sixteen lanes at a time: numbers, conversions, and the one inner loop of every product.
+// As many lanes at a time as the processor has: numbers, conversions, and the one inner loop of every
+// product.
 //
 // An operand is a row of 32-bit words. A word holds one float, two bfloat16 or four 8-bit integers,
-// so that one broadcast word meets sixteen words of the other side in one instruction. What a lane
-// adds up, and in which order, never depends on how many rows are computed beside it: a reply does
-// not change with its batch-mates.
+// so that one broadcast word meets a vector of words of the other side in one instruction. What a
+// lane adds up, and in which order, never depends on how many rows are computed beside it: a reply
+// does not change with its batch-mates.
 #pragma once
 
 #include <cmath>
@@ -13,18 +14,37 @@
 #include <limits>
 #include <utility>
 
-#if defined(__AVX512F__)
+#if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 namespace kaiwa {
 
-constexpr int kLanes = 16;
+// Whatever is laid out comes in sixteens, which are so many vectors.
+#if defined(__AVX512F__)
+constexpr int kLanes = 16, kRegisters = 32;
+#elif defined(__AVX__)
+constexpr int kLanes = 8, kRegisters = 16;
+#elif defined(__x86_64__)
+constexpr int kLanes = 4, kRegisters = 16;
+#else
+constexpr int kLanes = 4, kRegisters = 32;
+#endif
+constexpr int kPerSixteen = 16 / kLanes;
 
-typedef float f32x16 __attribute__((vector_size(64)));
-typedef int32_t i32x16 __attribute__((vector_size(64)));
-typedef uint32_t u32x16 __attribute__((vector_size(64)));
-typedef uint16_t u16x16 __attribute__((vector_size(32)));
+// Sums that a product keeps in registers, beside its operands, and rows computed together.
+constexpr int kAccumulators = kRegisters == 32 ? 24 : 8;
+constexpr int kRows = kRegisters == 32 ? 6 : 4;
+
+typedef float floatv __attribute__((vector_size(4 * kLanes)));
+typedef int32_t intv __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t wordv __attribute__((vector_size(4 * kLanes)));
+typedef int16_t shortv __attribute__((vector_size(4 * kLanes)));    // two in each word
+typedef uint16_t ushortv __attribute__((vector_size(4 * kLanes)));  // two in each word
+typedef uint16_t halfv __attribute__((vector_size(2 * kLanes)));
+typedef uint8_t bytev __attribute__((vector_size(kLanes)));
 
 template <class V>
 inline V load(const void* from) {
@@ -38,14 +58,22 @@ inline void store(void* to, V v) {
   std::memcpy(to, &v, sizeof(V));
 }
 
-inline f32x16 splat(float x) { return x - f32x16{}; }
+inline floatv splat(float x) { return x - floatv{}; }
 
-inline f32x16 select(i32x16 mask, f32x16 yes, f32x16 no) { return mask ? yes : no; }
+inline wordv splat(uint32_t x) { return x - wordv{}; }
 
-inline f32x16 maximum(f32x16 a, f32x16 b) { return select(a > b, a, b); }
+// 0, 1, 2 …
+inline intv lane_numbers() {
+  static constexpr int32_t kNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return load<intv>(kNumbers);
+}
+
+inline floatv select(intv mask, floatv yes, floatv no) { return mask ? yes : no; }
+
+inline floatv maximum(floatv a, floatv b) { return select(a > b, a, b); }
 
 // Halves onto halves, which is the order of AVX-512's own reduction too.
-inline float reduce_add(f32x16 v) {
+inline float reduce_add(floatv v) {
 #if defined(__AVX512F__)
   return _mm512_reduce_add_ps((__m512)v);
 #else
@@ -57,7 +85,7 @@ inline float reduce_add(f32x16 v) {
 #endif
 }
 
-inline float reduce_max(f32x16 v) {
+inline float reduce_max(floatv v) {
 #if defined(__AVX512F__)
   return _mm512_reduce_max_ps((__m512)v);
 #else
@@ -70,7 +98,7 @@ inline float reduce_max(f32x16 v) {
 }
 
 // Whether a comparison holds in any lane.
-inline bool any(i32x16 mask) {
+inline bool any(intv mask) {
 #if defined(__AVX512F__)
   return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
 #else
@@ -81,43 +109,43 @@ inline bool any(i32x16 mask) {
 #endif
 }
 
-inline f32x16 to_float(i32x16 v) { return __builtin_convertvector(v, f32x16); }
+inline floatv to_float(intv v) { return __builtin_convertvector(v, floatv); }
 
 // e^x to about one unit in the last place: 2^n * e^r with |r| <= ln(2)/2 (Cephes `expf`).
-inline f32x16 exponential(f32x16 x) {
-  const f32x16 low = splat(-87.3f), high = splat(88.3f);
+inline floatv exponential(floatv x) {
+  const floatv low = splat(-87.3f), high = splat(88.3f);
   x = select(x < low, low, x);
   x = select(x > high, high, x);
-  const f32x16 shift = splat(12582912.0f);  // 1.5 * 2^23: rounds to the nearest integer
-  f32x16 n = x * 1.44269504088896341f + shift;
-  i32x16 power = ((i32x16)n << 23) + (127 << 23);
+  const floatv shift = splat(12582912.0f);  // 1.5 * 2^23: rounds to the nearest integer
+  floatv n = x * 1.44269504088896341f + shift;
+  intv power = ((intv)n << 23) + (127 << 23);
   n -= shift;
-  f32x16 r = x - n * 0.693359375f;
+  floatv r = x - n * 0.693359375f;
   r = r - n * -2.12194440e-4f;
-  f32x16 p = splat(1.9875691500e-4f);
+  floatv p = splat(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  return p * (f32x16)power;
+  return p * (floatv)power;
 }
 
-inline f32x16 tangent_h(f32x16 x) { return 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f); }
+inline floatv tangent_h(floatv x) { return 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f); }
 
 // bfloat16 is the upper half of a float, rounded to the nearest even.
-inline u16x16 to_bf16(f32x16 v) {
+inline halfv to_bf16(floatv v) {
 #if defined(__AVX512BF16__)
-  return (u16x16)_mm512_cvtneps_pbh((__m512)v);
+  return (halfv)_mm512_cvtneps_pbh((__m512)v);
 #else
-  u32x16 bits = (u32x16)v;
+  wordv bits = (wordv)v;
   bits += 0x7fffu + ((bits >> 16) & 1u);
-  return __builtin_convertvector(bits >> 16, u16x16);
+  return __builtin_convertvector(bits >> 16, halfv);
 #endif
 }
 
-inline f32x16 from_bf16(u16x16 v) { return (f32x16)(__builtin_convertvector(v, u32x16) << 16); }
+inline floatv from_bf16(halfv v) { return (floatv)(__builtin_convertvector(v, wordv) << 16); }
 
 inline uint16_t to_bf16(float x) {
   uint32_t bits;
@@ -133,55 +161,123 @@ inline float from_bf16(uint16_t x) {
   return f;
 }
 
-// The kinds of operands. `kPerWord` numbers share a word; `dot` adds word by word products.
+// What one word of the left side makes with a vector of words of the right side. `kPerWord` numbers
+// share a word; the left side has `kLeftWords` words for each of them. Both sides are prepared once
+// and used many times: a left word for all columns, a right vector for all rows.
 struct F32 {
   using Element = float;
-  using Acc = f32x16;
-  static constexpr int kPerWord = 1;
-  static Acc dot(Acc acc, uint32_t a, u32x16 b) {
-    float x;
-    std::memcpy(&x, &a, 4);
-    return acc + splat(x) * (f32x16)b;
-  }
-  static void put(Element* to, f32x16 v) { store(to, v); }
-  static f32x16 get(const Element* from) { return load<f32x16>(from); }
+  using Acc = floatv;
+  using Left = floatv;
+  using Right = floatv;
+  static constexpr int kPerWord = 1, kLeftWords = 1;
+  static Left left(const uint32_t* x) { return splat(load<float>(x)); }
+  static Right right(wordv w) { return (floatv)w; }
+  static Acc dot(Acc acc, Left a, Right b) { return acc + a * b; }
+  static void put(Element* to, floatv v) { store(to, v); }
+  static floatv get(const Element* from) { return load<floatv>(from); }
   static Element one(float x) { return x; }
 };
 
+// The two numbers of each word as floats.
+struct Pair {
+  floatv first, second;
+  Pair() = default;
+  explicit Pair(wordv w) : first((floatv)(w << 16)), second((floatv)(w & 0xffff0000u)) {}
+  Pair(floatv first, floatv second) : first(first), second(second) {}
+};
+
+inline floatv dot_pairs(floatv acc, const Pair& a, const Pair& b) {
+  acc += a.first * b.first;
+  return acc + a.second * b.second;
+}
+
 struct BF16 {
   using Element = uint16_t;
-  using Acc = f32x16;
-  static constexpr int kPerWord = 2;
-  static Acc dot(Acc acc, uint32_t a, u32x16 b) {
+  using Acc = floatv;
+  static constexpr int kPerWord = 2, kLeftWords = 1;
 #if defined(__AVX512BF16__)
-    return (f32x16)_mm512_dpbf16_ps((__m512)acc, (__m512bh)_mm512_set1_epi32(int(a)), (__m512bh)b);
+  using Left = __m512bh;
+  using Right = __m512bh;
+  static Left left(const uint32_t* x) { return (__m512bh)_mm512_set1_epi32(int(*x)); }
+  static Right right(wordv w) { return (__m512bh)w; }
+  static Acc dot(Acc acc, Left a, Right b) { return (floatv)_mm512_dpbf16_ps((__m512)acc, a, b); }
 #else
-    const u32x16 both = a - u32x16{};
-    acc += (f32x16)(both << 16) * (f32x16)(b << 16);
-    return acc + (f32x16)(both & 0xffff0000u) * (f32x16)(b & 0xffff0000u);
+  using Left = Pair;
+  using Right = Pair;
+  static Left left(const uint32_t* x) { return Pair(splat(*x)); }
+  static Right right(wordv w) { return Pair(w); }
+  static Acc dot(Acc acc, const Left& a, const Right& b) { return dot_pairs(acc, a, b); }
 #endif
-  }
-  static void put(Element* to, f32x16 v) { store(to, to_bf16(v)); }
-  static f32x16 get(const Element* from) { return from_bf16(load<u16x16>(from)); }
+  static void put(Element* to, floatv v) { store(to, to_bf16(v)); }
+  static floatv get(const Element* from) { return from_bf16(load<halfv>(from)); }
   static Element one(float x) { return to_bf16(x); }
 };
 
+// Floats with bfloat16 weights: adds up what floats with the same weights as floats would, in the
+// same order, and reads half of the bytes.
+struct F32WithBF16 {
+  using Acc = floatv;
+  using Left = Pair;
+  using Right = Pair;
+  static constexpr int kPerWord = 2, kLeftWords = 2;
+  static Left left(const uint32_t* x) { return Pair(F32::left(x), F32::left(x + 1)); }
+  static Right right(wordv w) { return Pair(w); }
+  static Acc dot(Acc acc, const Left& a, const Right& b) { return dot_pairs(acc, a, b); }
+};
+
+// Products of 16-bit integers, two and two added up.
+inline intv add_up_pairs(shortv a, shortv b) {
+#if defined(__AVX512BW__)
+  return (intv)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__) && !defined(__AVX512F__)
+  return (intv)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+#elif defined(__x86_64__) && !defined(__AVX__)
+  return (intv)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#else
+  const intv x = (intv)a, y = (intv)b;
+  return (x << 16 >> 16) * (y << 16 >> 16) + (x >> 16) * (y >> 16);
+#endif
+}
+
 // The left side is unsigned (a signed number plus 128), the right side signed, as VNNI wants it.
 struct I8 {
-  using Element = uint8_t;
-  using Acc = i32x16;
+  using Acc = intv;
   static constexpr int kPerWord = 4;
-  static Acc dot(Acc acc, uint32_t a, u32x16 b) {
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__) || defined(__ARM_FEATURE_MATMUL_INT8)
+  static constexpr int kLeftWords = 1;
+  using LeftNumber = uint8_t;
+  using Left = wordv;
+  using Right = wordv;
+  static Left left(const uint32_t* x) { return splat(*x); }
+  static Right right(wordv w) { return w; }
+  static Acc dot(Acc acc, Left a, Right b) {
 #if defined(__AVX512VNNI__)
-    return (i32x16)_mm512_dpbusd_epi32((__m512i)acc, _mm512_set1_epi32(int(a)), (__m512i)b);
+    return (intv)_mm512_dpbusd_epi32((__m512i)acc, (__m512i)a, (__m512i)b);
+#elif defined(__AVXVNNI__)
+    return (intv)_mm256_dpbusd_avx_epi32((__m256i)acc, (__m256i)a, (__m256i)b);
 #else
-    for (int byte = 0; byte < 4; byte++) {
-      const i32x16 right = (i32x16)(b << (24 - 8 * byte)) >> 24;
-      acc += int32_t(a >> (8 * byte) & 0xffu) * right;
-    }
-    return acc;
+    return (intv)vusdotq_s32((int32x4_t)acc, (uint8x16_t)a, (int8x16_t)b);
 #endif
   }
+  static void put_left(LeftNumber* to, intv v) { store(to, __builtin_convertvector(v, bytev)); }
+#else
+  // The even and the odd bytes of each word, as 16-bit integers.
+  struct Halves {
+    shortv even, odd;
+  };
+  static constexpr int kLeftWords = 2;
+  using LeftNumber = uint16_t;
+  using Left = Halves;
+  using Right = Halves;
+  static Left left(const uint32_t* x) { return {(shortv)splat(x[0]), (shortv)splat(x[1])}; }
+  static Right right(wordv w) { return {(shortv)((ushortv)w << 8) >> 8, (shortv)w >> 8}; }
+  static Acc dot(Acc acc, const Left& a, const Right& b) {
+    return acc + add_up_pairs(a.even, b.even) + add_up_pairs(a.odd, b.odd);
+  }
+  static void put_left(LeftNumber* to, intv v) {
+    for (int i = 0; i < kLanes; i++) to[(i & ~3) | (i & 1) << 1 | (i >> 1 & 1)] = LeftNumber(v[i]);
+  }
+#endif
 };
 
 // Calls f(0) … f(N - 1), each with its number as a constant: arrays indexed so live in registers.
@@ -192,33 +288,51 @@ inline __attribute__((always_inline)) void unrolled(F&& f) {
   }(std::make_integer_sequence<int, N>{});
 }
 
+// The largest number of `columns` that divides them and whose sums fit the registers.
+constexpr int columns_at_once(int rows, int columns) {
+  int most = kAccumulators / rows < columns ? kAccumulators / rows : columns;
+  while (columns % most) most--;
+  return most;
+}
+
 // acc[r][c] += row r of the left side times column group c of the right side, over `n` words.
 //
-// `x` has rows `x_stride` words apart; `w[c]` points to sixteen words, the next ones of the same
-// columns `w_stride` words further on. `ahead`, when not null, is memory to be fetched meanwhile.
+// `x` has rows `x_stride` words apart; `w[c]` points to a vector of words, the next ones of the same
+// columns `w_stride` words further on. `ahead`, when not null, is memory as large as the right side
+// that is fetched meanwhile, if it is contiguous.
 template <class T, int R, int C, bool kFetch = false>
 inline __attribute__((always_inline)) void dot_tile(typename T::Acc (&acc)[R][C], const uint32_t* x,
                                                     size_t x_stride, const uint32_t* const (&w)[C],
                                                     size_t w_stride, int n,
                                                     const char* ahead = nullptr) {
-  typename T::Acc sum[R][C];
-  unrolled<R>([&](auto r) __attribute__((always_inline)) {
-    unrolled<C>([&](auto c) __attribute__((always_inline)) { sum[r][c] = acc[r][c]; });
-  });
-  for (int k = 0; k < n; k++) {
-    u32x16 right[C];
-    unrolled<C>([&](auto c) __attribute__((always_inline)) {
-      right[c] = load<u32x16>(w[c] + k * w_stride);
-      if constexpr (kFetch) __builtin_prefetch(ahead + (size_t(k) * C + c) * 64, 0, 2);
-    });
+  constexpr int kColumns = columns_at_once(R, C);
+  constexpr int kLine = 64, kBytes = kColumns * kLanes * 4;  // of one word of each column
+  for (int part = 0; part < C; part += kColumns) {
+    typename T::Acc sum[R][kColumns];
     unrolled<R>([&](auto r) __attribute__((always_inline)) {
-      const uint32_t left = x[r * x_stride + k];
-      unrolled<C>([&](auto c) __attribute__((always_inline)) { sum[r][c] = T::dot(sum[r][c], left, right[c]); });
+      unrolled<kColumns>([&](auto c) __attribute__((always_inline)) { sum[r][c] = acc[r][part + c]; });
+    });
+    const uint32_t* from[kColumns];
+    unrolled<kColumns>([&](auto c) __attribute__((always_inline)) { from[c] = w[part + c]; });
+    for (int k = 0; k < n; k++) {
+      if constexpr (kFetch)
+        for (int byte = 0; byte < kBytes; byte += kLine)
+          __builtin_prefetch(ahead + (size_t(part / kColumns) * n + k) * kBytes + byte, 0, 2);
+      typename T::Right right[kColumns];
+      unrolled<kColumns>([&](auto c) __attribute__((always_inline)) {
+        right[c] = T::right(load<wordv>(from[c] + k * w_stride));
+      });
+      unrolled<R>([&](auto r) __attribute__((always_inline)) {
+        const typename T::Left left = T::left(x + r * x_stride + size_t(k) * T::kLeftWords);
+        unrolled<kColumns>([&](auto c) __attribute__((always_inline)) {
+          sum[r][c] = T::dot(sum[r][c], left, right[c]);
+        });
+      });
+    }
+    unrolled<R>([&](auto r) __attribute__((always_inline)) {
+      unrolled<kColumns>([&](auto c) __attribute__((always_inline)) { acc[r][part + c] = sum[r][c]; });
     });
   }
-  unrolled<R>([&](auto r) __attribute__((always_inline)) {
-    unrolled<C>([&](auto c) __attribute__((always_inline)) { acc[r][c] = sum[r][c]; });
-  });
 }
 
 // Calls f with the number as a compile-time constant, 1 <= n <= kMost.
