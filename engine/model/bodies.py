@@ -1,8 +1,13 @@
-"""What computes a loaded model's steps: the compiled kernels, or transformers' own modules."""
+"""What computes a loaded model's steps: kernels of ours, or transformers' own modules.
+
+On a CPU the kernels are compiled from C++ and compute a whole step; on a GPU they are Triton's,
+with torch's products between them. What is chosen is compared with the untouched model first.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,8 +27,8 @@ from engine.model.forward import Forward
 from engine.model.native_forward import NativeForward
 from engine.model.prepacked import prepack_linears
 from engine.model.probe import probe_layers
-from engine.model.self_check import SelfCheck
-from engine.model.transformers_forward import TransformersForward
+from engine.model.self_check import Agreement, SelfCheck
+from engine.model.transformers_forward import MakeAttention, TransformersForward
 from engine.native.build import KernelsUnavailable, load_library
 
 logger = logging.getLogger(__name__)
@@ -40,13 +45,13 @@ class Body:
     """Something that steps.
 
     Attributes:
-        name: Which of the two.
+        name: Which of them.
         make_forward: Given a number of KV blocks, returns it with memory of its own.
         layers: What each layer stores per token.
         weight_bytes: Memory that the weights take.
     """
 
-    name: Literal["native", "transformers"]
+    name: Literal["native", "triton", "transformers"]
     make_forward: Callable[[int], Forward]
     layers: Sequence[LayerShape]
     weight_bytes: int
@@ -59,7 +64,7 @@ def make_body(
     max_model_len: int,
     note: Note,
 ) -> Body:
-    """Read a model and make the faster body of the two that is right for it.
+    """Read a model and make the fastest body that is right for it.
 
     Args:
         read: Reads the model as transformers builds it; called again when its weights were taken
@@ -80,7 +85,11 @@ def make_body(
     note("checking it against the model as transformers runs it")
     check = SelfCheck(model, layers, max_model_len=max_model_len) if config.self_check else None
     try:
-        return _native_body(model, traits, config, device, max_model_len, check, note)
+        if config.kernels == "torch":
+            raise KernelsUnavailable("kernels is 'torch'; 'auto' takes the compiled ones")
+        if device.type == "cuda":
+            return _gpu_body(model, traits, config, device, max_model_len, check)
+        return _native_body(model, traits, config, max_model_len, check, note)
     except (NotRecognised, KernelsUnavailable, SelfCheckFailed) as error:
         if config.quantization is not None:
             raise UnsupportedModel(
@@ -91,14 +100,13 @@ def make_body(
         if isinstance(error, SelfCheckFailed):
             del model
             model = read()  # its weights are gone
-        return _transformers_body(model, layers, check, read)
+        return _transformers_body(model, layers, check, read, on_gpu=_uses_triton(config, device))
 
 
 def _native_body(
     model: Any,
     traits: Sequence[AttentionTraits],
     config: ModelConfig,
-    device: torch.device,
     max_model_len: int,
     check: SelfCheck | None,
     note: Note,
@@ -110,10 +118,6 @@ def _native_body(
         KernelsUnavailable: The kernels cannot be had.
         SelfCheckFailed: It was understood wrongly.
     """
-    if config.kernels == "torch":
-        raise KernelsUnavailable("kernels is 'torch'; 'auto' takes the compiled ones")
-    if device.type != "cpu":
-        raise KernelsUnavailable(f"they run on a CPU, and the device is {device.type!r}")
     library = load_library(lambda: note("compiling the kernels for this processor, once"))
     with torch.inference_mode():
         spec = take_apart(model, traits, max_model_len=max_model_len)
@@ -121,12 +125,7 @@ def _native_body(
     make_forward = partial(_make_native, decoder, library)
     if check is not None:
         tolerance = _INT8_TOLERANCE if config.quantization == "int8" else None
-        agreement = check.compare(make_forward, tolerance=tolerance)
-        logger.info(
-            "against transformers: KL divergence %.2g, %.0f %% of the likeliest tokens alike",
-            agreement.kl_divergence,
-            100 * agreement.greedy,
-        )
+        _log_agreement(check.compare(make_forward, tolerance=tolerance))
     layers = [
         LayerShape(spec.kv_heads, decoder.head_dim, decoder.head_dim, trait.window)
         for trait in traits
@@ -134,35 +133,100 @@ def _native_body(
     return Body("native", make_forward, layers, decoder.num_bytes)
 
 
+def _gpu_body(
+    model: Any,
+    traits: Sequence[AttentionTraits],
+    config: ModelConfig,
+    device: torch.device,
+    max_model_len: int,
+    check: SelfCheck | None,
+) -> Body:
+    """Hand a model's weights over to the GPU's kernels, once it is understood.
+
+    Raises:
+        NotRecognised: Its structure is not understood.
+        KernelsUnavailable: There is no Triton, or int8 was asked for.
+        SelfCheckFailed: It was understood wrongly.
+    """
+    if not has_triton():
+        raise KernelsUnavailable("Triton is not installed; pip install triton")
+    if config.quantization is not None:
+        raise KernelsUnavailable(f"{config.quantization} weights are not there on a GPU yet")
+    from engine.gpu.weights import DecoderWeights
+    from engine.model.gpu_forward import GpuForward
+
+    with torch.inference_mode(), device:  # what surgery tries modules with lies on the device too
+        spec = take_apart(model, traits, max_model_len=max_model_len)
+        weights = DecoderWeights(spec, device)
+    make_forward = partial(GpuForward, weights)
+    if check is not None:
+        _log_agreement(check.compare(make_forward))
+    layers = [
+        LayerShape(spec.kv_heads, spec.head_dim, spec.head_dim, trait.window) for trait in traits
+    ]
+    return Body("triton", make_forward, layers, weights.num_bytes)
+
+
+def has_triton() -> bool:
+    """Whether the GPU's kernels can be compiled here."""
+    return importlib.util.find_spec("triton") is not None
+
+
+def _uses_triton(config: ModelConfig, device: torch.device) -> bool:
+    return config.kernels != "torch" and device.type == "cuda" and has_triton()
+
+
+def _log_agreement(agreement: Agreement) -> None:
+    logger.info(
+        "against transformers: KL divergence %.2g, %.0f %% of the likeliest tokens alike",
+        agreement.kl_divergence,
+        100 * agreement.greedy,
+    )
+
+
 def _make_native(decoder: PackedDecoder, library: ctypes.CDLL, num_blocks: int) -> Forward:
     return NativeForward(decoder, library, num_blocks, num_threads=torch.get_num_threads())
 
 
 def _transformers_body(
-    model: Any, layers: Sequence[LayerShape], check: SelfCheck | None, read: Callable[[], Any]
+    model: Any,
+    layers: Sequence[LayerShape],
+    check: SelfCheck | None,
+    read: Callable[[], Any],
+    *,
+    on_gpu: bool,
 ) -> Body:
-    """Step a model's own modules, with linear layers laid out for this processor if they may be."""
+    """Step a model's own modules, with linear layers laid out for this processor if they may be.
+
+    On a GPU they attend by kernels of ours.
+    """
     weights = {p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}
     with torch.inference_mode():
         num_packed = prepack_linears(model)
     try:
-        make_forward = _checked_modules(model, layers, check)
+        make_forward = _checked_modules(model, layers, check, on_gpu=on_gpu)
     except SelfCheckFailed as error:
-        if not num_packed:
+        if not num_packed and not on_gpu:
             raise
-        logger.info("its linear layers stay as they are: %s", error)
+        what = "attention is torch's" if on_gpu else "its linear layers stay as they are"
+        logger.info("%s: %s", what, error)
         del model
-        make_forward = _checked_modules(read(), layers, check)
+        make_forward = _checked_modules(read(), layers, check, on_gpu=False)
     return Body("transformers", make_forward, layers, sum(weights.values()))
 
 
 def _checked_modules(
-    model: Any, layers: Sequence[LayerShape], check: SelfCheck | None
+    model: Any, layers: Sequence[LayerShape], check: SelfCheck | None, *, on_gpu: bool
 ) -> Callable[[int], Forward]:
     model.set_attn_implementation(ATTENTION_NAME)
+    make_attention: MakeAttention | None = None
+    if on_gpu:
+        from engine.gpu.paged_attention import PagedAttention
+
+        make_attention = PagedAttention
 
     def make_forward(num_blocks: int) -> Forward:
-        return TransformersForward(model, layers, num_blocks)
+        return TransformersForward(model, layers, num_blocks, make_attention)
 
     if check is not None:
         check.compare(make_forward)

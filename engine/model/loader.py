@@ -49,7 +49,7 @@ class LoadedModel:
     """
 
     make_forward: Callable[[int], Forward]
-    forward: Literal["native", "transformers"]
+    forward: Literal["native", "triton", "transformers"]
     folder: Path
     name: str
     architecture: str

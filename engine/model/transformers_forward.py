@@ -5,13 +5,13 @@ Runs every supported family on any device, and is what faster forwards are check
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.attention.interface import attending
+from engine.attention.interface import AttentionBackend, attending
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.attention.metadata import StepMetadata
 from engine.attention.reference import ReferenceAttention
@@ -20,6 +20,14 @@ from engine.model.draw import draw as draw_in_torch
 from engine.model.forward import Logits, Span
 
 _ROW_MULTIPLE = 4
+
+MakeAttention = Callable[[KVStore, StepMetadata, Sequence[Span]], AttentionBackend]
+"""Given the memory, the layout of a step and its sequences."""
+
+
+def _in_torch(store: KVStore, metadata: StepMetadata, spans: Sequence[Span]) -> AttentionBackend:
+    del spans
+    return ReferenceAttention(store, metadata)
 
 
 class TransformersForward:
@@ -33,10 +41,18 @@ class TransformersForward:
         model: A transformers causal language model that was set to our attention.
         layers: What each layer stores.
         num_blocks: Blocks of KV memory.
+        make_attention: What attends in a step; in plain torch if none is given.
     """
 
-    def __init__(self, model: Any, layers: Sequence[LayerShape], num_blocks: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        layers: Sequence[LayerShape],
+        num_blocks: int,
+        make_attention: MakeAttention | None = None,
+    ) -> None:
         self._model = model
+        self._make_attention = make_attention or _in_torch
         self._store = KVStore(layers, num_blocks, dtype=model.dtype, device=model.device)
 
     @property
@@ -68,7 +84,7 @@ class TransformersForward:
             "position_ids": torch.tensor([positions], dtype=torch.int64, device=device),
             "use_cache": False,
         }
-        with attending(ReferenceAttention(self._store, metadata)):
+        with attending(self._make_attention(self._store, metadata, spans)):
             if not rows:
                 self._model.base_model(**inputs)
                 return None

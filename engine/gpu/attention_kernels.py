@@ -1,0 +1,163 @@
+"""Paged attention on a GPU: pieces of work, and the merging of their results.
+
+One program of `attend_piece` takes the queries of one piece (see `engine.gpu.work_list`) for one
+key head: all query heads that share it lie side by side in the rows of a tile, so that keys are
+read once for them. It walks through one stretch of keys with an online softmax (Milakov and
+Gimelshein 2018; Dao et al. 2022) and leaves a normalised result with its log-sum-exp.
+`merge_pieces` adds a token's results up in the order of their stretches (as in Flash-Decoding).
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def attend_piece(
+    query,  # [tokens, HEADS, DIM]
+    keys,  # [blocks, BLOCK, KV_HEADS, DIM]
+    values,  # [blocks, BLOCK, KV_HEADS, VALUE_DIM]
+    pieces,  # [pieces, 4] int32
+    order,  # [places] int32
+    tables,  # [sequences, table_stride] int32
+    ends,  # [tokens] int32
+    first_slots,  # [tokens + 1] int32
+    first_stretches,  # [tokens] int32
+    partial,  # [slots, HEADS, VALUE_DIM] float32
+    lse,  # [slots, HEADS] float32, to the base 2
+    table_stride,
+    query_stride,
+    scaling,  # of the scores
+    softcap,
+    window,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    DIM: tl.constexpr,
+    VALUE_DIM: tl.constexpr,
+    PADDED_DIM: tl.constexpr,
+    PADDED_VALUE_DIM: tl.constexpr,
+    BLOCK: tl.constexpr,
+    STRETCH: tl.constexpr,
+    ROWS: tl.constexpr,
+    KEYS: tl.constexpr,
+    HAS_SOFTCAP: tl.constexpr,
+    HAS_WINDOW: tl.constexpr,
+    UPCAST: tl.constexpr,  # the interpreter cannot multiply bfloat16
+):
+    """Attend from a piece's queries to one stretch of keys, for one key head."""
+    piece = tl.program_id(0)
+    kv_head = tl.program_id(1)
+    share: tl.constexpr = HEADS // KV_HEADS
+    place = tl.load(pieces + piece * 4)
+    count = tl.load(pieces + piece * 4 + 1)
+    table = tables + tl.load(pieces + piece * 4 + 2).to(tl.int64) * table_stride
+    stretch = tl.load(pieces + piece * 4 + 3)
+
+    row = tl.arange(0, ROWS)
+    is_row = row < count * share
+    token = tl.load(order + place + row // share, mask=is_row, other=0)
+    head = kv_head * share + row % share
+    end = tl.load(ends + token, mask=is_row, other=0)
+    dim = tl.arange(0, PADDED_DIM)
+    value_dim = tl.arange(0, PADDED_VALUE_DIM)
+    q = tl.load(
+        query + token.to(tl.int64)[:, None] * query_stride + head[:, None] * DIM + dim[None, :],
+        mask=is_row[:, None] & (dim < DIM)[None, :],
+        other=0.0,
+    )
+    if UPCAST:
+        q = q.to(tl.float32)
+
+    highest = tl.full([ROWS], float("-inf"), tl.float32)
+    total = tl.zeros([ROWS], tl.float32)
+    out = tl.zeros([ROWS, PADDED_VALUE_DIM], tl.float32)
+    first_key = stretch * STRETCH
+    last_key = tl.minimum(first_key + STRETCH, tl.max(end, axis=0))
+    if HAS_WINDOW:
+        shortest = tl.min(tl.where(is_row, end, 2147483647), axis=0)
+        seen_from = tl.maximum(shortest - window, 0) // KEYS * KEYS
+        first_key = tl.maximum(first_key, seen_from)
+    for at in range(first_key, last_key, KEYS):
+        position = at + tl.arange(0, KEYS)
+        is_key = position < last_key
+        block = tl.load(table + position // BLOCK, mask=is_key, other=0).to(tl.int64)
+        slot = (block * BLOCK + position % BLOCK) * KV_HEADS + kv_head
+        k = tl.load(
+            keys + slot[None, :] * DIM + dim[:, None],
+            mask=is_key[None, :] & (dim < DIM)[:, None],
+            other=0.0,
+        )
+        v = tl.load(
+            values + slot[:, None] * VALUE_DIM + value_dim[None, :],
+            mask=is_key[:, None] & (value_dim < VALUE_DIM)[None, :],
+            other=0.0,
+        )
+        if UPCAST:
+            k = k.to(tl.float32)
+            v = v.to(tl.float32)
+        scores = tl.dot(q, k, input_precision="ieee") * scaling
+        if HAS_SOFTCAP:
+            scores = softcap * (
+                2.0 / (1.0 + tl.exp2(scores * (-2.0 * 1.4426950408889634) / softcap)) - 1.0
+            )
+        sees = position[None, :] < end[:, None]
+        if HAS_WINDOW:
+            sees = sees & (position[None, :] >= end[:, None] - window)
+        scores = tl.where(sees, scores * 1.4426950408889634, float("-inf"))
+        now = tl.maximum(highest, tl.max(scores, axis=1))
+        safe = tl.where(now == float("-inf"), 0.0, now)  # nothing seen yet
+        weights = tl.exp2(scores - safe[:, None])
+        decay = tl.exp2(highest - safe)
+        total = total * decay + tl.sum(weights, axis=1)
+        out = out * decay[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
+        highest = now
+
+    slot = tl.load(first_slots + token, mask=is_row, other=0) + stretch
+    slot -= tl.load(first_stretches + token, mask=is_row, other=0)
+    target = slot.to(tl.int64) * HEADS + head
+    saw = total > 0
+    total = tl.where(saw, total, 1.0)
+    out = out / total[:, None]
+    tl.store(
+        partial + target[:, None] * VALUE_DIM + value_dim[None, :],
+        out,
+        mask=is_row[:, None] & (value_dim < VALUE_DIM)[None, :],
+    )
+    tl.store(lse + target, tl.where(saw, highest + tl.log2(total), float("-inf")), mask=is_row)
+
+
+@triton.jit
+def merge_pieces(
+    partial,  # [slots, HEADS, VALUE_DIM] float32
+    lse,  # [slots, HEADS] float32, to the base 2
+    first_slots,  # [tokens + 1] int32
+    sinks,  # [HEADS] float32
+    out,  # [tokens, HEADS, VALUE_DIM]
+    HEADS: tl.constexpr,
+    VALUE_DIM: tl.constexpr,
+    PADDED_VALUE_DIM: tl.constexpr,
+    HAS_SINKS: tl.constexpr,
+):
+    """Add up one token's results of one head, weighted by what each stretch took."""
+    token = tl.program_id(0)
+    head = tl.program_id(1)
+    dim = tl.arange(0, PADDED_VALUE_DIM)
+    first = tl.load(first_slots + token).to(tl.int64)
+    count = tl.load(first_slots + token + 1) - first
+    highest = tl.full([], float("-inf"), tl.float32)
+    if HAS_SINKS:
+        highest = tl.load(sinks + head) * 1.4426950408889634
+    for i in range(count):
+        highest = tl.maximum(highest, tl.load(lse + (first + i) * HEADS + head))
+    total = tl.zeros([], tl.float32)
+    if HAS_SINKS:
+        total = tl.exp2(tl.load(sinks + head) * 1.4426950408889634 - highest)
+    merged = tl.zeros([PADDED_VALUE_DIM], tl.float32)
+    for i in range(count):
+        row = (first + i) * HEADS + head
+        weight = tl.exp2(tl.load(lse + row) - highest)
+        merged += weight * tl.load(partial + row * VALUE_DIM + dim, mask=dim < VALUE_DIM, other=0.0)
+        total += weight
+    target = out + (token.to(tl.int64) * HEADS + head) * VALUE_DIM + dim
+    tl.store(target, (merged / total).to(out.dtype.element_ty), mask=dim < VALUE_DIM)

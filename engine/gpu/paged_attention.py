@@ -1,0 +1,222 @@
+"""Attention of a packed batch over paged keys and values, by the kernels of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import triton
+from torch import Tensor
+
+from engine.attention.interface import AttentionCall
+from engine.attention.kv_store import KVStore
+from engine.attention.metadata import Span, StepMetadata
+from engine.config import BLOCK_SIZE
+from engine.gpu.attention_kernels import attend_piece, merge_pieces
+from engine.gpu.work_list import STRETCH, WorkList, plan_work
+
+SMALL_ROWS = 16
+"""The least that a matrix unit takes; pieces of a decode step mostly fit."""
+LARGE_ROWS = 64
+_WIDE_DIM = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How a program computes its piece.
+
+    Attributes:
+        rows: Query rows of its tile, a power of two.
+        keys: Keys that it takes at a time.
+        num_warps: Groups of 32 threads.
+        num_stages: Depth of the pipeline that fetches keys ahead.
+    """
+
+    rows: int
+    keys: int
+    num_warps: int
+    num_stages: int
+
+
+def tiling_of(rows: int, dim: int) -> Tiling:
+    """Choose a tiling that spills no register on sm_80 and newer."""
+    large, wide = rows == LARGE_ROWS, dim > _WIDE_DIM
+    keys = 32 if wide or (large and dim == _WIDE_DIM) else 64
+    return Tiling(rows=rows, keys=keys, num_warps=8 if large and wide else 4, num_stages=2)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceWork:
+    """A step's work list where the kernels read it.
+
+    Attributes:
+        launches: Pieces and the rows of their tiles.
+        order: See `engine.gpu.work_list.WorkList`; likewise the rest.
+    """
+
+    launches: tuple[tuple[Tensor, int], ...]
+    order: Tensor
+    tables: Tensor
+    ends: Tensor
+    first_slots: Tensor
+    first_stretches: Tensor
+    num_slots: int
+
+    @classmethod
+    def of(cls, work: WorkList, share: int, device: torch.device) -> DeviceWork:
+        """Send a work list in one copy.
+
+        Args:
+            work: What to send.
+            share: Query heads per key head.
+            device: Where to.
+        """
+        small = work.pieces[:, 1] * share <= SMALL_ROWS
+        parts = [
+            work.pieces[small],
+            work.pieces[~small],
+            work.order,
+            work.tables,
+            work.ends,
+            work.first_slots,
+            work.first_stretches,
+        ]
+        packed = torch.from_numpy(np.concatenate([part.ravel() for part in parts]))
+        if device.type == "cuda":
+            packed = packed.pin_memory().to(device, non_blocking=True)
+        flat = torch.split(packed, [part.size for part in parts])
+        few, many, order, tables, ends, first_slots, first_stretches = (
+            tensor.view(part.shape) for tensor, part in zip(flat, parts, strict=True)
+        )
+        launches = tuple((p, r) for p, r in ((few, SMALL_ROWS), (many, LARGE_ROWS)) if len(p))
+        return cls(launches, order, tables, ends, first_slots, first_stretches, work.num_slots)
+
+
+def attend(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    work: DeviceWork,
+    *,
+    scaling: float,
+    window: int | None = None,
+    softcap: float | None = None,
+    sinks: Tensor | None = None,
+) -> Tensor:
+    """Attend for all tokens of a step, whose own keys and values are stored already.
+
+    Args:
+        query: ``[tokens, heads, dim]``, contiguous.
+        keys: ``[blocks, block_size, kv_heads, dim]``.
+        values: ``[blocks, block_size, kv_heads, value_dim]``.
+        work: Planned with the same window.
+        scaling: Multiplies the scores.
+        window: How many keys a query sees, itself included.
+        softcap: Scores are squashed to ``softcap * tanh(scores / softcap)``.
+        sinks: ``[heads]``, one extra logit per head that takes mass and gives nothing.
+
+    Returns:
+        ``[tokens, heads, value_dim]`` in the query's dtype.
+    """
+    tokens, heads, dim = query.shape
+    kv_heads, value_dim = values.shape[2:]
+    device = query.device
+    partial = torch.empty(work.num_slots, heads, value_dim, device=device)
+    lse = torch.empty(work.num_slots, heads, device=device)
+    out = torch.empty(tokens, heads, value_dim, dtype=query.dtype, device=device)
+    padded_value_dim = max(16, triton.next_power_of_2(value_dim))
+    for pieces, rows in work.launches:
+        tiling = tiling_of(rows, max(dim, value_dim))
+        attend_piece[(len(pieces), kv_heads)](
+            query,
+            keys,
+            values,
+            pieces,
+            work.order,
+            work.tables,
+            work.ends,
+            work.first_slots,
+            work.first_stretches,
+            partial,
+            lse,
+            work.tables.shape[1],
+            heads * dim,
+            scaling,
+            softcap or 0.0,
+            window or 0,
+            HEADS=heads,
+            KV_HEADS=kv_heads,
+            DIM=dim,
+            VALUE_DIM=value_dim,
+            PADDED_DIM=max(16, triton.next_power_of_2(dim)),
+            PADDED_VALUE_DIM=padded_value_dim,
+            BLOCK=BLOCK_SIZE,
+            STRETCH=STRETCH,
+            ROWS=tiling.rows,
+            KEYS=tiling.keys,
+            HAS_SOFTCAP=softcap is not None,
+            HAS_WINDOW=window is not None,
+            UPCAST=triton.knobs.runtime.interpret,
+            num_warps=tiling.num_warps,
+            num_stages=tiling.num_stages,
+        )
+    merge_pieces[(tokens, heads)](
+        partial,
+        lse,
+        work.first_slots,
+        lse if sinks is None else sinks,
+        out,
+        HEADS=heads,
+        VALUE_DIM=value_dim,
+        PADDED_VALUE_DIM=padded_value_dim,
+        HAS_SINKS=sinks is not None,
+        num_warps=1,
+    )
+    return out
+
+
+class PagedAttention:
+    """Answers transformers' attention calls of one step with the kernels of this room.
+
+    Args:
+        store: Keys and values.
+        metadata: Where new tokens go.
+        spans: The step's sequences, as ``metadata`` was made from.
+    """
+
+    def __init__(self, store: KVStore, metadata: StepMetadata, spans: Sequence[Span]) -> None:
+        self._store = store
+        self._metadata = metadata
+        self._spans = spans
+        self._work: dict[tuple[int | None, int], DeviceWork] = {}
+
+    def attend(self, call: AttentionCall) -> Tensor:
+        """Return ``[tokens, heads, value_dim]``; padding rows are zero."""
+        count = self._metadata.num_tokens
+        self._store.write(
+            call.layer, self._metadata.slots, call.key[:, :count], call.value[:, :count]
+        )
+        heads, tokens, _ = call.query.shape
+        out = attend(
+            call.query[:, :count].transpose(0, 1).contiguous(),
+            self._store.keys[call.layer],
+            self._store.values[call.layer],
+            self._work_for(call.window, heads // call.key.shape[0], call.query.device),
+            scaling=call.scaling,
+            window=call.window,
+            softcap=call.softcap,
+            sinks=None if call.sinks is None else call.sinks.float(),
+        )
+        if count == tokens:
+            return out
+        return torch.cat([out, out.new_zeros(tokens - count, *out.shape[1:])])
+
+    def _work_for(self, window: int | None, share: int, device: torch.device) -> DeviceWork:
+        found = self._work.get((window, share))
+        if found is None:
+            most = max(1, LARGE_ROWS // share)
+            work = plan_work(self._spans, window=window, most_queries=most)
+            found = self._work[window, share] = DeviceWork.of(work, share, device)
+        return found

@@ -1,0 +1,21 @@
+"""Kernels run on a GPU where there is one, and in Triton's interpreter where there is none."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+import pytest
+import torch
+
+collect_ignore_glob = []
+if importlib.util.find_spec("triton") is None:
+    collect_ignore_glob = ["test_attention*.py", "test_paged*.py", "test_rows.py"]
+elif not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
+
+
+@pytest.fixture
+def device() -> torch.device:
+    """Where kernels run."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
