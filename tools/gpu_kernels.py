@@ -29,9 +29,9 @@ from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
 from engine.attention.kv_store import KVStore, LayerShape
-from engine.gpu.paged_attention import LARGE_ROWS, DeviceWork, attend
+from engine.gpu.paged_attention import attend
 from engine.gpu.rows import gate_rows, norm_rows, place
-from engine.gpu.work_list import plan_work
+from engine.gpu.step_buffer import StepPlan, send
 from engine.model.forward import Span
 
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -148,12 +148,12 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
         key_norm=norm,
         epsilon=1e-6,
     )
-    work = plan_work(spans, window=shape.window, most_queries=max(1, LARGE_ROWS // share))
+    plan = StepPlan(spans, [0] * tokens, [shape.window], share)
     attend(
         query,
         store.keys[0],
         store.values[0],
-        DeviceWork.of(work, share, query.device),
+        send(plan, [shape.window], query.device).work[shape.window],
         scaling=0.1,
         window=shape.window,
         softcap=shape.softcap,

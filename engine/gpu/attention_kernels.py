@@ -49,8 +49,10 @@ def attend_piece(
     piece = tl.program_id(0)
     kv_head = tl.program_id(1)
     share: tl.constexpr = HEADS // KV_HEADS
-    place = tl.load(pieces + piece * 4)
     count = tl.load(pieces + piece * 4 + 1)
+    if count == 0:  # padding
+        return
+    place = tl.load(pieces + piece * 4)
     table = tables + tl.load(pieces + piece * 4 + 2).to(tl.int64) * table_stride
     stretch = tl.load(pieces + piece * 4 + 3)
 
@@ -160,4 +162,5 @@ def merge_pieces(
         merged += weight * tl.load(partial + row * VALUE_DIM + dim, mask=dim < VALUE_DIM, other=0.0)
         total += weight
     target = out + (token.to(tl.int64) * HEADS + head) * VALUE_DIM + dim
+    total = tl.where(total > 0, total, 1.0)  # a token that is padding has seen nothing
     tl.store(target, (merged / total).to(out.dtype.element_ty), mask=dim < VALUE_DIM)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import triton
 from torch import Tensor
@@ -15,11 +14,9 @@ from engine.attention.kv_store import KVStore
 from engine.attention.metadata import Span, StepMetadata
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention_kernels import attend_piece, merge_pieces
-from engine.gpu.work_list import STRETCH, WorkList, plan_work
+from engine.gpu.step_buffer import LARGE_ROWS, SMALL_ROWS, DeviceWork, StepPlan, send
+from engine.gpu.work_list import STRETCH
 
-SMALL_ROWS = 16
-"""The least that a matrix unit takes; pieces of a decode step mostly fit."""
-LARGE_ROWS = 64
 _WIDE_DIM = 128
 
 
@@ -45,53 +42,6 @@ def tiling_of(rows: int, dim: int) -> Tiling:
     large, wide = rows == LARGE_ROWS, dim > _WIDE_DIM
     keys = 32 if wide or (large and dim == _WIDE_DIM) else 64
     return Tiling(rows=rows, keys=keys, num_warps=8 if large and wide else 4, num_stages=2)
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceWork:
-    """A step's work list where the kernels read it.
-
-    Attributes:
-        launches: Pieces and the rows of their tiles.
-        order: See `engine.gpu.work_list.WorkList`; likewise the rest.
-    """
-
-    launches: tuple[tuple[Tensor, int], ...]
-    order: Tensor
-    tables: Tensor
-    ends: Tensor
-    first_slots: Tensor
-    first_stretches: Tensor
-    num_slots: int
-
-    @classmethod
-    def of(cls, work: WorkList, share: int, device: torch.device) -> DeviceWork:
-        """Send a work list in one copy.
-
-        Args:
-            work: What to send.
-            share: Query heads per key head.
-            device: Where to.
-        """
-        small = work.pieces[:, 1] * share <= SMALL_ROWS
-        parts = [
-            work.pieces[small],
-            work.pieces[~small],
-            work.order,
-            work.tables,
-            work.ends,
-            work.first_slots,
-            work.first_stretches,
-        ]
-        packed = torch.from_numpy(np.concatenate([part.ravel() for part in parts]))
-        if device.type == "cuda":
-            packed = packed.pin_memory().to(device, non_blocking=True)
-        flat = torch.split(packed, [part.size for part in parts])
-        few, many, order, tables, ends, first_slots, first_stretches = (
-            tensor.view(part.shape) for tensor, part in zip(flat, parts, strict=True)
-        )
-        launches = tuple((p, r) for p, r in ((few, SMALL_ROWS), (many, LARGE_ROWS)) if len(p))
-        return cls(launches, order, tables, ends, first_slots, first_stretches, work.num_slots)
 
 
 def attend(
@@ -127,7 +77,9 @@ def attend(
     lse = torch.empty(work.num_slots, heads, device=device)
     out = torch.empty(tokens, heads, value_dim, dtype=query.dtype, device=device)
     padded_value_dim = max(16, triton.next_power_of_2(value_dim))
-    for pieces, rows in work.launches:
+    for pieces, rows in ((work.small, SMALL_ROWS), (work.large, LARGE_ROWS)):
+        if not len(pieces):
+            continue
         tiling = tiling_of(rows, max(dim, value_dim))
         attend_piece[(len(pieces), kv_heads)](
             query,
@@ -216,7 +168,6 @@ class PagedAttention:
     def _work_for(self, window: int | None, share: int, device: torch.device) -> DeviceWork:
         found = self._work.get((window, share))
         if found is None:
-            most = max(1, LARGE_ROWS // share)
-            work = plan_work(self._spans, window=window, most_queries=most)
-            found = self._work[window, share] = DeviceWork.of(work, share, device)
+            plan = StepPlan(self._spans, [0] * self._metadata.num_tokens, [window], share)
+            found = self._work[window, share] = send(plan, [window], device).work[window]
         return found

@@ -81,7 +81,7 @@ def place_heads(
     key_norm,  # [DIM] float32, or [KV_HEADS * DIM] if SPANS
     rotary,  # [positions, ROTARY_DIM] float32, cosines of the first half and then sines
     positions,  # [tokens] int32
-    slots,  # [tokens] int32, block * block_size + offset
+    slots,  # [tokens] int32, block * block_size + offset; -1 for nowhere
     query,  # [tokens, HEADS, DIM]
     keys,  # [slots, KV_HEADS, DIM]
     values,  # [slots, KV_HEADS, DIM]
@@ -109,9 +109,10 @@ def place_heads(
     x = tl.load(row + head * DIM + at, mask=within, other=0.0).to(tl.float32)
     is_value = head >= HEADS + KV_HEADS
     slot = tl.load(slots + token).to(tl.int64)
+    stores = within & (slot + at >= at)  # padding has no slot
     if is_value:
         target = values + (slot * KV_HEADS + head - HEADS - KV_HEADS) * DIM + at
-        tl.store(target, x.to(values.dtype.element_ty), mask=within)
+        tl.store(target, x.to(values.dtype.element_ty), mask=stores)
     else:
         is_key = head >= HEADS
         pair = tl.where(at < half, at + half, at - half)
@@ -142,7 +143,7 @@ def place_heads(
             x = x * cosine + tl.where(at < half, -y, y) * sine
         if is_key:
             target = keys + (slot * KV_HEADS + head - HEADS) * DIM + at
-            tl.store(target, x.to(keys.dtype.element_ty), mask=within)
+            tl.store(target, x.to(keys.dtype.element_ty), mask=stores)
         else:
             target = query + (token * HEADS + head) * DIM + at
             tl.store(target, x.to(query.dtype.element_ty), mask=within)

@@ -89,7 +89,7 @@ def place(
         keys: ``[blocks, block_size, kv_heads, dim]``, updated.
         values: Likewise.
         positions: ``[tokens]`` int32.
-        slots: ``[tokens]`` int32, ``block * block_size + offset``.
+        slots: ``[tokens]`` int32, ``block * block_size + offset``; -1 for nowhere.
         rotary: ``[positions, rotary_dim]`` float32, cosines of the first half and then sines.
         query_norm: ``[dim]`` float32, or ``[heads * dim]`` for a norm over all heads.
         key_norm: Likewise; both or neither.

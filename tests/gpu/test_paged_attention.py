@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from engine.config import BLOCK_SIZE
-from engine.gpu.paged_attention import LARGE_ROWS, DeviceWork, attend
-from engine.gpu.work_list import plan_work
+from engine.gpu.paged_attention import attend
+from engine.gpu.step_buffer import StepPlan, send
 from engine.model.forward import Span
 
 BLOCKS = 120
@@ -84,14 +84,12 @@ class Case:
         """By the kernels."""
         v = self.variant
         share = v.heads // v.kv_heads
-        work = plan_work(
-            spans, window=v.window, most_queries=max(1, LARGE_ROWS // share), shares=shares
-        )
+        plan = StepPlan(spans, [0] * len(query), [v.window], share, shares=shares)
         return attend(
             query.to(self.device).contiguous(),
             self.keys.to(self.device),
             self.values.to(self.device),
-            DeviceWork.of(work, share, self.device),
+            send(plan, [v.window], self.device).work[v.window],
             scaling=v.dim**-0.5,
             window=v.window,
             softcap=v.softcap,
