@@ -31,6 +31,9 @@ class GpuForward:
     Args:
         weights: Which several may share.
         num_blocks: Blocks of KV memory.
+
+    Attributes:
+        shares_prefixes: Whether sequences with a common beginning read it together.
     """
 
     def __init__(self, weights: DecoderWeights, num_blocks: int) -> None:
@@ -43,6 +46,7 @@ class GpuForward:
         self._spec = spec
         self._store = KVStore(shapes, num_blocks, dtype=spec.dtype, device=weights.device)
         self._windows = list(dict.fromkeys(layer.window for layer in spec.layers))
+        self.shares_prefixes = True
         self._graphs = None
         if weights.device.type == "cuda":
             self._graphs = DecodeGraphs(self.compute, self._windows, weights.device)
@@ -66,7 +70,8 @@ class GpuForward:
     ) -> Logits | None:
         """Compute new tokens; see `engine.model.forward.Forward`."""
         spec = self._spec
-        plan = StepPlan(spans, token_ids, self._windows, spec.heads // spec.kv_heads)
+        share = spec.heads // spec.kv_heads
+        plan = StepPlan(spans, token_ids, self._windows, share, shares=self.shares_prefixes)
         all_decode = len(logit_rows) == len(token_ids) == len(spans)
         if self._graphs is not None and all_decode:
             return Logits(self._graphs.run(plan))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from array import array
 from typing import Any
 
@@ -18,13 +19,17 @@ from engine.model.forward import Forward, Span
 from engine.model.gpu_forward import GpuForward
 from engine.model.probe import probe_layers
 from engine.model.transformers_forward import TransformersForward
-from tests.model.driver import random_prompt
-from tests.support.tiny_models import FAMILIES, make_model
+from tests.support.tiny_models import FAMILIES, VOCAB_SIZE, make_model
 
 pytestmark = pytest.mark.slow
 
-PROMPT, REPLY = 37, 3
-TABLE = array("i", [5, 2, 7])
+PROMPT, REPLY = 24, 2
+TABLE = array("i", [5, 2])
+
+
+def random_prompt(length: int, *, seed: int) -> list[int]:
+    """Any tokens; nothing here needs more of Kaiwa than its models."""
+    return random.Random(seed).choices(range(20, VOCAB_SIZE), k=length)
 
 
 def untouched(model: Any, ids: list[int], device: torch.device) -> Tensor:
@@ -37,7 +42,7 @@ def untouched(model: Any, ids: list[int], device: torch.device) -> Tensor:
 def stepped(forward: Forward, ids: list[int]) -> Tensor:
     """A prompt in two chunks, then token by token."""
     found = []
-    for start, end in ((0, 20), (20, PROMPT), *((i, i + 1) for i in range(PROMPT, len(ids)))):
+    for start, end in ((0, 13), (13, PROMPT), *((i, i + 1) for i in range(PROMPT, len(ids)))):
         with torch.inference_mode():
             logits = forward.run(
                 [Span(start, end - start, TABLE)], ids[start:end], range(end - start)
@@ -88,23 +93,22 @@ def test_modules_of_transformers_attend_by_the_kernels_too(device: torch.device)
     assert error(stepped(forward, ids), expected) < 1e-5
 
 
-@pytest.mark.parametrize("family", ["qwen3", "gemma3_text"])
-def test_padding_changes_nothing_and_writes_nowhere(family: str, device: torch.device) -> None:
+def test_padding_changes_nothing_and_writes_nowhere(device: torch.device) -> None:
     """A decode step in the buffer of a larger one, as graphs replay it."""
-    model = make_model(family).to(device)
+    model = make_model("gemma3_text").to(device)
     forward = gpu_forward(model, device)
-    ids = random_prompt(3 * PROMPT, seed=3)
-    spans = [Span(0, PROMPT, array("i", [n, n + 1, n + 2])) for n in (0, 3)]
-    forward.run(spans, ids[: 2 * PROMPT], [])
-    spans = [Span(PROMPT, 1, span.block_table) for span in spans]
+    ids, length = random_prompt(12, seed=3), 6
+    spans = [Span(0, length, array("i", [n, n + 1])) for n in (0, 2)]
+    forward.run(spans, ids, [])
+    spans = [Span(length, 1, span.block_table) for span in spans]
     windows = list(dict.fromkeys(layer.window for layer in forward.spec.layers))
     plan = StepPlan(spans, [4, 5], windows, forward.spec.heads // forward.spec.kv_heads)
     found = []
     for sizes in (None, StepSizes.of_decodes(4, 16, plan.share)):
-        before = [keys[6:].clone() for keys in forward.store.keys]
+        before = [keys[4:].clone() for keys in forward.store.keys]
         with torch.inference_mode():
             found.append(forward.compute(send(plan, windows, device, sizes))[:2])
-        assert all(map(torch.equal, before, (keys[6:] for keys in forward.store.keys)))
+        assert all(map(torch.equal, before, (keys[4:] for keys in forward.store.keys)))
     assert error(found[1], found[0]) < 1e-5  # torch's products round by the number of rows
 
 
