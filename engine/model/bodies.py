@@ -100,7 +100,9 @@ def make_body(
         if isinstance(error, SelfCheckFailed):
             del model
             model = read()  # its weights are gone
-        return _transformers_body(model, layers, check, read, on_gpu=_uses_triton(config, device))
+        return _transformers_body(
+            model, layers, check, read, by_triton=_uses_triton(config, device)
+        )
 
 
 def _native_body(
@@ -194,33 +196,38 @@ def _transformers_body(
     check: SelfCheck | None,
     read: Callable[[], Any],
     *,
-    on_gpu: bool,
+    by_triton: bool,
 ) -> Body:
     """Step a model's own modules, with linear layers laid out for this processor if they may be.
 
-    On a GPU they attend by kernels of ours.
+    Args:
+        model: As transformers built it.
+        layers: What each layer stores.
+        check: Compares with the untouched model, if asked for.
+        read: Reads the model again, when what was made of it turned out wrong.
+        by_triton: Whether its modules attend by our GPU kernels.
     """
     weights = {p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}
     with torch.inference_mode():
         num_packed = prepack_linears(model)
     try:
-        make_forward = _checked_modules(model, layers, check, on_gpu=on_gpu)
+        make_forward = _checked_modules(model, layers, check, by_triton=by_triton)
     except SelfCheckFailed as error:
-        if not num_packed and not on_gpu:
+        if not num_packed and not by_triton:
             raise
-        what = "attention is torch's" if on_gpu else "its linear layers stay as they are"
+        what = "attention is torch's" if by_triton else "its linear layers stay as they are"
         logger.info("%s: %s", what, error)
         del model
-        make_forward = _checked_modules(read(), layers, check, on_gpu=False)
+        make_forward = _checked_modules(read(), layers, check, by_triton=False)
     return Body("transformers", make_forward, layers, sum(weights.values()))
 
 
 def _checked_modules(
-    model: Any, layers: Sequence[LayerShape], check: SelfCheck | None, *, on_gpu: bool
+    model: Any, layers: Sequence[LayerShape], check: SelfCheck | None, *, by_triton: bool
 ) -> Callable[[int], Forward]:
     model.set_attn_implementation(ATTENTION_NAME)
     make_attention: MakeAttention | None = None
-    if on_gpu:
+    if by_triton:
         from engine.gpu.paged_attention import PagedAttention
 
         make_attention = PagedAttention

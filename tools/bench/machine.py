@@ -136,7 +136,7 @@ def decode_floor_s(model: ModelShape, limits: Limits, num_rows: int, num_kv_toke
 def floor_tokens_per_second(
     workload: Workload, streams: int, model: ModelShape, limits: Limits
 ) -> float:
-    """Return the rate that a closed loop of so many streams cannot exceed in 16-bit arithmetic.
+    """Return the rate that so many streams cannot exceed with weights and keys in 16 bits.
 
     Every reply costs the reading of its own part of the prompt and its share of the decode steps,
     all of them with a full batch.
