@@ -1,0 +1,88 @@
+"""What the device knows of each sequence: its tokens, how far it has come, where its keys are.
+
+One row per slot. The host says what changes (a sequence takes a slot, a table gets a block); what
+follows from a step (a sampled token, a length) is written on the device by the step itself, so the
+next step can be launched before anybody has read this one. Everything runs on the stream that
+computes, so a slot's heir is loaded after the last step that knew its predecessor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.config import BLOCK_SIZE
+
+
+class RequestState:
+    """Memory for a number of slots: allocated once, never grown.
+
+    Args:
+        num_slots: Sequences at a time.
+        max_model_len: Longest of them, in tokens.
+        device: Where.
+
+    Attributes:
+        tokens: ``[slots, max_model_len]`` int32, prompt and reply.
+        num_tokens: ``[slots]`` int32, how many of them there are, sampled ones included.
+        num_prompt_tokens: ``[slots]`` int32, how many of them are the prompt.
+        num_computed: ``[slots]`` int32, how many have their keys stored.
+        tables: ``[slots, blocks]`` int32 block ids, oldest first.
+    """
+
+    def __init__(self, num_slots: int, max_model_len: int, device: torch.device) -> None:
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.int32, device=device)
+
+        self.tokens = zeros(num_slots, max_model_len)
+        self.num_tokens = zeros(num_slots)
+        self.num_prompt_tokens = zeros(num_slots)
+        self.num_computed = zeros(num_slots)
+        self.tables = zeros(num_slots, -(-max_model_len // BLOCK_SIZE))
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory held."""
+        held = (self.tokens, self.num_tokens, self.num_prompt_tokens, self.num_computed)
+        return sum(t.numel() * t.element_size() for t in (*held, self.tables))
+
+    def load(
+        self,
+        slot: int,
+        token_ids: Sequence[int],
+        *,
+        num_prompt_tokens: int,
+        num_computed: int,
+        block_table: Sequence[int],
+    ) -> None:
+        """Give a slot to a sequence."""
+        self._write(self.tokens[slot], token_ids)
+        self._write(self.tables[slot], block_table)
+        self.num_tokens[slot] = len(token_ids)
+        self.num_prompt_tokens[slot] = num_prompt_tokens
+        self.num_computed[slot] = num_computed
+
+    def extend_tables(self, news: Sequence[tuple[int, int, Sequence[int]]]) -> None:
+        """Put blocks behind the tables of some slots.
+
+        Args:
+            news: ``(slot, how many blocks it has, the blocks that follow)``.
+        """
+        width = self.tables.shape[1]
+        places = [slot * width + at + i for slot, at, new in news for i in range(len(new))]
+        blocks = [block for _, _, new in news for block in new]
+        if places:
+            table = self.tables.view(-1)
+            table.index_copy_(0, self._bring(places, torch.int64), self._bring(blocks, torch.int32))
+
+    def _write(self, row: Tensor, numbers: Sequence[int]) -> None:
+        if len(numbers):
+            row[: len(numbers)] = self._bring(numbers, torch.int32)
+
+    def _bring(self, numbers: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Copy to the device without waiting; torch keeps pinned memory until it is read."""
+        pinned = self.tokens.is_cuda
+        host = torch.tensor(list(numbers), dtype=dtype, pin_memory=pinned)
+        return host.to(self.tokens.device, non_blocking=True)
