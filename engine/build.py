@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from llguidance import LLExecutor
@@ -24,6 +25,7 @@ from engine.kv_cache.budget import resolve_num_blocks, resolve_num_host_slots
 from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel, load_model
 from engine.model.memory import free_memory_bytes
+from engine.model.rehearsal import Rehearsing, rehearse
 from engine.model.runner import ModelRunner
 from engine.model.threads import (
     available_cores,
@@ -33,6 +35,9 @@ from engine.model.threads import (
 from engine.outputs import EngineInfo
 from engine.threaded_runner import ThreadedRunner
 from engine.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from engine.model.gpu_runner import GpuRunner
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +50,8 @@ _MOST_MASK_THREADS = 8
 _PROFILE_ROUNDS = 3
 """Rehearsals of each size that the cost model begins with, unless one takes longer than that."""
 _PROFILE_BUDGET_S = 1.0
+_CAPTURE_BUDGET_S = 4.0
+"""For steps to be captured before the first request comes."""
 
 
 def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -> EngineCore:
@@ -84,14 +91,14 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         free_host_bytes=free_memory_bytes(torch.device("cpu")),
         device=loaded.device.type,
     )
-    runner = ModelRunner(loaded, num_blocks, masks=masks, num_host_slots=num_host_slots)
-    runner.rehearse(1)
+    runner = _make_runner(loaded, config, num_blocks, masks, num_host_slots)
+    rehearse(runner, 1)
     busy = min(_BUSY_BATCH, config.scheduler.max_num_seqs)
     if config.model.num_threads is not None:
         runner.set_num_threads(config.model.num_threads)
     elif loaded.device.type == "cpu":
         keep_faster_num_threads(
-            lambda: runner.rehearse(busy), runner.set_num_threads, available_cores()
+            lambda: rehearse(runner, busy), runner.set_num_threads, available_cores()
         )
     cost_model = _rehearsed_cost(runner, busy)
     info = EngineInfo(
@@ -114,7 +121,7 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
     if looks_ahead is None:
         looks_ahead = loaded.device.type == "cuda"
     stepper: StepRunner = runner
-    if looks_ahead:
+    if looks_ahead and isinstance(runner, ModelRunner):  # the GPU's own does not wait for a step
         num_threads = torch.get_num_threads()
         stepper = ThreadedRunner(runner, prepare=lambda: prepare_stepping_thread(num_threads))
     return EngineCore(
@@ -129,13 +136,33 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
     )
 
 
-def _rehearsed_cost(runner: ModelRunner, busy: int) -> StepCostModel:
+def _make_runner(
+    loaded: LoadedModel,
+    config: EngineConfig,
+    num_blocks: int,
+    masks: GrammarMasks | None,
+    num_host_slots: int,
+) -> ModelRunner | GpuRunner:
+    """Make what steps the model, with all its memory."""
+    if loaded.forward != "triton":
+        return ModelRunner(loaded, num_blocks, masks=masks, num_host_slots=num_host_slots)
+    from engine.model.gpu_runner import GpuRunner
+
+    num_slots = config.scheduler.max_num_seqs
+    runner = GpuRunner(
+        loaded, num_blocks, num_slots=num_slots, masks=masks, num_host_slots=num_host_slots
+    )
+    runner.prepare(_CAPTURE_BUDGET_S)
+    return runner
+
+
+def _rehearsed_cost(runner: Rehearsing, busy: int) -> StepCostModel:
     """Return a cost model that has seen some steps of each kind, for about a second."""
     cost_model = StepCostModel()
     started = time.perf_counter()
     for _ in range(_PROFILE_ROUNDS):
         for num_seqs, context in ((1, 0), (busy, 0), (busy, _LONG_CONTEXT)):
-            for shape, seconds in runner.rehearse(num_seqs, context=context):
+            for shape, seconds in rehearse(runner, num_seqs, context=context):
                 cost_model.observe(shape, seconds)
         if time.perf_counter() - started > _PROFILE_BUDGET_S:
             break

@@ -23,7 +23,6 @@ from torch import nn
 
 from engine.config import BLOCK_SIZE
 from engine.decoder.spec import DecoderSpec, LayerSpec, MergedLinear
-from engine.gpu.step_buffer import StepPlan
 from engine.gpu.weights import DecoderWeights
 from engine.model.forward import Span
 from engine.model.gpu_forward import GpuForward
@@ -167,7 +166,7 @@ class Bench:
         """Time a step in which every stream decodes one token."""
         spans = self._spans(streams, shared)
         tokens = [5] * streams
-        self._forward.shares_prefixes = reads_together
+        self._forward.planner.shares = reads_together
 
         def step() -> None:
             logits = self._forward.run(spans, tokens, range(streams))
@@ -175,9 +174,7 @@ class Bench:
             logits.values.argmax(dim=-1).tolist()
 
         seconds = median_s(step)
-        spec = self._weights.spec
-        plan = [None], spec.heads // spec.kv_heads
-        host = median_s(lambda: StepPlan(spans, tokens, *plan, shares=reads_together).sizes)
+        host = median_s(lambda: self._forward.planner.plan(spans))
         read = shared + streams * (self._context - shared) if reads_together else None
         return Figure(
             shape=self._shape.name,

@@ -30,8 +30,11 @@ from triton.runtime.jit import JITFunction
 
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.gpu.paged_attention import attend
+from engine.gpu.request_state import RequestState
 from engine.gpu.rows import gate_rows, norm_rows, place
-from engine.gpu.step_buffer import StepPlan, send
+from engine.gpu.slot_step import SlotPlan, layout_of, look_up, read_step
+from engine.gpu.span_step import send_spans
+from engine.gpu.work_planner import WorkPlanner
 from engine.model.forward import Span
 
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -131,7 +134,7 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
     table = array("i", range(1, 33))
     spans = [Span(300, 1, table), Span(310, 1, table), Span(0, 100, table)]
     tokens = sum(span.num_tokens for span in spans)
-    share = shape.heads // shape.kv_heads
+    planner = WorkPlanner([shape.window], shape.heads, shape.kv_heads)
     qkv = torch.zeros(tokens, (shape.heads + 2 * shape.kv_heads) * shape.dim, dtype=dtype)
     query = torch.zeros(tokens, shape.heads, shape.dim, dtype=dtype)
     numbers = torch.arange(tokens, dtype=torch.int32)
@@ -148,12 +151,12 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
         key_norm=norm,
         epsilon=1e-6,
     )
-    plan = StepPlan(spans, [0] * tokens, [shape.window], share)
+    step = send_spans(spans, [0] * tokens, planner, query.device)
     attend(
         query,
         store.keys[0],
         store.values[0],
-        send(plan, [shape.window], query.device).work[shape.window],
+        step.work[shape.window],
         scaling=0.1,
         window=shape.window,
         softcap=shape.softcap,
@@ -163,6 +166,9 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
     norm_rows(rows, torch.ones(shape.hidden), out, epsilon=1e-6, delta=out)
     gated = torch.zeros(tokens, shape.intermediate, dtype=dtype)
     gate_rows(torch.zeros(tokens, 2 * shape.intermediate, dtype=dtype), gated, "silu")
+    sizes = SlotPlan([0, 1, 2], spans, [True] * 3, planner).sizes
+    numbers = torch.zeros(layout_of(sizes, 1).length, dtype=torch.int32)
+    look_up(read_step(numbers, sizes, planner), RequestState(4, 1024, query.device))
 
 
 def measure(capability: int, shape: Shape, dtype: torch.dtype) -> list[Resources]:

@@ -14,8 +14,10 @@ from engine.attention.kv_store import KVStore
 from engine.attention.metadata import Span, StepMetadata
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention_kernels import attend_piece, merge_pieces
-from engine.gpu.step_buffer import LARGE_ROWS, SMALL_ROWS, DeviceWork, StepPlan, send
+from engine.gpu.span_step import send_spans
+from engine.gpu.step_buffer import LARGE_ROWS, SMALL_ROWS, DeviceWork
 from engine.gpu.work_list import STRETCH
+from engine.gpu.work_planner import WorkPlanner
 
 _WIDE_DIM = 128
 
@@ -142,7 +144,7 @@ class PagedAttention:
         self._store = store
         self._metadata = metadata
         self._spans = spans
-        self._work: dict[tuple[int | None, int], DeviceWork] = {}
+        self._work: dict[tuple[int | None, int, int], DeviceWork] = {}
 
     def attend(self, call: AttentionCall) -> Tensor:
         """Return ``[tokens, heads, value_dim]``; padding rows are zero."""
@@ -155,7 +157,7 @@ class PagedAttention:
             call.query[:, :count].transpose(0, 1).contiguous(),
             self._store.keys[call.layer],
             self._store.values[call.layer],
-            self._work_for(call.window, heads // call.key.shape[0], call.query.device),
+            self._work_for(call.window, heads, call.key.shape[0], call.query.device),
             scaling=call.scaling,
             window=call.window,
             softcap=call.softcap,
@@ -165,9 +167,12 @@ class PagedAttention:
             return out
         return torch.cat([out, out.new_zeros(tokens - count, *out.shape[1:])])
 
-    def _work_for(self, window: int | None, share: int, device: torch.device) -> DeviceWork:
-        found = self._work.get((window, share))
-        if found is None:
-            plan = StepPlan(self._spans, [0] * self._metadata.num_tokens, [window], share)
-            found = self._work[window, share] = send(plan, [window], device).work[window]
-        return found
+    def _work_for(
+        self, window: int | None, heads: int, kv_heads: int, device: torch.device
+    ) -> DeviceWork:
+        key = window, heads, kv_heads
+        if key not in self._work:
+            planner = WorkPlanner([window], heads, kv_heads)
+            no_ids = [0] * self._metadata.num_tokens
+            self._work[key] = send_spans(self._spans, no_ids, planner, device).work[window]
+        return self._work[key]

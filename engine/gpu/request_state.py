@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine.attention.transfer import bring
 from engine.config import BLOCK_SIZE
 
 
@@ -74,15 +75,9 @@ class RequestState:
         places = [slot * width + at + i for slot, at, new in news for i in range(len(new))]
         blocks = [block for _, _, new in news for block in new]
         if places:
-            table = self.tables.view(-1)
-            table.index_copy_(0, self._bring(places, torch.int64), self._bring(blocks, torch.int32))
+            table, device = self.tables.view(-1), self.tables.device
+            table.index_copy_(0, bring(places, device, torch.int64), bring(blocks, device))
 
     def _write(self, row: Tensor, numbers: Sequence[int]) -> None:
         if len(numbers):
-            row[: len(numbers)] = self._bring(numbers, torch.int32)
-
-    def _bring(self, numbers: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Copy to the device without waiting; torch keeps pinned memory until it is read."""
-        pinned = self.tokens.is_cuda
-        host = torch.tensor(list(numbers), dtype=dtype, pin_memory=pinned)
-        return host.to(self.tokens.device, non_blocking=True)
+            row[: len(numbers)].copy_(bring(numbers, row.device))

@@ -2,8 +2,7 @@
 
 Per layer nine launches: norm, q/k/v product, head norms with rotary positions and the KV write,
 attention and its merging, output product, norm with the residual added, gate and up product, gate,
-down product; the residual of a layer's end is added by the norm of the next. Steps in which every
-sequence decodes one token are replayed from captured graphs.
+down product; the residual of a layer's end is added by the norm of the next.
 """
 
 from __future__ import annotations
@@ -14,12 +13,14 @@ import torch
 from torch import Tensor
 
 from engine.attention.kv_store import KVStore, LayerShape
+from engine.attention.transfer import bring
 from engine.decoder.spec import DecoderSpec
 from engine.gpu.paged_attention import attend
 from engine.gpu.rows import gate_rows, norm_rows, place
-from engine.gpu.step_buffer import DeviceStep, StepPlan, send
+from engine.gpu.span_step import send_spans
+from engine.gpu.step_buffer import DeviceStep
 from engine.gpu.weights import DecoderWeights, Layer
-from engine.model.decode_graphs import DecodeGraphs
+from engine.gpu.work_planner import WorkPlanner
 from engine.model.draw import DrawRow
 from engine.model.draw import draw as draw_in_torch
 from engine.model.forward import Logits, Span
@@ -33,7 +34,7 @@ class GpuForward:
         num_blocks: Blocks of KV memory.
 
     Attributes:
-        shares_prefixes: Whether sequences with a common beginning read it together.
+        planner: Cuts its steps' attention.
     """
 
     def __init__(self, weights: DecoderWeights, num_blocks: int) -> None:
@@ -45,11 +46,7 @@ class GpuForward:
         self._weights = weights
         self._spec = spec
         self._store = KVStore(shapes, num_blocks, dtype=spec.dtype, device=weights.device)
-        self._windows = list(dict.fromkeys(layer.window for layer in spec.layers))
-        self.shares_prefixes = True
-        self._graphs = None
-        if weights.device.type == "cuda":
-            self._graphs = DecodeGraphs(self.compute, self._windows, weights.device)
+        self.planner = WorkPlanner([x.window for x in spec.layers], spec.heads, spec.kv_heads)
 
     @property
     def store(self) -> KVStore:
@@ -61,6 +58,11 @@ class GpuForward:
         """What the model computes."""
         return self._spec
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._weights.device
+
     def set_num_threads(self, num_threads: int) -> None:
         """Leave it to the device."""
 
@@ -69,29 +71,16 @@ class GpuForward:
         self, spans: Sequence[Span], token_ids: Sequence[int], logit_rows: Sequence[int]
     ) -> Logits | None:
         """Compute new tokens; see `engine.model.forward.Forward`."""
-        spec = self._spec
-        share = spec.heads // spec.kv_heads
-        plan = StepPlan(spans, token_ids, self._windows, share, shares=self.shares_prefixes)
-        all_decode = len(logit_rows) == len(token_ids) == len(spans)
-        if self._graphs is not None and all_decode:
-            return Logits(self._graphs.run(plan))
-        x = self._body(send(plan, self._windows, self._weights.device))
+        x = self.body(send_spans(spans, token_ids, self.planner, self.device))
         if not len(logit_rows):
             return None
-        if not all_decode:
-            rows = torch.tensor(list(logit_rows), pin_memory=x.is_cuda)
-            x = x[rows.to(x.device, non_blocking=True)]
-        return Logits(self._read_out(x))
+        return Logits(self.read_out(x[bring(logit_rows, self.device)]))
 
     def draw(self, logits: Tensor, rows: Sequence[DrawRow]) -> list[int]:
         """Draw a token from each row; see `engine.model.draw.Draw`."""
         return draw_in_torch(logits, rows)
 
-    def compute(self, step: DeviceStep) -> Tensor:
-        """Launch a step; returns ``[tokens, vocab]`` float32 logits of all its tokens."""
-        return self._read_out(self._body(step))
-
-    def _body(self, step: DeviceStep) -> Tensor:
+    def body(self, step: DeviceStep) -> Tensor:
         """Return ``[tokens, hidden]``, normed for the output projection."""
         spec, weights = self._spec, self._weights
         residual = weights.embedding[step.token_ids].float() * spec.embedding_scale
@@ -107,9 +96,12 @@ class GpuForward:
             self._add(residual, layer.down(gated), layer.spec.after_mlp_norm, next_norm, x)
         return x
 
-    def _read_out(self, x: Tensor) -> Tensor:
-        logits = self._weights.head(x).float() * self._spec.logit_scale
+    def read_out(self, x: Tensor) -> Tensor:
+        """Return ``[rows, vocab]`` logits of what `body` returned; float32 if they are changed."""
+        logits = self._weights.head(x)
         softcap = self._spec.logit_softcap
+        if self._spec.logit_scale != 1.0 or softcap is not None:
+            logits = logits.float() * self._spec.logit_scale
         return logits if softcap is None else torch.tanh(logits / softcap) * softcap
 
     def _attend(self, index: int, layer: Layer, x: Tensor, step: DeviceStep) -> Tensor:

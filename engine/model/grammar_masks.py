@@ -10,6 +10,7 @@ like any other row without a candidate.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +22,20 @@ from engine.grammar.state import CompiledGrammar, GrammarState, fill_masks
 from engine.grammar.vocabulary import Mask
 from engine.model.slot_state import SlotState
 from engine.sampling_params import Grammar
+
+
+class Allowed(NamedTuple):
+    """What the grammars of a step allow.
+
+    Attributes:
+        rows: Constrained rows that can go on.
+        masks: ``[len(rows), words]`` a bit per token, set where it is allowed.
+        failed: A sentence for each row that cannot.
+    """
+
+    rows: list[int]
+    masks: Mask
+    failed: dict[int, str]
 
 
 class GrammarMasks:
@@ -55,6 +70,13 @@ class GrammarMasks:
         Returns:
             A sentence for each row that cannot go on, whose logits are left as they are.
         """
+        allowed = self.of(states)
+        if allowed.rows:
+            _forbid(logits, allowed.rows, allowed.masks)
+        return allowed.failed
+
+    def of(self, states: Sequence[SlotState]) -> Allowed:
+        """Return what the grammars of some rows allow next; see `apply`."""
         failed: dict[int, str] = {}
         rows: list[int] = []
         replies: list[GrammarState] = []
@@ -69,9 +91,9 @@ class GrammarMasks:
             reply.advance(state.token_ids, state.num_prompt_tokens)
             rows.append(row)
             replies.append(reply)
-        if not rows:
-            return failed
         masks = self._buffer(len(rows))
+        if not rows:
+            return Allowed([], masks, failed)
         fill_masks(replies, masks, self._executor)
         good = []
         has_choice = set(np.flatnonzero(masks.any(axis=1)).tolist())
@@ -85,10 +107,8 @@ class GrammarMasks:
                 )
             else:
                 good.append(index)
-        if good:
-            chosen = masks if len(good) == len(rows) else masks[good]
-            _forbid(logits, [rows[index] for index in good], chosen)
-        return failed
+        chosen = masks if len(good) == len(rows) else masks[good]
+        return Allowed([rows[index] for index in good], chosen, failed)
 
     def _reply(self, state: SlotState) -> GrammarState:
         if state.reply_in_grammar is None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 
 import torch
 
 from engine.attention.host_store import HostStore
+from engine.attention.kv_store import BlockStore
 from engine.config import BLOCK_SIZE
-from engine.cost_model import StepShape
 from engine.model.forward import Span
 from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel
 from engine.model.sampler import Sampler
 from engine.model.slot_state import SlotState
-from engine.outputs import Chunk, ModelRunnerOutput, SlotLoad, StepPlan
-from engine.sampling_params import SamplingParams
+from engine.outputs import Chunk, ModelRunnerOutput, StepPlan
 
 
 class ModelRunner:
@@ -44,6 +42,16 @@ class ModelRunner:
         self._sampler = Sampler(masks, self._forward.draw)
         self._slots: dict[int, SlotState] = {}
         self._done: deque[ModelRunnerOutput] = deque()
+
+    @property
+    def store(self) -> BlockStore:
+        """Where keys and values live."""
+        return self._store
+
+    @property
+    def max_model_len(self) -> int:
+        """Longest sequence."""
+        return self.loaded.max_model_len
 
     @property
     def kv_bytes(self) -> int:
@@ -79,7 +87,7 @@ class ModelRunner:
         token_ids: list[int] = []
         rows: list[int] = []
         sampling: list[int] = []
-        for chunk in _all_chunks(plan):
+        for chunk in all_chunks(plan):
             state = self._slots[chunk.slot]
             start, end = state.num_computed_tokens, state.num_computed_tokens + chunk.num_tokens
             spans.append(Span(start, chunk.num_tokens, state.block_table))
@@ -95,40 +103,6 @@ class ModelRunner:
         for slot, token in output.sampled.items():
             self._slots[slot].token_ids.append(token.token_id)
         return output
-
-    def rehearse(self, num_seqs: int, *, context: int = 0) -> list[tuple[StepShape, float]]:
-        """Read a block of prompt for each of ``num_seqs`` sequences, then decode one token.
-
-        Warms everything up, and is what a timing of steps can repeat. Writes to the last blocks;
-        call it before anything is stored.
-
-        Args:
-            num_seqs: As many as there are blocks at most.
-            context: Whole blocks of tokens that each has stored before, as far as the model's
-                context reaches; all of them lie in the sequence's one block.
-
-        Returns:
-            What was computed in each step, and the seconds that it took.
-        """
-        blocks = range(max(0, self.num_blocks - num_seqs), self.num_blocks)
-        length = min(BLOCK_SIZE, self.loaded.max_model_len)
-        start = min(context, self.loaded.max_model_len - length) // BLOCK_SIZE * BLOCK_SIZE
-        count = len(blocks)
-        loads = [_dummy_load(slot, block, start, length) for slot, block in enumerate(blocks)]
-        chunks = [Chunk(slot, length - 1, samples=False) for slot in range(count)]
-        plans = [StepPlan(0, loads=loads, chunks=chunks if length > 1 else [])]
-        plans.append(StepPlan(0, decodes=tuple(range(count))))
-        shapes = [
-            StepShape(0, count * (length - 1), count * (start + length - 1)),
-            StepShape(count, 0, count * (start + length)),
-        ]
-        seconds = []
-        for plan in plans:
-            started = time.perf_counter()
-            self.execute(plan)
-            seconds.append(time.perf_counter() - started)
-        self._store.clear_blocks(list(blocks))
-        return list(zip(shapes, seconds, strict=True))[2 - min(length, 2) :]
 
     def _take_in(self, plan: StepPlan) -> None:
         """Bring store and mirrors up to date."""
@@ -146,18 +120,6 @@ class ModelRunner:
                 self._store.clear_tail(block, load.num_computed_tokens % BLOCK_SIZE)
 
 
-def _all_chunks(plan: StepPlan) -> list[Chunk]:
+def all_chunks(plan: StepPlan) -> list[Chunk]:
+    """Return what a plan computes, in the order of its batch."""
     return [*(Chunk(slot, 1, samples=True) for slot in plan.decodes), *plan.chunks]
-
-
-def _dummy_load(slot: int, block: int, start: int, length: int) -> SlotLoad:
-    return SlotLoad(
-        slot=slot,
-        request_id=f"rehearsal-{slot}",
-        params=SamplingParams(temperature=1.0, top_p=0.9, seed=slot),
-        token_ids=[0] * (start + length),
-        num_prompt_tokens=start + length,
-        num_computed_tokens=start,
-        block_table=[block] * (start // BLOCK_SIZE + 1),
-        stop_token_ids=frozenset(),
-    )

@@ -27,10 +27,10 @@ from engine.outputs import Logprob, ModelRunnerOutput, SampledToken, TokenLogpro
 
 _COLDEST = 1e-5
 """Temperatures below this are greedy (vLLM's ``_SAMPLING_EPS``)."""
-_NOT_FINITE = (
+NOT_FINITE = (
     "the model's output for this request is not a finite number; try again, or with another prompt"
 )
-_LOWEST_LOGPROB = -9999.0
+LOWEST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot say (OpenAI's convention)."""
 
 
@@ -61,7 +61,7 @@ class Sampler:
         """
         slots, states = list(rows), list(rows.values())
         logits, largest = scores.values, scores.largest
-        failed = {slots[row]: _NOT_FINITE for row in _broken_rows(logits, largest)}
+        failed = {slots[row]: NOT_FINITE for row in _broken_rows(logits, largest)}
         if failed:
             good = [row for row, slot in enumerate(slots) if slot not in failed]
             if not good:
@@ -73,7 +73,7 @@ class Sampler:
         raw = _raw_logprobs(logits, states)
         stuck = self._constrain(logits, states)
         for row in self._change(logits, states):
-            stuck.setdefault(row, _nothing_left(states[row]))
+            stuck.setdefault(row, nothing_left(states[row]))
         for row, sentence in stuck.items():
             failed[slots[row]] = sentence
             logits[row] = 0.0
@@ -118,7 +118,8 @@ class Sampler:
         return token_ids
 
 
-def _nothing_left(state: SlotState) -> str:
+def nothing_left(state: SlotState) -> str:
+    """Say why a row has no candidate."""
     if state.params.grammar is not None:
         return (
             "no token is left to choose from: all that the grammar allows here are banned, or not "
@@ -157,7 +158,7 @@ def _report(raw: Tensor | None, request: SlotState, token_id: int) -> TokenLogpr
 
 
 def _logprob(token_id: int, value: float) -> Logprob:
-    return Logprob(token_id, max(value, _LOWEST_LOGPROB))
+    return Logprob(token_id, max(value, LOWEST_LOGPROB))
 
 
 def _largest(

@@ -13,7 +13,6 @@ from torch import Tensor
 from engine.attention.interface import ATTENTION_NAME, register_attention
 from engine.decoder.surgery import take_apart
 from engine.gpu.paged_attention import PagedAttention
-from engine.gpu.step_buffer import StepPlan, StepSizes, send
 from engine.gpu.weights import DecoderWeights
 from engine.model.forward import Forward, Span
 from engine.model.gpu_forward import GpuForward
@@ -91,38 +90,3 @@ def test_modules_of_transformers_attend_by_the_kernels_too(device: torch.device)
     model.set_attn_implementation(ATTENTION_NAME)
     forward = TransformersForward(model, layers, 8, PagedAttention)
     assert error(stepped(forward, ids), expected) < 1e-5
-
-
-def test_padding_changes_nothing_and_writes_nowhere(device: torch.device) -> None:
-    """A decode step in the buffer of a larger one, as graphs replay it."""
-    model = make_model("gemma3_text").to(device)
-    forward = gpu_forward(model, device)
-    ids, length = random_prompt(12, seed=3), 6
-    spans = [Span(0, length, array("i", [n, n + 1])) for n in (0, 2)]
-    forward.run(spans, ids, [])
-    spans = [Span(length, 1, span.block_table) for span in spans]
-    windows = list(dict.fromkeys(layer.window for layer in forward.spec.layers))
-    plan = StepPlan(spans, [4, 5], windows, forward.spec.heads // forward.spec.kv_heads)
-    found = []
-    for sizes in (None, StepSizes.of_decodes(4, 16, plan.share)):
-        before = [keys[4:].clone() for keys in forward.store.keys]
-        with torch.inference_mode():
-            found.append(forward.compute(send(plan, windows, device, sizes))[:2])
-        assert all(map(torch.equal, before, (keys[4:] for keys in forward.store.keys)))
-    assert error(found[1], found[0]) < 1e-5  # torch's products round by the number of rows
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="graphs are captured on a GPU")
-def test_a_replayed_step_has_the_bits_of_a_launched_one() -> None:
-    """For batches that a graph is shared by, and contexts that outgrow it."""
-    device = torch.device("cuda")
-    forward = gpu_forward(make_model("qwen3").to(device), device)
-    for batch in (1, 2, 3, 4, 3):
-        tables = [array("i", [n]) for n in range(batch)]
-        spans = [Span(batch, 1, table) for table in tables]
-        plan = StepPlan(spans, [7] * batch, [None], forward.spec.heads // forward.spec.kv_heads)
-        replayed = forward.run(spans, [7] * batch, range(batch))
-        assert replayed is not None
-        with torch.inference_mode():
-            launched = forward.compute(send(plan, [None], device))
-        assert torch.allclose(replayed.values, launched, atol=1e-5)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from engine.config import BLOCK_SIZE
 from engine.gpu.paged_attention import attend
-from engine.gpu.step_buffer import StepPlan, send
+from engine.gpu.span_step import send_spans
+from engine.gpu.work_planner import WorkPlanner
 from engine.model.forward import Span
 
 BLOCKS = 120
@@ -83,13 +84,14 @@ class Case:
     def attend(self, spans: list[Span], query: Tensor, *, shares: bool = True) -> Tensor:
         """By the kernels."""
         v = self.variant
-        share = v.heads // v.kv_heads
-        plan = StepPlan(spans, [0] * len(query), [v.window], share, shares=shares)
+        planner = WorkPlanner([v.window], v.heads, v.kv_heads)
+        planner.shares = shares
+        step = send_spans(spans, [0] * len(query), planner, self.device)
         return attend(
             query.to(self.device).contiguous(),
             self.keys.to(self.device),
             self.values.to(self.device),
-            send(plan, [v.window], self.device).work[v.window],
+            step.work[v.window],
             scaling=v.dim**-0.5,
             window=v.window,
             softcap=v.softcap,

@@ -12,6 +12,7 @@ import pytest
 from engine.config import BLOCK_SIZE, DType, Kernels, ModelConfig
 from engine.cost_model import StepShape
 from engine.model.loader import load_model
+from engine.model.rehearsal import rehearse
 from engine.model.runner import ModelRunner
 from engine.model.slot_state import SlotState
 from engine.outputs import Chunk, SampledToken, StepPlan
@@ -163,7 +164,7 @@ def test_the_kv_memory_is_the_budget(load: Load) -> None:
 def test_warming_up_leaves_no_trace(load: Load, untouched: Untouched) -> None:
     """After a warm-up the runner answers as a fresh one."""
     driver = Driver(load("olmo2"), num_blocks=4)
-    driver.runner.rehearse(3)
+    rehearse(driver.runner, 3)
     prompt = random_prompt(17, seed=3)
     found = driver.run([make_request(prompt)], 6)
     assert found == [greedy_reference(untouched("olmo2"), prompt, 6)]
@@ -172,7 +173,7 @@ def test_warming_up_leaves_no_trace(load: Load, untouched: Untouched) -> None:
 def test_a_rehearsal_tells_what_each_of_its_steps_held(load: Load) -> None:
     """A block of prompt and a token for each, behind as much context as was asked for."""
     runner = ModelRunner(load("llama"), 4)
-    plain, deep = (runner.rehearse(3, context=context) for context in (0, 40))
+    plain, deep = (rehearse(runner, 3, context=context) for context in (0, 40))
     assert [shape for shape, _ in plain] == [StepShape(0, 45, 45), StepShape(3, 0, 48)]
     assert [shape for shape, _ in deep] == [StepShape(0, 45, 141), StepShape(3, 0, 144)]
     assert all(seconds > 0 for _, seconds in plain + deep)

@@ -1,0 +1,367 @@
+"""Executes planned steps on a GPU without ever waiting for the one before.
+
+A step is launched with what the device knows by itself: which token each sequence was given last,
+how long it is, how it samples (`engine.gpu.request_state`, `engine.gpu.sampling_state`). Its tokens
+come back through pinned memory while the next step runs, and are read when that one has been
+launched. Only a grammar makes a launch wait: what it allows depends on the token before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.attention.host_store import HostStore
+from engine.attention.kv_store import BlockStore
+from engine.attention.transfer import bring
+from engine.gpu.request_state import RequestState
+from engine.gpu.sample import NO_CANDIDATE, NOT_A_NUMBER, sample
+from engine.gpu.sampling_state import SamplingState, SlotSampling
+from engine.gpu.slot_step import SlotPlan, SlotStep, look_up
+from engine.gpu.work_list import STRETCH
+from engine.model.forward import Span
+from engine.model.gpu_forward import GpuForward
+from engine.model.grammar_masks import GrammarMasks
+from engine.model.loader import LoadedModel
+from engine.model.noise import seed_of_name
+from engine.model.runner import all_chunks
+from engine.model.sampler import LOWEST_LOGPROB, NOT_FINITE, nothing_left
+from engine.model.slot_state import SlotState
+from engine.model.step_graphs import StepGraphs, StepKind, StepOutput
+from engine.outputs import (
+    Chunk,
+    Logprob,
+    ModelRunnerOutput,
+    SampledToken,
+    StepPlan,
+    TokenLogprobs,
+)
+from engine.sampling_params import MAX_LOGPROBS
+
+_FIRST_STRETCHES = (4, 8, 2, 1, 16)
+"""Contexts of a thousand tokens, and what lies around them."""
+_NO_GRAMMARS = "this engine follows no grammars; ask without one"
+
+
+class GpuRunner:
+    """Owns the KV memory and steps the model; used by one thread at a time.
+
+    Args:
+        loaded: A model whose forward is the GPU's.
+        num_blocks: Blocks of KV memory; ids run from 0 to ``num_blocks - 1``.
+        num_slots: Sequences at a time.
+        masks: Keeps rows to their grammars; without it, rows with a grammar fail.
+        num_host_slots: Blocks of host memory beside the device's.
+
+    Attributes:
+        loaded: As given.
+        num_blocks: As given.
+        graphs: What steps are replayed from.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        num_blocks: int,
+        *,
+        num_slots: int,
+        masks: GrammarMasks | None = None,
+        num_host_slots: int = 0,
+    ) -> None:
+        """Allocate everything; nothing grows later but what graphs are captured."""
+        self.loaded = loaded
+        self.num_blocks = num_blocks
+        forward = loaded.make_forward(num_blocks)
+        assert isinstance(forward, GpuForward)
+        self._forward = forward
+        device = forward.device
+        self._host_store = HostStore(forward.store, num_host_slots)
+        self._requests = RequestState(num_slots, loaded.max_model_len, device)
+        self._sampling = SamplingState(num_slots, loaded.vocab_size, device)
+        self._masks = masks
+        words = -(-loaded.vocab_size // 32)
+        self._allowed = torch.zeros(num_slots, words, dtype=torch.int32, device=device)
+        self._constrained = torch.zeros(num_slots, dtype=torch.int32, device=device)
+        self._is_constrained = False
+        self.graphs = StepGraphs(self._compute, forward.planner, device)
+        self._slots: dict[int, SlotState] = {}
+        self._hows: dict[int, SlotSampling] = {}
+        self._in_flight: deque[_Launched] = deque()
+        self._num_loads = 0
+        self._plan: tuple[object, SlotPlan] | None = None
+
+    @property
+    def store(self) -> BlockStore:
+        """Where keys and values live."""
+        return self._forward.store
+
+    @property
+    def max_model_len(self) -> int:
+        """Longest sequence."""
+        return self.loaded.max_model_len
+
+    @property
+    def kv_bytes(self) -> int:
+        """KV memory held."""
+        return self.store.num_bytes
+
+    def prepare(self, seconds: float) -> None:
+        """Capture the likeliest steps, for so long.
+
+        Raises:
+            torch.OutOfMemoryError: There is no memory left for them.
+        """
+        longest = -(-self.max_model_len // STRETCH)
+        stretches = [n for n in _FIRST_STRETCHES if n <= longest] or [longest]
+        self.graphs.prepare(len(self._requests.num_tokens), stretches, seconds)
+
+    def set_num_threads(self, num_threads: int) -> None:
+        """Leave it to the device."""
+
+    def execute(self, plan: StepPlan) -> ModelRunnerOutput:
+        """Launch a step when nothing is in flight, and wait for it."""
+        self.launch(plan)
+        return self.collect()
+
+    @torch.inference_mode()
+    def launch(self, plan: StepPlan) -> None:
+        """Begin a step; its output waits for `collect`.
+
+        Args:
+            plan: Its loads' lists become the runner's own.
+        """
+        self._take_in(plan)
+        chunks = all_chunks(plan)
+        if not chunks:
+            self._in_flight.append(_Launched([], [], None))
+            return
+        failed = self._constrain(chunks)
+        hows = [self._hows[chunk.slot] for chunk in chunks if chunk.samples]
+        states = [self._slots[chunk.slot] for chunk in chunks]
+        constrained = any(s.params.grammar is not None for s in states)
+        output = self.graphs.run(
+            self._planned(chunks, states),
+            changes=constrained or any(how.changes_logits for how in hows),
+            reports=any(state.params.logprobs is not None for state in states),
+        )
+        for chunk, state in zip(chunks, states, strict=True):
+            state.num_computed_tokens += chunk.num_tokens
+        self._in_flight.append(_Launched(chunks, states, _Fetched.of(output), failed))
+
+    def collect(self) -> ModelRunnerOutput:
+        """Return the output of the step that was launched first, once it is there."""
+        launched = self._in_flight.popleft()
+        return launched.read()
+
+    def _take_in(self, plan: StepPlan) -> None:
+        """Bring memory, mirrors and the device's own state up to date."""
+        self._host_store.offload(plan.offloads)
+        self.store.copy_blocks(plan.block_copies)
+        self._host_store.restore(plan.restores)
+        for load in plan.loads:
+            state = self._slots[load.slot] = SlotState(load)
+            how = self._hows[load.slot] = _sampling_of(state)
+            self._requests.load(
+                load.slot,
+                state.token_ids,
+                num_prompt_tokens=state.num_prompt_tokens,
+                num_computed=state.num_computed_tokens,
+                block_table=state.block_table,
+            )
+            self._sampling.load(load.slot, state.token_ids, state.num_prompt_tokens, how)
+            self._num_loads += 1
+        news = []
+        for slot, blocks in plan.new_blocks:
+            table = self._slots[slot].block_table
+            news.append((slot, len(table), blocks))
+            table.extend(blocks)
+        self._requests.extend_tables(news)
+
+    def _constrain(self, chunks: Sequence[Chunk]) -> dict[int, str]:
+        """Bring what grammars allow; return a sentence for each slot that cannot go on."""
+        rows = [
+            row
+            for row, chunk in enumerate(chunks)
+            if chunk.samples and self._slots[chunk.slot].params.grammar is not None
+        ]
+        if not rows or self._masks is None:
+            if self._is_constrained:
+                self._constrained.zero_()
+                self._is_constrained = False
+            return {chunks[row].slot: _NO_GRAMMARS for row in rows}
+        for launched in self._in_flight:
+            launched.read()
+        allowed = self._masks.of([self._slots[chunks[row].slot] for row in rows])
+        found = [rows[index] for index in allowed.rows]
+        flags = np.zeros(len(chunks), dtype=np.int32)
+        flags[found] = 1
+        device = self._allowed.device
+        self._constrained[: len(chunks)].copy_(bring(flags, device))
+        self._is_constrained = True
+        if found:
+            places = bring(found, device, torch.int64)
+            self._allowed.index_copy_(
+                0, places, bring(allowed.masks[:, : self._allowed.shape[1]].view(np.int32), device)
+            )
+        return {chunks[rows[index]].slot: why for index, why in allowed.failed.items()}
+
+    def _planned(self, chunks: Sequence[Chunk], states: Sequence[SlotState]) -> SlotPlan:
+        """Plan a step, or find that it is the one before it once more."""
+        slots = [chunk.slot for chunk in chunks]
+        samples = [chunk.samples for chunk in chunks]
+        ends = np.array([state.num_computed_tokens + 1 for state in states])
+        planner = self._forward.planner
+        key: object = None
+        if all(chunk.num_tokens == 1 for chunk in chunks):
+            seen = [
+                (np.maximum(ends - w, 0) if w else 0 * ends) // STRETCH for w in planner.windows
+            ]
+            stretches = np.stack([(ends - 1) // STRETCH, *seen]).tobytes()
+            key = slots, samples, stretches, self._num_loads, planner.shares
+            if self._plan is not None and self._plan[0] == key:
+                return self._plan[1]
+        spans = [
+            Span(state.num_computed_tokens, chunk.num_tokens, state.block_table)
+            for chunk, state in zip(chunks, states, strict=True)
+        ]
+        plan = SlotPlan(slots, spans, samples, planner)
+        self._plan = None if key is None else (key, plan)
+        return plan
+
+    def _compute(self, step: SlotStep, kind: StepKind) -> StepOutput:
+        """Launch a whole step, from slots to tokens."""
+        count = len(step.slots)
+        x = self._forward.body(look_up(step, self._requests))
+        vocab = self.loaded.vocab_size
+        logits = x.new_empty(1, vocab)  # of nobody
+        if kind.samples:
+            logits = self._forward.read_out(x if step.is_decode else x[step.last_tokens])
+        tokens = torch.empty(count, dtype=torch.int32, device=x.device)
+        sample(
+            logits,
+            step.slots,
+            step.logit_rows,
+            step.num_new,
+            self._requests,
+            self._sampling,
+            tokens,
+            changes=kind.changes,
+            masks=self._allowed if kind.changes else None,
+            masked=self._constrained if kind.changes else None,
+        )
+        reports = None
+        if kind.reports and kind.samples:
+            raw = torch.log_softmax(logits.float(), dim=-1)
+            best, ids = torch.topk(raw, min(MAX_LOGPROBS, vocab))
+            reports = raw.gather(1, tokens.long().clamp_min(0)[:, None])[:, 0], best, ids
+        return StepOutput(tokens, reports)
+
+
+@dataclass(slots=True)
+class _Fetched:
+    """What a step left, on its way to the host."""
+
+    tensors: list[Tensor]
+    arrived: Callable[[], None]
+
+    @classmethod
+    def of(cls, output: StepOutput) -> _Fetched:
+        on_device = [output.tokens, *(output.reports or ())]
+        if not output.tokens.is_cuda:
+            return cls([tensor.clone() for tensor in on_device], lambda: None)
+        pinned = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in on_device]
+        for there, here in zip(on_device, pinned, strict=True):
+            here.copy_(there, non_blocking=True)
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        return cls(pinned, event.synchronize)
+
+
+@dataclass(slots=True)
+class _Launched:
+    """A step that has been launched.
+
+    Attributes:
+        chunks: What was computed.
+        states: Whose, by chunk; a slot may have another holder by the time this is read.
+        fetched: What it leaves; ``None`` for nothing.
+        failed: A sentence for each slot that could not sample.
+        output: Once it has been read.
+    """
+
+    chunks: Sequence[Chunk]
+    states: Sequence[SlotState]
+    fetched: _Fetched | None
+    failed: dict[int, str] = field(default_factory=dict)
+    output: ModelRunnerOutput | None = None
+
+    def read(self) -> ModelRunnerOutput:
+        """Wait for the tokens and put them behind their sequences, once."""
+        if self.output is None:
+            self.output = ModelRunnerOutput(sampled={}, failed=self.failed)
+            if self.fetched is not None:
+                self.fetched.arrived()
+                self._read(self.fetched.tensors, self.output)
+        return self.output
+
+    def _read(self, tensors: Sequence[Tensor], output: ModelRunnerOutput) -> None:
+        token_ids = tensors[0].tolist()
+        for row, (chunk, state) in enumerate(zip(self.chunks, self.states, strict=True)):
+            if not chunk.samples or chunk.slot in output.failed:
+                continue
+            token_id = token_ids[row]
+            if token_id == NOT_A_NUMBER:
+                output.failed[chunk.slot] = NOT_FINITE
+            elif token_id == NO_CANDIDATE:
+                output.failed[chunk.slot] = nothing_left(state)
+            else:
+                report = None if len(tensors) == 1 else _report(tensors[1:], row, state, token_id)
+                output.sampled[chunk.slot] = SampledToken(token_id, report)
+                state.token_ids.append(token_id)
+
+
+def _report(
+    tensors: Sequence[Tensor], row: int, state: SlotState, token_id: int
+) -> TokenLogprobs | None:
+    count = state.params.logprobs
+    if count is None:
+        return None
+    chosen, best, ids = (tensor[row] for tensor in tensors)
+    pairs = zip(ids[:count].tolist(), best[:count].tolist(), strict=True)
+    return TokenLogprobs(_logprob(token_id, float(chosen)), [_logprob(i, v) for i, v in pairs])
+
+
+def _logprob(token_id: int, value: float) -> Logprob:
+    return Logprob(token_id, max(value, LOWEST_LOGPROB))
+
+
+def _sampling_of(state: SlotState) -> SlotSampling:
+    """Say how a sequence samples in the device's terms."""
+    params = state.params
+    return SlotSampling(
+        temperature=params.temperature,
+        top_k=params.top_k,
+        top_p=params.top_p,
+        min_p=params.min_p,
+        presence_penalty=params.presence_penalty,
+        frequency_penalty=params.frequency_penalty,
+        repetition_penalty=params.repetition_penalty,
+        dry_multiplier=params.dry_multiplier,
+        dry_base=params.dry_base,
+        dry_allowed_length=params.dry_allowed_length,
+        dry_range=params.dry_range,
+        dry_breaker_ids=params.dry_breaker_ids,
+        xtc_probability=params.xtc_probability,
+        xtc_threshold=params.xtc_threshold,
+        logit_bias=params.logit_bias,
+        allowed_token_ids=params.allowed_token_ids,
+        banned_token_ids=params.banned_token_ids,
+        stop_token_ids=state.stop_token_ids,
+        min_tokens=params.min_tokens,
+        seed=seed_of_name(state.request_id) if params.seed is None else params.seed,
+    )

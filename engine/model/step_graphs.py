@@ -1,0 +1,235 @@
+"""Replays steps from captured CUDA graphs: the host launches one thing instead of hundreds.
+
+A graph belongs to a kind of step: its sizes, all rounded up, and what is done with its logits;
+whatever a step lacks is padding that computes nothing (see `engine.gpu.slot_step`). Graphs share
+their memory. Those of decodes are captured when the engine starts, the largest first, for as long
+as it may take; others when they have been wanted often enough, and until then a larger one serves.
+A step that is the one before it once more finds its numbers on the device already. Any other is
+laid out in one of two pinned buffers in turn, so that what has not been copied is not overwritten.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.gpu.slot_step import (
+    SlotPlan,
+    SlotStep,
+    StepSizes,
+    decode_sizes,
+    lay_out_nothing,
+    layout_of,
+    read_step,
+)
+from engine.gpu.work_planner import WorkPlanner
+
+_PATIENCE = 16
+"""Steps for which a larger graph stands in before one of the right size is captured."""
+_LARGEST_STAND_IN = 4
+"""How much more a stand-in may pad."""
+_MOST_TOKENS = 1024
+"""New tokens of a step beyond which the device, not the host, takes most of the time."""
+_MOST_RESULTS = 2**16
+"""Results of pieces beyond which a graph would hold too much memory (64 MB per 256 numbers)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepKind:
+    """What a graph is captured for.
+
+    Attributes:
+        sizes: Of its parts.
+        samples: Whether anybody gets a next token.
+        changes: Whether logits may be changed before (penalties, bans, grammars).
+        reports: Whether log probabilities are wanted.
+    """
+
+    sizes: StepSizes
+    samples: bool
+    changes: bool = False
+    reports: bool = False
+
+    def stands_in_for(self, wanted: StepKind) -> bool:
+        """Whether a graph of this kind computes all that another would."""
+        for name in ("samples", "changes", "reports"):
+            if getattr(wanted, name) and not getattr(self, name):
+                return False
+        mine, others = self.sizes, wanted.sizes
+        if mine.work.slots > _LARGEST_STAND_IN * others.work.slots:
+            return False
+        return others.fits(mine)
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What a step leaves on the device; the next step of its kind overwrites it.
+
+    Attributes:
+        tokens: ``[sequences]`` int32; see `engine.gpu.sample`.
+        reports: Where they are wanted, log probabilities of the tokens ``[sequences]``, and those
+            of the likeliest with their ids, ``[sequences, n]`` each, best first.
+    """
+
+    tokens: Tensor
+    reports: tuple[Tensor, Tensor, Tensor] | None
+
+
+Compute = Callable[[SlotStep, StepKind], StepOutput]
+"""Launches a step's kernels, and nothing that waits for the device."""
+
+
+@dataclass(slots=True)
+class _Captured:
+    """A graph, what it reads, what it leaves, and the plan that it reads now."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: Tensor
+    output: StepOutput
+    plan: SlotPlan | None = None
+
+
+@dataclass(slots=True)
+class _Staging:
+    """A pinned buffer, and when the last copy out of it was made."""
+
+    numbers: Tensor
+    copied: torch.cuda.Event
+
+
+class StepGraphs:
+    """The graphs of one model; without a GPU, steps are launched as they come.
+
+    Args:
+        compute: Launches a step.
+        planner: Of the model.
+        device: Where it computes.
+    """
+
+    def __init__(self, compute: Compute, planner: WorkPlanner, device: torch.device) -> None:
+        self._compute = compute
+        self._planner = planner
+        self._device = device
+        self._captured: dict[StepKind, _Captured] = {}
+        self._wanted: Counter[StepKind] = Counter()
+        self._staging: list[_Staging] = []
+        self._turn = 0
+        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+
+    @property
+    def kinds(self) -> Iterable[StepKind]:
+        """What graphs there are."""
+        return self._captured.keys()
+
+    def run(self, plan: SlotPlan, *, changes: bool, reports: bool) -> StepOutput:
+        """Launch a step.
+
+        Args:
+            plan: What to do; the same object means that nothing has changed.
+            changes: Whether anybody's logits are changed.
+            reports: Whether anybody wants log probabilities.
+        """
+        kind = StepKind(plan.rounded_sizes, plan.samples_any, changes, reports)
+        captured = self._find(kind) if _may_capture(kind) and self._pool else None
+        if captured is None:
+            exact = replace(kind, sizes=plan.sizes)
+            inputs = self._buffer(exact.sizes)
+            self._fill(inputs, plan, exact.sizes)
+            return self._compute(read_step(inputs, exact.sizes, self._planner), exact)
+        if captured[1].plan is not plan:
+            self._fill(captured[1].inputs, plan, captured[0].sizes)
+            captured[1].plan = plan
+        captured[1].graph.replay()
+        return captured[1].output
+
+    def prepare(self, most_sequences: int, stretches: Iterable[int], seconds: float) -> None:
+        """Capture graphs of decodes, the largest batches first, until the time is over.
+
+        Args:
+            most_sequences: In a step.
+            stretches: Of the longest context in it, the likeliest first.
+            seconds: After which no other is begun.
+        """
+        if self._pool is None:
+            return
+        started = time.monotonic()
+        batches = [most_sequences]
+        while batches[-1] > 1:
+            batches.append(-(-batches[-1] // 2))
+        for longest in stretches:
+            for batch in batches:
+                if time.monotonic() - started > seconds:
+                    return
+                kind = StepKind(decode_sizes(batch, longest, self._planner), samples=True)
+                if kind not in self._captured:
+                    self._captured[kind] = self._capture(kind)
+
+    def _find(self, wanted: StepKind) -> tuple[StepKind, _Captured]:
+        found = self._captured.get(wanted)
+        if found is not None:
+            return wanted, found
+        self._wanted[wanted] += 1
+        if self._wanted[wanted] <= _PATIENCE:
+            able = [kind for kind in self._captured if kind.stands_in_for(wanted)]
+            if able:
+                smallest = min(able, key=lambda k: (k.reports, k.changes, k.sizes.work.slots))
+                return smallest, self._captured[smallest]
+        del self._wanted[wanted]
+        self._captured[wanted] = self._capture(wanted)
+        return wanted, self._captured[wanted]
+
+    def _capture(self, kind: StepKind) -> _Captured:
+        """Capture a step of padding alone: it changes nothing, and warms up what it launches."""
+        inputs = self._buffer(kind.sizes)
+        nothing = np.empty(len(inputs), dtype=np.int32)
+        lay_out_nothing(kind.sizes, len(self._planner.windows), nothing)
+        inputs.copy_(torch.from_numpy(nothing))
+        step = read_step(inputs, kind.sizes, self._planner)
+        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):  # kernels are compiled and libraries warmed before capture
+            self._compute(step, kind)
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            output = self._compute(step, kind)
+        return _Captured(graph, inputs, output)
+
+    def _buffer(self, sizes: StepSizes) -> Tensor:
+        length = layout_of(sizes, len(self._planner.windows)).length
+        return torch.empty(length, dtype=torch.int32, device=self._device)
+
+    def _fill(self, inputs: Tensor, plan: SlotPlan, sizes: StepSizes) -> None:
+        if self._pool is None:
+            plan.lay_out(sizes, inputs.numpy())
+            return
+        staging = self._next_staging(len(inputs))
+        staging.copied.synchronize()
+        numbers = staging.numbers[: len(inputs)]
+        plan.lay_out(sizes, numbers.numpy())
+        inputs.copy_(numbers, non_blocking=True)
+        staging.copied.record()
+
+    def _next_staging(self, length: int) -> _Staging:
+        """Return the buffer of the step before the last, made larger if need be."""
+        self._turn = (self._turn + 1) % 2
+        while len(self._staging) < 2:
+            copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._staging.append(_Staging(torch.empty(0), copied))
+        staging = self._staging[self._turn]
+        if len(staging.numbers) < length:
+            staging.copied.synchronize()
+            size = 1 << (length - 1).bit_length()
+            staging.numbers = torch.empty(size, dtype=torch.int32, pin_memory=True)
+        return staging
+
+
+def _may_capture(kind: StepKind) -> bool:
+    work = kind.sizes.work
+    return work.tokens <= _MOST_TOKENS and work.slots <= _MOST_RESULTS
