@@ -46,14 +46,14 @@ class WorkPlanner:
         kv_heads: Key heads.
         one_tile: Whether all pieces are computed by the large tile: matrix units may round
             differently for a smaller one, and a token's bits would depend on its batch.
-        costs: What decides whether sequences with a common beginning read it together; ``None``
-            has them do so whenever they can.
+        costs: See below.
 
     Attributes:
         windows: As given, each once.
         share: Query heads per key head.
         one_tile: As given.
         shares: Whether sequences with a common beginning may read it together.
+        costs: What decides whether they do; ``None`` has them do so whenever they can.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class WorkPlanner:
         self.one_tile = one_tile
         self.shares = True
         self._kv_heads = kv_heads
-        self._costs = costs
+        self.costs = costs
 
     @property
     def most_queries(self) -> int:
@@ -83,13 +83,13 @@ class WorkPlanner:
 
     def _plan(self, spans: Sequence[Span], window: int | None) -> PlannedWork:
         together = self._cut(spans, window, shares=self.shares)
-        if self._costs is None or not self.shares:
+        if self.costs is None or not self.shares:
             return together
         apart = self._cut(spans, window, shares=False)
         if len(apart.work.pieces) == len(together.work.pieces):
             return together
         times = [
-            self._costs.seconds(p.num_small * self._kv_heads, p.num_large * self._kv_heads)
+            self.costs.seconds(p.num_small * self._kv_heads, p.num_large * self._kv_heads)
             for p in (together, apart)
         ]
         return together if times[0] <= times[1] else apart

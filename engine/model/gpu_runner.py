@@ -19,6 +19,7 @@ from torch import Tensor
 from engine.attention.host_store import HostStore
 from engine.attention.kv_store import BlockStore
 from engine.attention.transfer import bring
+from engine.gpu.measure_pieces import measure_pieces
 from engine.gpu.request_state import RequestState
 from engine.gpu.sample import NO_CANDIDATE, NOT_A_NUMBER, sample
 from engine.gpu.sampling_state import SamplingState, SlotSampling
@@ -111,11 +112,15 @@ class GpuRunner:
         return self.store.num_bytes
 
     def prepare(self, seconds: float) -> None:
-        """Capture the likeliest steps, for so long.
+        """Measure what attention costs, and capture the likeliest steps for so long.
 
         Raises:
             torch.OutOfMemoryError: There is no memory left for them.
         """
+        store, planner = self._forward.store, self._forward.planner
+        if not planner.one_tile:  # with one tile, reading together only ever takes less
+            heads = self._forward.spec.heads
+            planner.costs = measure_pieces(store.keys[0], store.values[0], heads)
         longest = -(-self.max_model_len // STRETCH)
         stretches = [n for n in _FIRST_STRETCHES if n <= longest] or [longest]
         self.graphs.prepare(len(self._requests.num_tokens), stretches, seconds)

@@ -1,0 +1,95 @@
+"""Measures what `engine.gpu.piece_costs` reckons with, on the device itself."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.config import BLOCK_SIZE
+from engine.gpu.paged_attention import attend
+from engine.gpu.piece_costs import PieceCosts
+from engine.gpu.span_step import send_spans
+from engine.gpu.work_list import STRETCH
+from engine.gpu.work_planner import WorkPlanner
+
+_ROUNDS = 5
+_PROGRAMS_PER_PROCESSOR = 2
+_LISTENERS = 512
+"""Enough that every processor is busy with either tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """One stretch of keys with which all listeners begin."""
+
+    start: int
+    num_tokens: int
+    block_table: array[int]
+
+
+def measure_pieces(
+    keys: Tensor,
+    values: Tensor,
+    heads: int,
+    *,
+    listeners: int = _LISTENERS,
+    seconds_of: Callable[[Callable[[], object]], float] | None = None,
+) -> PieceCosts | None:
+    """Have many listeners read one stretch of keys, each for itself and then together.
+
+    Args:
+        keys: ``[blocks, block_size, kv_heads, dim]`` of one layer; read only.
+        values: Likewise.
+        heads: Query heads.
+        listeners: How many.
+        seconds_of: Times a launch; by default on the device's own clock.
+
+    Returns:
+        What was found; ``None`` where there are too few blocks to tell.
+    """
+    blocks = STRETCH // BLOCK_SIZE
+    if len(keys) < blocks:
+        return None
+    device, kv_heads = keys.device, keys.shape[2]
+    table = array("i", range(blocks))
+    spans = [_Stretch(STRETCH - 1, 1, table)] * listeners
+    query = torch.zeros(listeners, heads, keys.shape[3], dtype=keys.dtype, device=device)
+    places = _PROGRAMS_PER_PROCESSOR
+    if device.type == "cuda":
+        places *= torch.cuda.get_device_properties(device).multi_processor_count
+    found = []
+    for shares in (False, True):
+        planner = WorkPlanner([None], heads, kv_heads)
+        planner.shares = shares
+        work = send_spans(spans, [0] * listeners, planner, device).work[None]
+        programs = (len(work.small) + len(work.large)) * kv_heads
+
+        def launch() -> object:
+            return attend(query, keys, values, work, scaling=1.0)  # noqa: B023
+
+        seconds = (seconds_of or _seconds_of)(launch)
+        found.append(seconds * places / programs)
+    return PieceCosts(small_s=found[0], large_s=found[1], places=places)
+
+
+def _seconds_of(launch: Callable[[], object]) -> float:
+    """Return the least of a few; the first one warms up."""
+    launch()
+    if not torch.cuda.is_available():
+        started = time.perf_counter()
+        launch()
+        return time.perf_counter() - started
+    found = []
+    for _ in range(_ROUNDS):
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        begin.record()
+        launch()
+        end.record()
+        end.synchronize()
+        found.append(begin.elapsed_time(end) * 1e-3)
+    return min(found)
