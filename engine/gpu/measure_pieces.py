@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from engine.config import BLOCK_SIZE
 from engine.gpu.paged_attention import attend
 from engine.gpu.piece_costs import PieceCosts
 from engine.gpu.span_step import send_spans
+from engine.gpu.timing import seconds_of
 from engine.gpu.work_list import STRETCH
 from engine.gpu.work_planner import WorkPlanner
 
-_ROUNDS = 5
 _PROGRAMS_PER_PROCESSOR = 2
 _LISTENERS = 512
 """Enough that every processor is busy with either tile."""
@@ -38,7 +37,7 @@ def measure_pieces(
     heads: int,
     *,
     listeners: int = _LISTENERS,
-    seconds_of: Callable[[Callable[[], object]], float] | None = None,
+    time: Callable[[Callable[[], object]], float] = seconds_of,
 ) -> PieceCosts | None:
     """Have many listeners read one stretch of keys, each for itself and then together.
 
@@ -47,7 +46,7 @@ def measure_pieces(
         values: Likewise.
         heads: Query heads.
         listeners: How many.
-        seconds_of: Times a launch; by default on the device's own clock.
+        time: Tells how long a launch takes.
 
     Returns:
         What was found; ``None`` where there are too few blocks to tell.
@@ -72,24 +71,5 @@ def measure_pieces(
         def launch() -> object:
             return attend(query, keys, values, work, scaling=1.0)  # noqa: B023
 
-        seconds = (seconds_of or _seconds_of)(launch)
-        found.append(seconds * places / programs)
+        found.append(time(launch) * places / programs)
     return PieceCosts(small_s=found[0], large_s=found[1], places=places)
-
-
-def _seconds_of(launch: Callable[[], object]) -> float:
-    """Return the least of a few; the first one warms up."""
-    launch()
-    if not torch.cuda.is_available():
-        started = time.perf_counter()
-        launch()
-        return time.perf_counter() - started
-    found = []
-    for _ in range(_ROUNDS):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        begin.record()
-        launch()
-        end.record()
-        end.synchronize()
-        found.append(begin.elapsed_time(end) * 1e-3)
-    return min(found)

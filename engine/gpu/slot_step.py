@@ -19,6 +19,7 @@ from torch import Tensor
 
 from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
+from engine.gpu.flash_attention import PagedSequences
 from engine.gpu.request_state import RequestState
 from engine.gpu.step_buffer import (
     SMALL_ROWS,
@@ -232,6 +233,20 @@ def look_up(step: SlotStep, state: RequestState) -> DeviceStep:
         for window, parts in step.work.items()
     }
     return DeviceStep(token_ids, positions, kv_slots, work)
+
+
+def sequences_of(step: SlotStep, state: RequestState) -> PagedSequences:
+    """Return a step's sequences as FlashAttention takes them; nothing waits for the device."""
+    there = step.slots >= 0
+    rows = step.slots.clamp_min(0)
+    counts = torch.where(there, step.num_new, 0)
+    first_queries = torch.nn.functional.pad(counts.cumsum(0, dtype=torch.int32), (1, 0))
+    return PagedSequences(
+        first_queries=first_queries,
+        lengths=torch.where(there, state.num_computed[rows] + counts, 0),
+        tables=state.tables[rows],
+        most_queries=1 if step.is_decode else len(step.owners),
+    )
 
 
 def decode_sizes(batch: int, stretches: int, planner: WorkPlanner) -> StepSizes:

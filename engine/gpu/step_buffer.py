@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.gpu.flash_attention import PagedSequences
 from engine.gpu.work_list import Ints, WorkList
 
 SMALL_ROWS = 16
@@ -120,12 +121,14 @@ class DeviceStep:
         slots: ``[tokens]`` where keys and values go, ``block * block_size + offset``; -1 for
             nowhere.
         work: By window.
+        sequences: As FlashAttention takes them, where this step is left to it.
     """
 
     token_ids: Tensor
     positions: Tensor
     slots: Tensor
     work: dict[int | None, DeviceWork]
+    sequences: PagedSequences | None = None
 
 
 def is_small(work: WorkList, share: int, *, one_tile: bool) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.attention.transfer import bring
 from engine.decoder.spec import DecoderSpec
+from engine.gpu.choose_attention import AttentionChoice
 from engine.gpu.paged_attention import attend
 from engine.gpu.rows import gate_rows, norm_rows, place
 from engine.gpu.span_step import send_spans
@@ -35,6 +36,7 @@ class GpuForward:
 
     Attributes:
         planner: Cuts its steps' attention.
+        attention: Which steps' attention is left to somebody else.
     """
 
     def __init__(self, weights: DecoderWeights, num_blocks: int) -> None:
@@ -47,6 +49,7 @@ class GpuForward:
         self._spec = spec
         self._store = KVStore(shapes, num_blocks, dtype=spec.dtype, device=weights.device)
         self.planner = WorkPlanner([x.window for x in spec.layers], spec.heads, spec.kv_heads)
+        self.attention = AttentionChoice()
 
     @property
     def store(self) -> KVStore:
@@ -121,6 +124,16 @@ class GpuForward:
             key_norm=layer.spec.key_norm,
             epsilon=spec.epsilon,
         )
+        if step.sequences is not None and self.attention.flash is not None:
+            return self.attention.flash.attend(
+                query,
+                keys,
+                values,
+                step.sequences,
+                scaling=layer.spec.scaling,
+                window=layer.spec.window,
+                softcap=layer.spec.softcap,
+            ).flatten(1)
         out = attend(
             query,
             keys,

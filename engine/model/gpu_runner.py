@@ -8,9 +8,10 @@ launched. Only a grammar makes a launch wait: what it allows depends on the toke
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,11 +20,14 @@ from torch import Tensor
 from engine.attention.host_store import HostStore
 from engine.attention.kv_store import BlockStore
 from engine.attention.transfer import bring
+from engine.gpu.choose_attention import choose_attention
+from engine.gpu.flash_attention import FlashAttention, why_not_flash
 from engine.gpu.measure_pieces import measure_pieces
 from engine.gpu.request_state import RequestState
 from engine.gpu.sample import NO_CANDIDATE, NOT_A_NUMBER, sample
 from engine.gpu.sampling_state import SamplingState, SlotSampling
-from engine.gpu.slot_step import SlotPlan, SlotStep, look_up
+from engine.gpu.slot_step import SlotPlan, SlotStep, look_up, sequences_of
+from engine.gpu.step_kinds import StepKind
 from engine.gpu.work_list import STRETCH
 from engine.model.forward import Span
 from engine.model.gpu_forward import GpuForward
@@ -33,7 +37,7 @@ from engine.model.noise import seed_of_name
 from engine.model.runner import all_chunks
 from engine.model.sampler import LOWEST_LOGPROB, NOT_FINITE, nothing_left
 from engine.model.slot_state import SlotState
-from engine.model.step_graphs import StepGraphs, StepKind, StepOutput
+from engine.model.step_graphs import StepGraphs, StepOutput
 from engine.outputs import (
     Chunk,
     Logprob,
@@ -43,6 +47,8 @@ from engine.outputs import (
     TokenLogprobs,
 )
 from engine.sampling_params import MAX_LOGPROBS
+
+logger = logging.getLogger(__name__)
 
 _FIRST_STRETCHES = (4, 8, 2, 1, 16)
 """Contexts of a thousand tokens, and what lies around them."""
@@ -118,12 +124,21 @@ class GpuRunner:
             torch.OutOfMemoryError: There is no memory left for them.
         """
         store, planner = self._forward.store, self._forward.planner
+        heads = self._forward.spec.heads
         if not planner.one_tile:  # with one tile, reading together only ever takes less
-            heads = self._forward.spec.heads
             planner.costs = measure_pieces(store.keys[0], store.values[0], heads)
+            self._try_flash(FlashAttention.find(store.keys[0].device))
         longest = -(-self.max_model_len // STRETCH)
         stretches = [n for n in _FIRST_STRETCHES if n <= longest] or [longest]
         self.graphs.prepare(len(self._requests.num_tokens), stretches, seconds)
+
+    def _try_flash(self, flash: FlashAttention | None) -> None:
+        why_not = "it is not there" if flash is None else why_not_flash(self._forward.spec)
+        if flash is None or why_not is not None:
+            logger.info("FlashAttention-3 is not used: %s", why_not)
+            return
+        keys, values = self.store.keys[0], self.store.values[0]
+        self._forward.attention = choose_attention(flash, keys, values, self._forward.spec.heads)
 
     def set_num_threads(self, num_threads: int) -> None:
         """Leave it to the device."""
@@ -241,7 +256,10 @@ class GpuRunner:
     def _compute(self, step: SlotStep, kind: StepKind) -> StepOutput:
         """Launch a whole step, from slots to tokens."""
         count = len(step.slots)
-        x = self._forward.body(look_up(step, self._requests))
+        looked_up = look_up(step, self._requests)
+        if self._forward.attention.serves(is_decode=step.is_decode):
+            looked_up = replace(looked_up, sequences=sequences_of(step, self._requests))
+        x = self._forward.body(looked_up)
         vocab = self.loaded.vocab_size
         logits = x.new_empty(1, vocab)  # of nobody
         if kind.samples:

@@ -1,9 +1,8 @@
 """Replays steps from captured CUDA graphs: the host launches one thing instead of hundreds.
 
-A graph belongs to a kind of step: its sizes, all rounded up, and what is done with its logits;
-whatever a step lacks is padding that computes nothing (see `engine.gpu.slot_step`). Graphs share
-their memory. Those of decodes are captured when the engine starts, the largest first, for as long
-as it may take; others when they have been wanted often enough, and until then a larger one serves.
+A graph belongs to a kind of step (see `engine.gpu.step_kinds`); whatever a step lacks is padding
+that computes nothing. Graphs share their memory. Those of decodes are captured when the engine
+starts, the largest first, for as long as it may take; others once they have been wanted.
 A step that is the one before it once more finds its numbers on the device already. Any other is
 laid out in one of two pinned buffers in turn, so that what has not been copied is not overwritten.
 """
@@ -11,7 +10,6 @@ laid out in one of two pinned buffers in turn, so that what has not been copied 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -28,43 +26,8 @@ from engine.gpu.slot_step import (
     layout_of,
     read_step,
 )
+from engine.gpu.step_kinds import KindChooser, StepKind
 from engine.gpu.work_planner import WorkPlanner
-
-_PATIENCE = 16
-"""Steps for which a larger graph stands in before one of the right size is captured."""
-_LARGEST_STAND_IN = 4
-"""How much more a stand-in may pad."""
-_MOST_TOKENS = 1024
-"""New tokens of a step beyond which the device, not the host, takes most of the time."""
-_MOST_RESULTS = 2**16
-"""Results of pieces beyond which a graph would hold too much memory (64 MB per 256 numbers)."""
-
-
-@dataclass(frozen=True, slots=True)
-class StepKind:
-    """What a graph is captured for.
-
-    Attributes:
-        sizes: Of its parts.
-        samples: Whether anybody gets a next token.
-        changes: Whether logits may be changed before (penalties, bans, grammars).
-        reports: Whether log probabilities are wanted.
-    """
-
-    sizes: StepSizes
-    samples: bool
-    changes: bool = False
-    reports: bool = False
-
-    def stands_in_for(self, wanted: StepKind) -> bool:
-        """Whether a graph of this kind computes all that another would."""
-        for name in ("samples", "changes", "reports"):
-            if getattr(wanted, name) and not getattr(self, name):
-                return False
-        mine, others = self.sizes, wanted.sizes
-        if mine.work.slots > _LARGEST_STAND_IN * others.work.slots:
-            return False
-        return others.fits(mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +80,10 @@ class StepGraphs:
         self._planner = planner
         self._device = device
         self._captured: dict[StepKind, _Captured] = {}
-        self._wanted: Counter[StepKind] = Counter()
+        self._chooser = KindChooser()
         self._staging: list[_Staging] = []
         self._turn = 0
         self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
-
-    @property
-    def kinds(self) -> Iterable[StepKind]:
-        """What graphs there are."""
-        return self._captured.keys()
 
     def run(self, plan: SlotPlan, *, changes: bool, reports: bool) -> StepOutput:
         """Launch a step.
@@ -136,17 +94,20 @@ class StepGraphs:
             reports: Whether anybody wants log probabilities.
         """
         kind = StepKind(plan.rounded_sizes, plan.samples_any, changes, reports)
-        captured = self._find(kind) if _may_capture(kind) and self._pool else None
-        if captured is None:
+        if self._pool is None or not kind.may_be_captured:
             exact = replace(kind, sizes=plan.sizes)
             inputs = self._buffer(exact.sizes)
             self._fill(inputs, plan, exact.sizes)
             return self._compute(read_step(inputs, exact.sizes, self._planner), exact)
-        if captured[1].plan is not plan:
-            self._fill(captured[1].inputs, plan, captured[0].sizes)
-            captured[1].plan = plan
-        captured[1].graph.replay()
-        return captured[1].output
+        kind = self._chooser.choose(kind, self._captured)
+        if kind not in self._captured:
+            self._captured[kind] = self._capture(kind)
+        captured = self._captured[kind]
+        if captured.plan is not plan:
+            self._fill(captured.inputs, plan, kind.sizes)
+            captured.plan = plan
+        captured.graph.replay()
+        return captured.output
 
     def prepare(self, most_sequences: int, stretches: Iterable[int], seconds: float) -> None:
         """Capture graphs of decodes, the largest batches first, until the time is over.
@@ -169,20 +130,6 @@ class StepGraphs:
                 kind = StepKind(decode_sizes(batch, longest, self._planner), samples=True)
                 if kind not in self._captured:
                     self._captured[kind] = self._capture(kind)
-
-    def _find(self, wanted: StepKind) -> tuple[StepKind, _Captured]:
-        found = self._captured.get(wanted)
-        if found is not None:
-            return wanted, found
-        self._wanted[wanted] += 1
-        if self._wanted[wanted] <= _PATIENCE:
-            able = [kind for kind in self._captured if kind.stands_in_for(wanted)]
-            if able:
-                smallest = min(able, key=lambda k: (k.reports, k.changes, k.sizes.work.slots))
-                return smallest, self._captured[smallest]
-        del self._wanted[wanted]
-        self._captured[wanted] = self._capture(wanted)
-        return wanted, self._captured[wanted]
 
     def _capture(self, kind: StepKind) -> _Captured:
         """Capture a step of padding alone: it changes nothing, and warms up what it launches."""
@@ -228,8 +175,3 @@ class StepGraphs:
             size = 1 << (length - 1).bit_length()
             staging.numbers = torch.empty(size, dtype=torch.int32, pin_memory=True)
         return staging
-
-
-def _may_capture(kind: StepKind) -> bool:
-    work = kind.sizes.work
-    return work.tokens <= _MOST_TOKENS and work.slots <= _MOST_RESULTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -60,13 +61,12 @@ def test_costs_are_measured_on_the_device_by_reading_one_stretch(device: torch.d
     keys, values = torch.zeros(2, 16, 16, 1, 16, device=device)
     told: list[float] = []
 
-    def seconds_of(launch: object) -> float:
-        assert callable(launch)
+    def time(launch: Callable[[], object]) -> float:
         launch()
         told.append(float(len(told) + 1))
         return told[-1]
 
-    costs = measure_pieces(keys, values, 8, listeners=24, seconds_of=seconds_of)
+    costs = measure_pieces(keys, values, 8, listeners=24, time=time)
     assert costs is not None
     small, large = 1.0 / 24, 2.0 / 3
     assert costs.small_s / costs.places == pytest.approx(small)
