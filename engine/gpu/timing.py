@@ -24,5 +24,5 @@ def seconds_of(launch: Callable[[], object]) -> float:
         launch()
         end.record()
         end.synchronize()
-        found.append(begin.elapsed_time(end) * 1e-3)
+        found.append(1e-3 * float(begin.elapsed_time(end)))
     return min(found)

@@ -32,7 +32,7 @@ def test_a_larger_graph_stands_in_until_the_kind_has_come_often() -> None:
 def test_with_nothing_to_stand_in_a_graph_is_captured_at_once() -> None:
     """Much larger ones would take too long, smaller ones do not hold it."""
     assert KindChooser().choose(decode(4), [decode(64), decode(2)]) == decode(4)
-    assert KindChooser().choose(decode(4, 8), [decode(8, 4)]) == decode(4, 8)
+    assert KindChooser().choose(decode(4, 8), [decode(8, 2)]) == decode(4, 8)
 
 
 def test_what_is_wanted_of_the_logits_must_be_in_the_graph() -> None:
