@@ -65,26 +65,59 @@ def plan_work(
     counts = np.array([span.num_tokens for span in spans], dtype=np.int32)
     starts = np.array([span.start for span in spans], dtype=np.int32)
     firsts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    ends = np.concatenate(
-        [np.arange(s + 1, s + n + 1) for s, n in zip(starts, counts, strict=True)]
-    ).astype(np.int32)
+    within = np.arange(firsts[-1], dtype=np.int32) - np.repeat(firsts[:-1], counts)
+    ends = np.repeat(starts, counts) + within + 1
     lowest = np.zeros_like(ends) if window is None else np.maximum(ends - window, 0)
     first_stretches = (lowest // STRETCH).astype(np.int32)
     num_stretches = -(-ends // STRETCH) - first_stretches
     first_slots = np.concatenate([[0], np.cumsum(num_stretches)]).astype(np.int32)
     tables = _tables(spans)
     single = counts == 1
-    found = [_decode_pieces(np.flatnonzero(single), firsts, ends, first_stretches, tables, shares)]
-    found += [
-        _chunk_pieces(int(i), int(firsts[i]), int(counts[i]), ends, first_stretches, most_queries)
-        for i in np.flatnonzero(~single)
-    ]
-    pieces, order = _lay_out([group for groups in found for group in groups], most_queries)
-    return WorkList(pieces, order, tables, ends, first_slots, first_stretches)
+    cuts = _Cuts(most_queries)
+    _cut_decodes(cuts, np.flatnonzero(single), firsts, ends, first_stretches, tables, shares)
+    for i in np.flatnonzero(~single):
+        _cut_chunk(cuts, int(i), int(firsts[i]), int(counts[i]), ends, first_stretches)
+    return WorkList(*cuts.together(), tables, ends, first_slots, first_stretches)
 
 
-_Group = tuple[Ints, int, int]
-"""Tokens, the row of ``tables`` to read by, and the stretch."""
+class _Cuts:
+    """Pieces as they are found.
+
+    Args:
+        most: Tokens in a piece.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._pieces: list[Ints] = []
+        self._order: list[Ints] = []
+        self._places = 0
+
+    def add(self, tokens: Ints, groups: NDArray[np.int64], rows: Ints, stretch: int) -> None:
+        """Add tokens that see a stretch.
+
+        Args:
+            tokens: Those of a group side by side.
+            groups: Of each token, rising from 0.
+            rows: Of each token, the row of the tables that it can be read by.
+            stretch: Which.
+        """
+        sizes = np.bincount(groups)
+        begins = np.cumsum(sizes) - sizes
+        within = np.arange(len(tokens)) - begins[groups]
+        firsts = np.flatnonzero(within % self.most == 0)  # a group too large is cut up
+        pieces = np.empty((len(firsts), 4), dtype=np.int32)
+        pieces[:, 0] = self._places + firsts
+        pieces[:, 1] = np.diff(np.append(firsts, len(tokens)))
+        pieces[:, 2] = rows[firsts]
+        pieces[:, 3] = stretch
+        self._pieces.append(pieces)
+        self._order.append(tokens)
+        self._places += len(tokens)
+
+    def together(self) -> tuple[Ints, Ints]:
+        """Return all pieces, and the tokens in their order."""
+        return np.concatenate(self._pieces), np.concatenate(self._order)
 
 
 def _tables(spans: Sequence[Span]) -> Ints:
@@ -95,37 +128,43 @@ def _tables(spans: Sequence[Span]) -> Ints:
     return tables
 
 
-def _decode_pieces(
+def _cut_decodes(
+    cuts: _Cuts,
     sequences: NDArray[np.int64],
     firsts: Ints,
     ends: Ints,
     first_stretches: Ints,
     tables: Ints,
     shares: bool,
-) -> list[_Group]:
+) -> None:
     """Group sequences with one new token each, stretch by stretch."""
     if not len(sequences):
-        return []
+        return
     if shares:  # those with a common beginning side by side
-        keys = tables[sequences]
-        sequences = sequences[np.lexsort(keys.T[::-1])]
+        sequences = sequences[_by_beginning(tables[sequences])]
     tokens = firsts[sequences]
     common = _common_stretches(tables[sequences], ends[tokens], shares)
-    groups = []
     last = int((-(-ends[tokens] // STRETCH)).max())
     for stretch in range(last):
         sees = (first_stretches[tokens] <= stretch) & (ends[tokens] > stretch * STRETCH)
         joins = common > stretch
         joins[1:] &= sees[1:] & sees[:-1]
-        run = np.cumsum(~joins)
-        present = np.flatnonzero(sees)
-        if not len(present):
-            continue
-        cuts = np.flatnonzero(np.diff(run[present])) + 1
-        groups += [
-            (tokens[part], int(sequences[part[0]]), stretch) for part in np.split(present, cuts)
-        ]
-    return groups
+        groups = np.cumsum(~joins)[sees]
+        if len(groups):
+            groups = np.cumsum(np.diff(groups, prepend=groups[0]) != 0)
+            cuts.add(tokens[sees], groups, sequences[sees].astype(np.int32), stretch)
+
+
+def _by_beginning(tables: Ints) -> NDArray[np.int64]:
+    """Return an order in which rows that begin alike are neighbours.
+
+    Whole stretches are compared as bytes: one comparison of memory for each pair of rows.
+    """
+    per = STRETCH // BLOCK_SIZE
+    whole = np.ascontiguousarray(tables[:, : tables.shape[1] // per * per])
+    if not whole.size:
+        return np.arange(len(tables))
+    return np.argsort(whole.view(f"V{whole.shape[1] * whole.itemsize}")[:, 0], kind="stable")
 
 
 def _common_stretches(tables: Ints, ends: Ints, shares: bool) -> Ints:
@@ -141,28 +180,15 @@ def _common_stretches(tables: Ints, ends: Ints, shares: bool) -> Ints:
     return common
 
 
-def _chunk_pieces(
-    sequence: int, first: int, count: int, ends: Ints, first_stretches: Ints, most_queries: int
-) -> list[_Group]:
+def _cut_chunk(
+    cuts: _Cuts, sequence: int, first: int, count: int, ends: Ints, first_stretches: Ints
+) -> None:
     """Cut a prompt chunk into runs of queries, and each run's keys into stretches."""
-    groups = []
-    for begin in range(first, first + count, most_queries):
-        tokens = np.arange(begin, min(begin + most_queries, first + count), dtype=np.int32)
+    for begin in range(first, first + count, cuts.most):
+        tokens = np.arange(begin, min(begin + cuts.most, first + count), dtype=np.int32)
         last = -(-int(ends[tokens[-1]]) // STRETCH)
         for stretch in range(int(first_stretches[tokens[0]]), last):
             sees = (ends[tokens] > stretch * STRETCH) & (first_stretches[tokens] <= stretch)
-            groups.append((tokens[sees], sequence, stretch))
-    return groups
-
-
-def _lay_out(groups: Sequence[_Group], most_queries: int) -> tuple[Ints, Ints]:
-    """Cut groups that are too large, and put all side by side."""
-    pieces, order = [], []
-    place = 0
-    for tokens, row, stretch in groups:
-        for begin in range(0, len(tokens), most_queries):
-            part = tokens[begin : begin + most_queries]
-            pieces.append((place, len(part), row, stretch))
-            order.append(part)
-            place += len(part)
-    return np.array(pieces, dtype=np.int32), np.concatenate(order).astype(np.int32)
+            seeing = tokens[sees]
+            one = np.zeros(len(seeing), dtype=np.int64)
+            cuts.add(seeing, one, np.full(len(seeing), sequence, dtype=np.int32), stretch)
