@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from engine.attention.interface import ATTENTION_NAME, register_attention
-from engine.decoder.surgery import take_apart
 from engine.gpu.paged_attention import PagedAttention
 from engine.gpu.weights import DecoderWeights
 from engine.model.forward import Forward, Span
 from engine.model.gpu_forward import GpuForward
 from engine.model.probe import probe_layers
 from engine.model.transformers_forward import TransformersForward
+from tests.gpu.decoders import take_model_apart
 from tests.support.tiny_models import FAMILIES, VOCAB_SIZE, make_model
 
 pytestmark = pytest.mark.slow
@@ -53,11 +53,8 @@ def stepped(forward: Forward, ids: list[int]) -> Tensor:
 
 def gpu_forward(model: Any, device: torch.device) -> GpuForward:
     """The model on the kernels; takes its weights."""
-    register_attention()
-    with torch.inference_mode(), device:
-        _, traits = probe_layers(model)
-        spec = take_apart(model, traits, max_model_len=128)
-        return GpuForward(DecoderWeights(spec, device), 8)
+    with torch.inference_mode():
+        return GpuForward(DecoderWeights(take_model_apart(model), device), 8)
 
 
 def error(found: Tensor, expected: Tensor) -> float:
