@@ -27,12 +27,14 @@ class StepKind:
         sizes: Of its parts.
         samples: Whether anybody gets a next token.
         changes: Whether logits may be changed before (penalties, bans, grammars).
+        filters: Whether tokens may be left out of the draw (top-k, top-p, min-p, XTC).
         reports: Whether log probabilities are wanted.
     """
 
     sizes: StepSizes
     samples: bool
     changes: bool = False
+    filters: bool = False
     reports: bool = False
 
     @property
@@ -43,7 +45,7 @@ class StepKind:
 
     def stands_in_for(self, wanted: StepKind) -> bool:
         """Whether a graph of this kind computes all that another would, and not much more."""
-        for name in ("samples", "changes", "reports"):
+        for name in ("samples", "changes", "filters", "reports"):
             if getattr(wanted, name) and not getattr(self, name):
                 return False
         mine, others = self.sizes, wanted.sizes
@@ -68,6 +70,6 @@ class KindChooser:
         if self._wanted[wanted] <= _PATIENCE:
             able = [kind for kind in captured if kind.stands_in_for(wanted)]
             if able:
-                return min(able, key=lambda k: (k.reports, k.changes, k.sizes.work.slots))
+                return min(able, key=lambda k: (k.reports, k.changes, k.filters, k.sizes.work.slots))
         del self._wanted[wanted]
         return wanted

@@ -24,7 +24,8 @@ from engine.gpu.choose_attention import choose_attention
 from engine.gpu.flash_attention import FlashAttention, why_not_flash
 from engine.gpu.measure_pieces import measure_pieces
 from engine.gpu.request_state import RequestState
-from engine.gpu.sample import NO_CANDIDATE, NOT_A_NUMBER, sample
+from engine.gpu.sample import sample
+from engine.gpu.sample_kernels import NOT_FINITE, NOTHING_LEFT
 from engine.gpu.sampling_state import SamplingState, SlotSampling
 from engine.gpu.slot_step import SlotPlan, SlotStep, look_up, sequences_of
 from engine.gpu.step_kinds import StepKind
@@ -35,7 +36,7 @@ from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel
 from engine.model.noise import seed_of_name
 from engine.model.runner import all_chunks
-from engine.model.sampler import LOWEST_LOGPROB, NOT_FINITE, nothing_left
+from engine.model.sampler import LOWEST_LOGPROB, NUMBER_MISSING, nothing_left
 from engine.model.slot_state import SlotState
 from engine.model.step_graphs import StepGraphs, StepOutput
 from engine.outputs import (
@@ -167,6 +168,7 @@ class GpuRunner:
         output = self.graphs.run(
             self._planned(chunks, states),
             changes=constrained or any(how.changes_logits for how in hows),
+            filters=any(how.filters for how in hows),
             reports=any(state.params.logprobs is not None for state in states),
         )
         for chunk, state in zip(chunks, states, strict=True):
@@ -274,6 +276,7 @@ class GpuRunner:
             self._sampling,
             tokens,
             changes=kind.changes,
+            filters=kind.filters,
             masks=self._allowed if kind.changes else None,
             masked=self._constrained if kind.changes else None,
         )
@@ -338,9 +341,9 @@ class _Launched:
             if not chunk.samples or chunk.slot in output.failed:
                 continue
             token_id = token_ids[row]
-            if token_id == NOT_A_NUMBER:
-                output.failed[chunk.slot] = NOT_FINITE
-            elif token_id == NO_CANDIDATE:
+            if token_id == NOT_FINITE:
+                output.failed[chunk.slot] = NUMBER_MISSING
+            elif token_id == NOTHING_LEFT:
                 output.failed[chunk.slot] = nothing_left(state)
             else:
                 report = None if len(tensors) == 1 else _report(tensors[1:], row, state, token_id)

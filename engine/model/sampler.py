@@ -27,7 +27,7 @@ from engine.outputs import Logprob, ModelRunnerOutput, SampledToken, TokenLogpro
 
 _COLDEST = 1e-5
 """Temperatures below this are greedy (vLLM's ``_SAMPLING_EPS``)."""
-NOT_FINITE = (
+NUMBER_MISSING = (
     "the model's output for this request is not a finite number; try again, or with another prompt"
 )
 LOWEST_LOGPROB = -9999.0
@@ -61,7 +61,7 @@ class Sampler:
         """
         slots, states = list(rows), list(rows.values())
         logits, largest = scores.values, scores.largest
-        failed = {slots[row]: NOT_FINITE for row in _broken_rows(logits, largest)}
+        failed = {slots[row]: NUMBER_MISSING for row in _broken_rows(logits, largest)}
         if failed:
             good = [row for row, slot in enumerate(slots) if slot not in failed]
             if not good:

@@ -85,15 +85,18 @@ class StepGraphs:
         self._turn = 0
         self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
 
-    def run(self, plan: SlotPlan, *, changes: bool, reports: bool) -> StepOutput:
+    def run(
+        self, plan: SlotPlan, *, changes: bool, filters: bool, reports: bool
+    ) -> StepOutput:
         """Launch a step.
 
         Args:
             plan: What to do; the same object means that nothing has changed.
             changes: Whether anybody's logits are changed.
+            filters: Whether anybody leaves tokens out.
             reports: Whether anybody wants log probabilities.
         """
-        kind = StepKind(plan.rounded_sizes, plan.samples_any, changes, reports)
+        kind = StepKind(plan.rounded_sizes, plan.samples_any, changes, filters, reports)
         if self._pool is None or not kind.may_be_captured:
             exact = replace(kind, sizes=plan.sizes)
             inputs = self._buffer(exact.sizes)
@@ -127,7 +130,8 @@ class StepGraphs:
             for batch in batches:
                 if time.monotonic() - started > seconds:
                     return
-                kind = StepKind(decode_sizes(batch, longest, self._planner), samples=True)
+                sizes = decode_sizes(batch, longest, self._planner)
+                kind = StepKind(sizes, samples=True, filters=True)
                 if kind not in self._captured:
                     self._captured[kind] = self._capture(kind)
 
