@@ -70,8 +70,16 @@ def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -
     return assemble_core(load_model(config.model, on_progress=on_progress), config)
 
 
-def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
+def assemble_core(
+    loaded: LoadedModel, config: EngineConfig, *, rehearses: bool = True
+) -> EngineCore:
     """Take the KV memory for a loaded model and put the core together.
+
+    Args:
+        loaded: The model.
+        config: How much of everything.
+        rehearses: Whether steps are rehearsed first, which warms everything up and tells what they
+            cost; to be left out where a step takes seconds.
 
     Raises:
         ConfigError: The budget cannot work on this machine.
@@ -92,15 +100,16 @@ def assemble_core(loaded: LoadedModel, config: EngineConfig) -> EngineCore:
         device=loaded.device.type,
     )
     runner = _make_runner(loaded, config, num_blocks, masks, num_host_slots)
-    rehearse(runner, 1)
+    if rehearses:
+        rehearse(runner, 1)
     busy = min(_BUSY_BATCH, config.scheduler.max_num_seqs)
     if config.model.num_threads is not None:
         runner.set_num_threads(config.model.num_threads)
-    elif loaded.device.type == "cpu":
+    elif loaded.device.type == "cpu" and rehearses:
         keep_faster_num_threads(
             lambda: rehearse(runner, busy), runner.set_num_threads, available_cores()
         )
-    cost_model = _rehearsed_cost(runner, busy)
+    cost_model = _rehearsed_cost(runner, busy) if rehearses else StepCostModel()
     info = EngineInfo(
         model=config.model.model,
         architecture=loaded.architecture,

@@ -70,6 +70,8 @@ class KindChooser:
         if self._wanted[wanted] <= _PATIENCE:
             able = [kind for kind in captured if kind.stands_in_for(wanted)]
             if able:
-                return min(able, key=lambda k: (k.reports, k.changes, k.filters, k.sizes.work.slots))
+                return min(
+                    able, key=lambda k: (k.reports, k.changes, k.filters, k.sizes.work.slots)
+                )
         del self._wanted[wanted]
         return wanted

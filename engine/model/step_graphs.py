@@ -85,9 +85,7 @@ class StepGraphs:
         self._turn = 0
         self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
 
-    def run(
-        self, plan: SlotPlan, *, changes: bool, filters: bool, reports: bool
-    ) -> StepOutput:
+    def run(self, plan: SlotPlan, *, changes: bool, filters: bool, reports: bool) -> StepOutput:
         """Launch a step.
 
         Args:
