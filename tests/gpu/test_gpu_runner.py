@@ -42,7 +42,7 @@ SIZES: dict[str, Any] = {
     "num_key_value_heads": 1,
 }
 REPLY = 4
-POISON = 7
+POISON = 13
 """A token whose embedding is not a number."""
 
 
