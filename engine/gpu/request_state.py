@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.config import BLOCK_SIZE
+from engine.gpu.upload import bring
 
 
 class RequestState:
@@ -75,14 +76,11 @@ class RequestState:
         blocks = [block for _, _, new in news for block in new]
         if places:
             table = self.tables.view(-1)
-            table.index_copy_(0, self._bring(places, torch.int64), self._bring(blocks, torch.int32))
+            device = table.device
+            table.index_copy_(
+                0, bring(places, torch.int64, device), bring(blocks, torch.int32, device)
+            )
 
     def _write(self, row: Tensor, numbers: Sequence[int]) -> None:
         if len(numbers):
-            row[: len(numbers)] = self._bring(numbers, torch.int32)
-
-    def _bring(self, numbers: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Copy to the device without waiting; torch keeps pinned memory until it is read."""
-        pinned = self.tokens.is_cuda
-        host = torch.tensor(list(numbers), dtype=dtype, pin_memory=pinned)
-        return host.to(self.tokens.device, non_blocking=True)
+            row[: len(numbers)] = bring(numbers, torch.int32, row.device)
