@@ -25,8 +25,7 @@ from engine.gpu.flash_attention import FlashAttention, why_not_flash
 from engine.gpu.measure_pieces import measure_pieces
 from engine.gpu.request_state import RequestState
 from engine.gpu.sample import sample
-from engine.gpu.sample_kernels import NOT_FINITE, NOTHING_LEFT
-from engine.gpu.sampling_state import SamplingState, SlotSampling
+from engine.gpu.sampling_state import NOT_FINITE, NOTHING_LEFT, SamplingState, SlotSampling
 from engine.gpu.slot_step import SlotPlan, SlotStep, look_up, sequences_of
 from engine.gpu.step_kinds import StepKind
 from engine.gpu.work_list import STRETCH
