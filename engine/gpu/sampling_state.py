@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.errors import InvalidParameter
 from engine.attention.transfer import bring
+from engine.errors import InvalidParameter
 
 MAX_BIASED_TOKENS = 1024
 """The most that a slot has room for; as `engine.sampling_params` has it."""

@@ -149,9 +149,9 @@ def _cut_decodes(
         sees = (first_stretches[tokens] <= stretch) & (ends[tokens] > stretch * STRETCH)
         joins = common > stretch
         joins[1:] &= sees[1:] & sees[:-1]
-        groups = np.cumsum(~joins)[sees]
-        if len(groups):
-            groups = np.cumsum(np.diff(groups, prepend=groups[0]) != 0)
+        runs = np.cumsum(~joins)[sees]
+        if len(runs):
+            groups = np.cumsum(np.diff(runs, prepend=runs[0]) != 0, dtype=np.int64)
             cuts.add(tokens[sees], groups, sequences[sees].astype(np.int32), stretch)
 
 
