@@ -152,6 +152,7 @@ def merge_pieces(
         highest = tl.load(sinks + head) * 1.4426950408889634
     for i in range(count):
         highest = tl.maximum(highest, tl.load(lse + (first + i) * HEADS + head))
+    highest = tl.where(highest == float("-inf"), 0.0, highest)  # nothing seen, or no number
     total = tl.zeros([], tl.float32)
     if HAS_SINKS:
         total = tl.exp2(tl.load(sinks + head) * 1.4426950408889634 - highest)
