@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engine.decoder.quantised import quantise_per_channel
 from engine.decoder.spec import DecoderSpec, LayerSpec, MergedLinear
 from engine.native import structs
 from engine.native.huge_pages import prefer_huge_pages
@@ -42,7 +43,7 @@ class PackedDecoder:
             layers=self._layers,
             final_norm=self._hold(spec.final_norm),
             embedding=None if spec.embedding is None else self._hold(spec.embedding.contiguous()),
-            head=self._linear(*spec.head.take()),
+            head=self._linear(*spec.head.take_dense()),
             num_layers=self.num_layers,
             hidden=spec.hidden,
             heads=spec.heads,
@@ -95,13 +96,13 @@ class PackedDecoder:
                 norm = functional.pad(norm.view(-1, self.spec.head_dim), (0, pad)).flatten()
             setattr(to, name, self._hold(norm))
         to.qkv = self._linear(*self._widen_heads(layer.qkv))
-        weight, bias = layer.output.take()
+        weight, bias = layer.output.take_dense()
         if pad:
             heads = weight.view(weight.shape[0], -1, self.spec.head_dim)
             weight = functional.pad(heads, (0, pad)).flatten(1)
         to.output = self._linear(weight, bias)
         to.gate_up = self._linear(*self._interleave(layer.gate_up))
-        to.down = self._linear(*layer.down.take())
+        to.down = self._linear(*layer.down.take_dense())
         to.sinks, to.rotary = self._hold(layer.sinks), self._hold(layer.rotary)
         to.scaling = layer.scaling
         to.softcap = layer.softcap or 0.0
@@ -109,7 +110,7 @@ class PackedDecoder:
 
     def _widen_heads(self, linear: MergedLinear) -> tuple[Tensor, Tensor | None]:
         """Pad every head with zeros to a multiple of the kernels' lanes."""
-        weight, bias = linear.take()
+        weight, bias = linear.take_dense()
         pad = self.head_dim - self.spec.head_dim
         if pad:
             weight = functional.pad(
@@ -122,7 +123,7 @@ class PackedDecoder:
 
     def _interleave(self, linear: MergedLinear) -> tuple[Tensor, Tensor | None]:
         """Put 32 gates and the 32 units that they open into each tile."""
-        weight, bias = linear.take()
+        weight, bias = linear.take_dense()
         return _in_turns(weight), None if bias is None else _in_turns(bias[:, None])[:, 0]
 
     def _linear(self, weight: Tensor, bias: Tensor | None) -> structs.Linear:
@@ -181,11 +182,9 @@ def quantize(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ``[n, k]`` int8; ``[n]`` float32, what one level is worth; ``[n]`` int32, 128 times the sum
         of the levels, which the kernels subtract because their other side counts from 128.
     """
-    weight = weight.float()
-    scale = weight.abs().amax(dim=1).div_(127.0)
-    scale[scale == 0] = 1.0
-    levels = (weight / scale[:, None]).round_().clamp_(-127, 127).to(torch.int8)
-    return levels, scale, levels.sum(dim=1, dtype=torch.int32) * 128
+    rounded = quantise_per_channel(weight, "int8")
+    sums = rounded.payload.sum(dim=1, dtype=torch.int32)
+    return rounded.payload, rounded.scales[:, 0].contiguous(), sums * 128
 
 
 def _in_turns(stacked: Tensor) -> Tensor:

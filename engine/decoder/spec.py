@@ -20,6 +20,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from engine.decoder.quantised import QuantisedWeight
+
 Activation = Literal["silu", "gelu_tanh", "gelu"]
 
 
@@ -27,7 +29,8 @@ class MergedLinear:
     """Several linear layers over the same input, as one; hands its weights over once.
 
     Args:
-        parts: The layers, in the order of their outputs.
+        parts: The layers, in the order of their outputs. One whose checkpoint holds it in fewer
+            bits has a `QuantisedWeight` as ``quantised``.
     """
 
     def __init__(self, parts: Sequence[torch.nn.Linear]) -> None:
@@ -35,22 +38,47 @@ class MergedLinear:
         self.in_features = parts[0].in_features
         self.out_features = sum(part.out_features for part in parts)
 
-    def take(self) -> tuple[Tensor, Tensor | None]:
-        """Return ``[out, in]`` and ``[out]`` or ``None``, and empty the layers they come from."""
+    def take(self) -> tuple[Tensor | QuantisedWeight, Tensor | None]:
+        """Return ``[out, in]`` and ``[out]`` or ``None``, and empty the layers they come from.
+
+        The weight is quantised where all layers are, and alike.
+        """
+        quantised = [getattr(part, "quantised", None) for part in self._parts]
+        stored = [weight for weight in quantised if weight is not None]
+        if len(stored) < len(quantised) or not QuantisedWeight.are_alike(stored):
+            return self.take_dense()
+        bias = self._bias()
+        self._empty()
+        return QuantisedWeight.cat(stored), bias
+
+    def take_dense(self) -> tuple[Tensor, Tensor | None]:
+        """Likewise, whatever the layers are held in."""
+        weights = [_dense(part) for part in self._parts]
+        weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+        bias = self._bias()
+        self._empty()
+        return weight, bias
+
+    def _bias(self) -> Tensor | None:
+        if all(part.bias is None for part in self._parts):
+            return None
+        return torch.cat(
+            [
+                torch.zeros(part.out_features) if part.bias is None else part.bias.detach().float()
+                for part in self._parts
+            ]
+        )
+
+    def _empty(self) -> None:
         parts, self._parts = self._parts, []
-        weight = torch.cat([part.weight for part in parts]) if len(parts) > 1 else parts[0].weight
-        bias = None
-        if any(part.bias is not None for part in parts):
-            bias = torch.cat(
-                [
-                    torch.zeros(part.out_features) if part.bias is None else part.bias.float()
-                    for part in parts
-                ]
-            )
-        weight = weight.detach()
         for part in parts:
             part.weight = torch.nn.Parameter(part.weight.new_empty(0), requires_grad=False)
-        return weight, bias
+            part.quantised = None  # type: ignore[assignment]
+
+
+def _dense(part: torch.nn.Linear) -> Tensor:
+    quantised: QuantisedWeight | None = getattr(part, "quantised", None)
+    return part.weight.detach() if quantised is None else quantised.dequantise()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

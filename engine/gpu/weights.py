@@ -5,35 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
+from engine.decoder.quantised import Kind
 from engine.decoder.spec import DecoderSpec, LayerSpec, MergedLinear
-
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """``x @ weight.T + bias``.
-
-    Attributes:
-        weight: ``[out, in]``.
-        bias: ``[out]``, or ``None``.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-
-    @classmethod
-    def of(cls, merged: MergedLinear, dtype: torch.dtype, device: torch.device) -> Linear:
-        """Take the weights of merged layers."""
-        weight, bias = merged.take()
-        return cls(
-            weight.to(device, dtype).contiguous(), None if bias is None else bias.to(device, dtype)
-        )
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return ``[rows, out]`` for ``[rows, in]``."""
-        return functional.linear(x, self.weight, self.bias)
+from engine.gpu.linears import Linear, make_linear, make_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +30,32 @@ class Layer:
 class DecoderWeights:
     """A whole decoder, whose specification is emptied of its weights layer by layer.
 
+    Embeddings and the projection to logits stay whole unless a checkpoint says otherwise: they are
+    often one tensor, looked up row by row, and an error of a logit is an error of the reply.
+
     Args:
         spec: Its weights are taken; norms and tables stay in it.
         device: Where to.
+        quantization: What the layers' weights become, by output channel; ``None`` leaves them.
+        deterministic: Whether a token has the same bits in every batch.
     """
 
-    def __init__(self, spec: DecoderSpec, device: torch.device) -> None:
+    def __init__(
+        self,
+        spec: DecoderSpec,
+        device: torch.device,
+        *,
+        quantization: Kind | None = None,
+        deterministic: bool = False,
+    ) -> None:
         def linear(merged: MergedLinear) -> Linear:
-            return Linear.of(merged, spec.dtype, device)
+            return make_linear(
+                merged, spec.dtype, device, quantization=quantization, deterministic=deterministic
+            )
 
         self.spec = spec
         self.device = device
+        self.deterministic = deterministic
         self.layers = tuple(
             Layer(
                 layer,
@@ -76,14 +66,19 @@ class DecoderWeights:
             )
             for layer in spec.layers
         )
-        self.head = linear(spec.head)
-        embedding = self.head.weight if spec.embedding is None else spec.embedding
-        self.embedding = embedding.to(device, spec.dtype)
+        self.head: Linear
+        if spec.embedding is None:
+            weight, bias = spec.head.take_dense()
+            self.embedding = weight.to(device, spec.dtype).contiguous()
+            self.head = make_whole(self.embedding, bias, deterministic=deterministic)
+        else:
+            self.embedding = spec.embedding.to(device, spec.dtype)
+            self.head = make_linear(spec.head, spec.dtype, device, deterministic=deterministic)
 
     @property
     def num_bytes(self) -> int:
         """Memory held by what is multiplied, and by the embedding."""
         held = {self.embedding.data_ptr(): self.embedding}
         for linear in (self.head, *(linear for layer in self.layers for linear in layer.linears)):
-            held[linear.weight.data_ptr()] = linear.weight
+            held |= {tensor.data_ptr(): tensor for tensor in linear.tensors}
         return sum(tensor.numel() * tensor.element_size() for tensor in held.values())
