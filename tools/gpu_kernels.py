@@ -126,8 +126,19 @@ def compiling_for(capability: int) -> Iterator[list[tuple[Any, dict[str, Any]]]]
 
 def launch_all(shape: Shape, dtype: torch.dtype) -> None:
     """Launch every kernel as a step of this model would: decodes that share, and a prompt chunk."""
+    for kv_dtype in (dtype, torch.int8, torch.float8_e4m3fn):
+        launch_attention(shape, dtype, kv_dtype)
+    tokens = 102
+    rows, out = torch.zeros(tokens, shape.hidden), torch.zeros(tokens, shape.hidden, dtype=dtype)
+    norm_rows(rows, torch.ones(shape.hidden), out, epsilon=1e-6, delta=out)
+    gated = torch.zeros(tokens, shape.intermediate, dtype=dtype)
+    gate_rows(torch.zeros(tokens, 2 * shape.intermediate, dtype=dtype), gated, "silu")
+
+
+def launch_attention(shape: Shape, dtype: torch.dtype, kv_dtype: torch.dtype) -> None:
+    """Launch what writes and reads keys and values."""
     layer = LayerShape(shape.kv_heads, shape.dim, shape.dim)
-    store = KVStore([layer], 64, dtype=dtype, device=torch.device("cpu"))
+    store = KVStore([layer], 64, dtype=kv_dtype, device=torch.device("cpu"))
     table = array("i", range(1, 33))
     spans = [Span(300, 1, table), Span(310, 1, table), Span(0, 100, table)]
     tokens = sum(span.num_tokens for span in spans)
@@ -147,6 +158,8 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
         query_norm=norm,
         key_norm=norm,
         epsilon=1e-6,
+        key_scales=store.key_scales[0],
+        value_scales=store.value_scales[0],
     )
     plan = StepPlan(spans, [0] * tokens, [shape.window], share)
     attend(
@@ -158,11 +171,9 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
         window=shape.window,
         softcap=shape.softcap,
         sinks=torch.zeros(shape.heads) if shape.sinks else None,
+        key_scales=store.key_scales[0],
+        value_scales=store.value_scales[0],
     )
-    rows, out = torch.zeros(tokens, shape.hidden), torch.zeros(tokens, shape.hidden, dtype=dtype)
-    norm_rows(rows, torch.ones(shape.hidden), out, epsilon=1e-6, delta=out)
-    gated = torch.zeros(tokens, shape.intermediate, dtype=dtype)
-    gate_rows(torch.zeros(tokens, 2 * shape.intermediate, dtype=dtype), gated, "silu")
 
 
 def measure(capability: int, shape: Shape, dtype: torch.dtype) -> list[Resources]:
@@ -183,7 +194,7 @@ def _resources(target: str, shape: str, made: Any, constants: dict[str, Any]) ->
         target=target,
         shape=shape,
         kernel=made.metadata.name,
-        tile=", ".join(f"{k} {constants[k]}" for k in ("ROWS", "KEYS") if k in constants),
+        tile=", ".join(f"{k} {v}" for k in ("FORMAT", "ROWS", "KEYS") if (v := constants.get(k))),
         registers=found["REG"],
         spilled=found["STACK"] + found["LOCAL"],
         shared=made.metadata.shared,

@@ -31,12 +31,15 @@ class GpuForward:
     Args:
         weights: Which several may share.
         num_blocks: Blocks of KV memory.
+        kv_dtype: What keys and values are kept in; as activations if none is given.
 
     Attributes:
         shares_prefixes: Whether sequences with a common beginning read it together.
     """
 
-    def __init__(self, weights: DecoderWeights, num_blocks: int) -> None:
+    def __init__(
+        self, weights: DecoderWeights, num_blocks: int, *, kv_dtype: torch.dtype | None = None
+    ) -> None:
         spec = weights.spec
         shapes = [
             LayerShape(spec.kv_heads, spec.head_dim, spec.head_dim, layer.window)
@@ -44,7 +47,9 @@ class GpuForward:
         ]
         self._weights = weights
         self._spec = spec
-        self._store = KVStore(shapes, num_blocks, dtype=spec.dtype, device=weights.device)
+        self._store = KVStore(
+            shapes, num_blocks, dtype=kv_dtype or spec.dtype, device=weights.device
+        )
         self._windows = list(dict.fromkeys(layer.window for layer in spec.layers))
         self.shares_prefixes = True
         self._graphs = None
@@ -116,6 +121,8 @@ class GpuForward:
         """Return ``[tokens, heads * dim]``."""
         spec = self._spec
         keys, values = self._store.keys[index], self._store.values[index]
+        key_scales = self._store.key_scales[index]
+        value_scales = self._store.value_scales[index]
         query = x.new_empty(len(x), spec.heads, spec.head_dim)
         place(
             layer.qkv(x),
@@ -128,6 +135,8 @@ class GpuForward:
             query_norm=layer.spec.query_norm,
             key_norm=layer.spec.key_norm,
             epsilon=spec.epsilon,
+            key_scales=key_scales,
+            value_scales=value_scales,
         )
         out = attend(
             query,
@@ -138,6 +147,8 @@ class GpuForward:
             window=layer.spec.window,
             softcap=layer.spec.softcap,
             sinks=layer.spec.sinks,
+            key_scales=key_scales,
+            value_scales=value_scales,
         )
         return out.flatten(1)
 
