@@ -67,7 +67,10 @@ def build_core(config: EngineConfig, *, on_progress: OnProgress | None = None) -
         ModelError: The checkpoint cannot be served.
         ConfigError: The settings cannot work with this model on this machine.
     """
-    return assemble_core(load_model(config.model, on_progress=on_progress), config)
+    loaded = load_model(
+        config.model, kv_cache_dtype=config.cache.kv_cache_dtype, on_progress=on_progress
+    )
+    return assemble_core(loaded, config)
 
 
 def assemble_core(

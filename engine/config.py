@@ -13,6 +13,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Policy = Literal["fcfs", "deadline", "paced"]
 Quantization = Literal["int8"]
 Kernels = Literal["auto", "torch"]
+KVCacheDType = Literal["auto", "fp8", "int8"]
 
 BLOCK_SIZE = 16
 """Tokens per KV block."""
@@ -67,6 +68,10 @@ class CacheConfig:
     """Budget in tokens; rounded down to whole blocks."""
     kv_cache_memory: int | float | str | None = None
     """Budget in bytes (``int``, or ``"512MiB"``), or as a fraction of free memory in (0, 1)."""
+    kv_cache_dtype: KVCacheDType = "auto"
+    """``auto`` keeps keys and values in the model's own type. ``fp8`` (e4m3) and ``int8`` keep them
+    in eight bits with one scale per token and head: about half the memory and half the reading. On
+    a GPU, for models of a known structure."""
     enable_prefix_caching: bool = True
     """Keep the KV of finished requests for prompts that begin alike."""
     pinned_share: float = 0.25
@@ -83,6 +88,7 @@ class CacheConfig:
                 "it must be true or false",
                 param="enable_prefix_caching",
             )
+        _one_of("kv_cache_dtype", self.kv_cache_dtype, get_args(KVCacheDType))
         _number_within("pinned_share", self.pinned_share, 0.0, 0.9)
         if self.kv_cache_memory is not None:
             parse_memory(self.kv_cache_memory)

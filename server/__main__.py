@@ -214,6 +214,7 @@ def _settings_parser() -> argparse.ArgumentParser:
     option("--max-model-len", "engine.max_model_len", int, "N", "tokens of prompt and reply")
     option("--kv-cache-tokens", "engine.kv_cache_tokens", int, "N", "KV budget in tokens")
     option("--kv-cache-memory", "engine.kv_cache_memory", _memory, "SIZE", "2GiB, or 0.5 of free")
+    option("--kv-cache-dtype", "engine.kv_cache_dtype", str, "TYPE", "auto; fp8 or int8 on a GPU")
     target.add_argument(
         "--no-enable-prefix-caching",
         dest="engine.enable_prefix_caching",

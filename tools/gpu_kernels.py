@@ -32,7 +32,7 @@ from engine.attention.kv_store import KVStore, LayerShape
 from engine.gpu.paged_attention import attend
 from engine.gpu.request_state import RequestState
 from engine.gpu.rows import gate_rows, norm_rows, place
-from engine.gpu.slot_step import SlotPlan, layout_of, look_up, read_step
+from engine.gpu.slot_step import decode_sizes, layout_of, look_up, read_step
 from engine.gpu.span_step import send_spans
 from engine.gpu.work_planner import WorkPlanner
 from engine.model.forward import Span
@@ -129,8 +129,23 @@ def compiling_for(capability: int) -> Iterator[list[tuple[Any, dict[str, Any]]]]
 
 def launch_all(shape: Shape, dtype: torch.dtype) -> None:
     """Launch every kernel as a step of this model would: decodes that share, and a prompt chunk."""
+    for kv_dtype in (dtype, torch.int8, torch.float8_e4m3fn):
+        launch_attention(shape, dtype, kv_dtype)
+    tokens = 102
+    rows, out = torch.zeros(tokens, shape.hidden), torch.zeros(tokens, shape.hidden, dtype=dtype)
+    norm_rows(rows, torch.ones(shape.hidden), out, epsilon=1e-6, delta=out)
+    gated = torch.zeros(tokens, shape.intermediate, dtype=dtype)
+    gate_rows(torch.zeros(tokens, 2 * shape.intermediate, dtype=dtype), gated, "silu")
+    planner = WorkPlanner([shape.window], shape.heads, shape.kv_heads)
+    sizes = decode_sizes(4, 2, planner)
+    numbers = torch.zeros(layout_of(sizes, 1).length, dtype=torch.int32)
+    look_up(read_step(numbers, sizes, planner), RequestState(4, 1024, out.device))
+
+
+def launch_attention(shape: Shape, dtype: torch.dtype, kv_dtype: torch.dtype) -> None:
+    """Launch what writes and reads keys and values."""
     layer = LayerShape(shape.kv_heads, shape.dim, shape.dim)
-    store = KVStore([layer], 64, dtype=dtype, device=torch.device("cpu"))
+    store = KVStore([layer], 64, dtype=kv_dtype, device=torch.device("cpu"))
     table = array("i", range(1, 33))
     spans = [Span(300, 1, table), Span(310, 1, table), Span(0, 100, table)]
     tokens = sum(span.num_tokens for span in spans)
@@ -150,6 +165,8 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
         query_norm=norm,
         key_norm=norm,
         epsilon=1e-6,
+        key_scales=store.key_scales[0],
+        value_scales=store.value_scales[0],
     )
     step = send_spans(spans, [0] * tokens, planner, query.device)
     attend(
@@ -161,14 +178,9 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
         window=shape.window,
         softcap=shape.softcap,
         sinks=torch.zeros(shape.heads) if shape.sinks else None,
+        key_scales=store.key_scales[0],
+        value_scales=store.value_scales[0],
     )
-    rows, out = torch.zeros(tokens, shape.hidden), torch.zeros(tokens, shape.hidden, dtype=dtype)
-    norm_rows(rows, torch.ones(shape.hidden), out, epsilon=1e-6, delta=out)
-    gated = torch.zeros(tokens, shape.intermediate, dtype=dtype)
-    gate_rows(torch.zeros(tokens, 2 * shape.intermediate, dtype=dtype), gated, "silu")
-    sizes = SlotPlan([0, 1, 2], spans, [True] * 3, planner).sizes
-    numbers = torch.zeros(layout_of(sizes, 1).length, dtype=torch.int32)
-    look_up(read_step(numbers, sizes, planner), RequestState(4, 1024, query.device))
 
 
 def measure(capability: int, shape: Shape, dtype: torch.dtype) -> list[Resources]:
@@ -189,7 +201,7 @@ def _resources(target: str, shape: str, made: Any, constants: dict[str, Any]) ->
         target=target,
         shape=shape,
         kernel=made.metadata.name,
-        tile=", ".join(f"{k} {constants[k]}" for k in ("ROWS", "KEYS") if k in constants),
+        tile=", ".join(f"{k} {v}" for k in ("FORMAT", "ROWS", "KEYS") if (v := constants.get(k))),
         registers=found["REG"],
         spilled=found["STACK"] + found["LOCAL"],
         shared=made.metadata.shared,

@@ -5,11 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from engine.config import BLOCK_SIZE
+from engine.config import BLOCK_SIZE, KVCacheDType
+
+KVFormat = Literal["", "int8", "fp8"]
+"""How numbers are kept in eight bits; empty where they are kept as they are."""
+
+SCALE_DTYPE = torch.bfloat16
+"""Of the scales beside numbers in eight bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,50 +40,87 @@ class LayerShape:
         """Numbers stored per token."""
         return self.num_kv_heads * (self.key_dim + self.value_dim)
 
+    @property
+    def scales_per_token(self) -> int:
+        """Scales beside them where they are kept in eight bits."""
+        return 2 * self.num_kv_heads
+
+
+def resolve_kv_dtype(asked: KVCacheDType, dtype: torch.dtype) -> torch.dtype:
+    """Return what keys and values are kept in beside activations of ``dtype``."""
+    return {"auto": dtype, "fp8": torch.float8_e4m3fn, "int8": torch.int8}[asked]
+
+
+def kv_format(dtype: torch.dtype) -> KVFormat:
+    """Return the format of a KV dtype, or of a tensor of its codes."""
+    formats: dict[torch.dtype, KVFormat] = {
+        torch.int8: "int8",
+        torch.uint8: "fp8",
+        torch.float8_e4m3fn: "fp8",
+    }
+    return formats.get(dtype, "")
+
 
 def kv_bytes_per_token(layers: Sequence[LayerShape], dtype: torch.dtype) -> int:
-    """Bytes that one token costs in all layers together."""
-    return sum(layer.elements_per_token for layer in layers) * dtype.itemsize
+    """Bytes that one token costs in all layers together, scales included."""
+    num_bytes = sum(layer.elements_per_token for layer in layers) * dtype.itemsize
+    if kv_format(dtype):
+        num_bytes += sum(layer.scales_per_token for layer in layers) * SCALE_DTYPE.itemsize
+    return num_bytes
 
 
 class BlockStore(ABC):
-    """Blocks of keys and values, one tensor of each per layer with the blocks first.
+    """Blocks of keys and values, and of their scales where they are kept in eight bits.
+
+    Tensors of one shape lie side by side for all layers, so that one operation reaches them all.
 
     Attributes:
-        keys: Per layer.
-        values: Per layer.
+        stacks: ``[layers, num_blocks, ...]``, all the memory there is.
+        keys: Per layer, a part of a stack.
+        values: Per layer, likewise.
     """
 
+    stacks: list[Tensor]
     keys: list[Tensor]
     values: list[Tensor]
 
     @property
     def num_blocks(self) -> int:
         """Blocks of every layer."""
-        return int(self.keys[0].shape[0])
+        return int(self.stacks[0].shape[1])
 
     @property
     def num_bytes(self) -> int:
         """Memory held."""
-        return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
+        return sum(stack.numel() * stack.element_size() for stack in self.stacks)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.stacks[0].device
+
+    def indices(self, blocks: Sequence[int]) -> Tensor:
+        """Return block ids as ``[blocks]`` int64 on the store's device, without waiting for it."""
+        pinned = self.device.type == "cuda"
+        host = torch.tensor(list(blocks), dtype=torch.int64, pin_memory=pinned)
+        return host.to(self.device, non_blocking=True)
 
     def copy_blocks(self, copies: Sequence[tuple[int, int]]) -> None:
         """Copy blocks in every layer; all sources are read before any destination is written."""
         if not copies:
             return
-        device = self.keys[0].device
-        sources = torch.tensor([source for source, _ in copies], device=device)
-        destinations = torch.tensor([destination for _, destination in copies], device=device)
-        for store in (*self.keys, *self.values):
-            store.index_copy_(0, destinations, store.index_select(0, sources))
+        sources = self.indices([source for source, _ in copies])
+        destinations = self.indices([destination for _, destination in copies])
+        for stack in self.stacks:
+            stack.index_copy_(1, destinations, stack.index_select(1, sources))
 
     def clear_blocks(self, blocks: Sequence[int]) -> None:
         """Zero these blocks in every layer."""
         if not blocks:
             return
-        indices = torch.tensor(blocks, dtype=torch.int64, device=self.keys[0].device)
-        for store in (*self.keys, *self.values):
-            store.index_fill_(0, indices, 0.0)
+        indices = self.indices(blocks)
+        for stack in self.stacks:
+            stack.index_fill_(1, indices, 0)
 
     @abstractmethod
     def clear_tail(self, block: int, offset: int) -> None:
@@ -86,9 +130,17 @@ class BlockStore(ABC):
 class KVStore(BlockStore):
     """Keys and values of all layers, ``[num_blocks, block_size, kv_heads, dim]`` each.
 
+    In eight bits a number is its code times the scale of its token and head, which is kept in
+    ``[num_blocks, block_size, kv_heads]`` for keys and for values; codes of ``fp8`` are kept as
+    bytes. Only the GPU's kernels write and read those.
+
     Attention reads whole blocks and multiplies what a query must not see by zero. Zero times
     not-a-number is not zero, so a block is cleared when a sequence starts to fill it: whatever a
     broken sequence left behind must not reach the heir of its blocks.
+
+    Attributes:
+        key_scales: Per layer; ``None`` where numbers are kept as they are.
+        value_scales: Likewise.
     """
 
     def __init__(
@@ -99,19 +151,27 @@ class KVStore(BlockStore):
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        """Allocate the whole budget, zeroed."""
-        self.keys = [
-            torch.zeros(
-                num_blocks, BLOCK_SIZE, s.num_kv_heads, s.key_dim, dtype=dtype, device=device
-            )
-            for s in layers
-        ]
-        self.values = [
-            torch.zeros(
-                num_blocks, BLOCK_SIZE, s.num_kv_heads, s.value_dim, dtype=dtype, device=device
-            )
-            for s in layers
-        ]
+        """Allocate the whole budget, zeroed.
+
+        Args:
+            layers: What each stores.
+            num_blocks: The budget.
+            dtype: Of the numbers; ``int8`` and ``float8_e4m3fn`` have scales.
+            device: Where.
+        """
+        is_quantised = bool(kv_format(dtype))
+        shapes = [(s.num_kv_heads, s.key_dim) for s in layers]
+        shapes += [(s.num_kv_heads, s.value_dim) for s in layers]
+        scales = [(s.num_kv_heads,) for s in layers] * 2 if is_quantised else []
+        stored = torch.uint8 if dtype == torch.float8_e4m3fn else dtype
+        numbers, stacks = _stacked(shapes, num_blocks, stored, device)
+        found, scale_stacks = _stacked(scales, num_blocks, SCALE_DTYPE, device)
+        self.stacks = stacks + scale_stacks
+        count = len(layers)
+        self.keys, self.values = numbers[:count], numbers[count:]
+        none: list[Tensor | None] = [None] * count
+        self.key_scales = [*found[:count]] or none
+        self.value_scales = [*found[count:]] or none
 
     def write(self, layer: int, slots: Tensor, key: Tensor, value: Tensor) -> None:
         """Put the keys and values of new tokens into their slots.
@@ -122,6 +182,7 @@ class KVStore(BlockStore):
             key: ``[kv_heads, tokens, key_dim]``.
             value: ``[kv_heads, tokens, value_dim]``.
         """
+        assert self.key_scales[layer] is None, "eight bits are written by the GPU's kernels"
         for store, new in ((self.keys[layer], key), (self.values[layer], value)):
             store.flatten(0, 1).index_copy_(0, slots, new.transpose(0, 1))
 
@@ -136,6 +197,7 @@ class KVStore(BlockStore):
         Returns:
             Keys and values, ``[rows, kv_heads, tokens, dim]``, strided views of fresh copies.
         """
+        assert self.key_scales[layer] is None, "eight bits are read by the GPU's kernels"
         key, value = (
             store.flatten(1)  # whole blocks as rows: on a CPU a quarter of the time of four axes
             .index_select(0, blocks)
@@ -147,5 +209,23 @@ class KVStore(BlockStore):
 
     def clear_tail(self, block: int, offset: int) -> None:
         """Zero a block from ``offset`` on in every layer."""
-        for store in (*self.keys, *self.values):
-            store[block, offset:] = 0.0
+        for stack in self.stacks:
+            stack[:, block, offset:] = 0
+
+
+def _stacked(
+    shapes: Sequence[tuple[int, ...]], num_blocks: int, dtype: torch.dtype, device: torch.device
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Allocate a tensor per shape of one token, side by side with those of its shape.
+
+    Returns:
+        The tensors in order, ``[num_blocks, block_size, ...]``, and the stacks that they lie in.
+    """
+    stacks = {
+        shape: torch.zeros(
+            shapes.count(shape), num_blocks, BLOCK_SIZE, *shape, dtype=dtype, device=device
+        )
+        for shape in dict.fromkeys(shapes)
+    }
+    parts = {shape: iter(stack.unbind()) for shape, stack in stacks.items()}
+    return [next(parts[shape]) for shape in shapes], list(stacks.values())

@@ -32,14 +32,15 @@ class PackedKVStore(BlockStore):
         key = (num_blocks, kv_heads, head_dim // per_word, BLOCK_SIZE, per_word)
         value = (num_blocks, kv_heads, BLOCK_SIZE // per_word, head_dim, per_word)
         self._per_word = per_word
-        self.keys = [prefer_huge_pages(torch.zeros(key, dtype=dtype)) for _ in range(num_layers)]
-        self.values = [
-            prefer_huge_pages(torch.zeros(value, dtype=dtype)) for _ in range(num_layers)
+        self.stacks = [
+            prefer_huge_pages(torch.zeros(num_layers, *shape, dtype=dtype))
+            for shape in (key, value)
         ]
+        self.keys, self.values = (list(stack.unbind()) for stack in self.stacks)
 
     def clear_tail(self, block: int, offset: int) -> None:
         """Zero a block from ``offset`` on in every layer."""
-        for keys, values in zip(self.keys, self.values, strict=True):
-            keys[block, :, :, offset:] = 0.0
-            for token in range(offset, BLOCK_SIZE):
-                values[block, :, token // self._per_word, :, token % self._per_word] = 0.0
+        keys, values = self.stacks
+        keys[:, block, :, :, offset:] = 0.0
+        for token in range(offset, BLOCK_SIZE):
+            values[:, block, :, token // self._per_word, :, token % self._per_word] = 0.0

@@ -12,12 +12,16 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.gpu.eight_bit_kernels import widen
+
 
 @triton.jit
 def attend_piece(
     query,  # [tokens, HEADS, DIM]
     keys,  # [blocks, BLOCK, KV_HEADS, DIM]
     values,  # [blocks, BLOCK, KV_HEADS, VALUE_DIM]
+    key_scales,  # [blocks, BLOCK, KV_HEADS] bfloat16, if FORMAT
+    value_scales,  # [blocks, BLOCK, KV_HEADS] bfloat16, if FORMAT
     pieces,  # [pieces, 4] int32
     order,  # [places] int32
     tables,  # [sequences, table_stride] int32
@@ -43,6 +47,7 @@ def attend_piece(
     KEYS: tl.constexpr,
     HAS_SOFTCAP: tl.constexpr,
     HAS_WINDOW: tl.constexpr,
+    FORMAT: tl.constexpr,  # "int8", "fp8", or "" for numbers as they are
     UPCAST: tl.constexpr,  # the interpreter cannot multiply bfloat16
 ):
     """Attend from a piece's queries to one stretch of keys, for one key head."""
@@ -95,10 +100,17 @@ def attend_piece(
             mask=is_key[:, None] & (value_dim < VALUE_DIM)[None, :],
             other=0.0,
         )
-        if UPCAST:
-            k = k.to(tl.float32)
-            v = v.to(tl.float32)
-        scores = tl.dot(q, k, input_precision="ieee") * scaling
+        if FORMAT != "":
+            k = widen(k, q.dtype, FORMAT, ROWS == 16)  # a large tile has no registers for it
+            v = widen(v, q.dtype, FORMAT, True)
+            key_scale = tl.load(key_scales + slot, mask=is_key, other=0.0).to(tl.float32)
+            value_scale = tl.load(value_scales + slot, mask=is_key, other=0.0).to(tl.float32)
+            scores = tl.dot(q, k, input_precision="ieee") * (key_scale * scaling)[None, :]
+        else:
+            if UPCAST:
+                k = k.to(tl.float32)
+                v = v.to(tl.float32)
+            scores = tl.dot(q, k, input_precision="ieee") * scaling
         if HAS_SOFTCAP:
             scores = softcap * (
                 2.0 / (1.0 + tl.exp2(scores * (-2.0 * 1.4426950408889634) / softcap)) - 1.0
@@ -112,6 +124,8 @@ def attend_piece(
         weights = tl.exp2(scores - safe[:, None])
         decay = tl.exp2(highest - safe)
         total = total * decay + tl.sum(weights, axis=1)
+        if FORMAT != "":
+            weights *= value_scale[None, :]
         out = out * decay[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
         highest = now
 

@@ -56,13 +56,17 @@ class FlashAttention:
     def find(cls, device: torch.device) -> FlashAttention | None:
         """Return it if it is installed and the device can run it."""
         if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] != 9:
-            return None
+            if kv_dtype != spec.dtype:
+        return f"keys are kept as {kv_dtype}"
+    return None
         try:
             found = importlib.import_module(_MODULE)
             return cls(found.flash_attn_with_kvcache)
         except (ImportError, OSError, AttributeError) as error:
             logger.info("FlashAttention-3 is not used: %s", error)
-            return None
+            if kv_dtype != spec.dtype:
+        return f"keys are kept as {kv_dtype}"
+    return None
 
     def attend(
         self,
@@ -93,12 +97,19 @@ class FlashAttention:
         return out
 
 
-def why_not_flash(spec: DecoderSpec) -> str | None:
-    """Say what of a model FlashAttention-3 does not compute; ``None`` if it computes everything."""
+def why_not_flash(spec: DecoderSpec, kv_dtype: torch.dtype) -> str | None:
+    """Say what of a model FlashAttention-3 does not compute; ``None`` if it computes everything.
+
+    Args:
+        spec: The model.
+        kv_dtype: What keys and values are kept in.
+    """
     if any(layer.sinks is not None for layer in spec.layers):
         return "the model has attention sinks"
     if spec.head_dim > _MOST_DIM:
         return f"its heads are {spec.head_dim} wide"
     if spec.dtype not in (torch.bfloat16, torch.float16):
         return f"it computes in {spec.dtype}"
+    if kv_dtype != spec.dtype:
+        return f"keys are kept as {kv_dtype}"
     return None

@@ -10,7 +10,7 @@ import triton
 from torch import Tensor
 
 from engine.attention.interface import AttentionCall
-from engine.attention.kv_store import KVStore
+from engine.attention.kv_store import KVStore, kv_format
 from engine.attention.metadata import Span, StepMetadata
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention_kernels import attend_piece, merge_pieces
@@ -39,11 +39,12 @@ class Tiling:
     num_stages: int
 
 
-def tiling_of(rows: int, dim: int) -> Tiling:
+def tiling_of(rows: int, dim: int, *, eight_bits: bool = False) -> Tiling:
     """Choose a tiling that spills no register on sm_80 and newer."""
     large, wide = rows == LARGE_ROWS, dim > _WIDE_DIM
     keys = 32 if wide or (large and dim == _WIDE_DIM) else 64
-    return Tiling(rows=rows, keys=keys, num_warps=8 if large and wide else 4, num_stages=2)
+    more_warps = large and (wide or (eight_bits and keys == 64))
+    return Tiling(rows=rows, keys=keys, num_warps=8 if more_warps else 4, num_stages=2)
 
 
 def attend(
@@ -56,18 +57,23 @@ def attend(
     window: int | None = None,
     softcap: float | None = None,
     sinks: Tensor | None = None,
+    key_scales: Tensor | None = None,
+    value_scales: Tensor | None = None,
 ) -> Tensor:
     """Attend for all tokens of a step, whose own keys and values are stored already.
 
     Args:
         query: ``[tokens, heads, dim]``, contiguous.
-        keys: ``[blocks, block_size, kv_heads, dim]``.
+        keys: ``[blocks, block_size, kv_heads, dim]``, numbers or codes of eight bits (see
+            `engine.gpu.eight_bit_kernels`).
         values: ``[blocks, block_size, kv_heads, value_dim]``.
         work: Planned with the same window.
         scaling: Multiplies the scores.
         window: How many keys a query sees, itself included.
         softcap: Scores are squashed to ``softcap * tanh(scores / softcap)``.
         sinks: ``[heads]``, one extra logit per head that takes mass and gives nothing.
+        key_scales: ``[blocks, block_size, kv_heads]`` bfloat16, of codes.
+        value_scales: Likewise.
 
     Returns:
         ``[tokens, heads, value_dim]`` in the query's dtype.
@@ -82,11 +88,13 @@ def attend(
     for pieces, rows in ((work.small, SMALL_ROWS), (work.large, LARGE_ROWS)):
         if not len(pieces):
             continue
-        tiling = tiling_of(rows, max(dim, value_dim))
+        tiling = tiling_of(rows, max(dim, value_dim), eight_bits=bool(kv_format(keys.dtype)))
         attend_piece[(len(pieces), kv_heads)](
             query,
             keys,
             values,
+            keys if key_scales is None else key_scales,
+            values if value_scales is None else value_scales,
             pieces,
             work.order,
             work.tables,
@@ -112,6 +120,7 @@ def attend(
             KEYS=tiling.keys,
             HAS_SOFTCAP=softcap is not None,
             HAS_WINDOW=window is not None,
+            FORMAT=kv_format(keys.dtype),
             UPCAST=triton.knobs.runtime.interpret,
             num_warps=tiling.num_warps,
             num_stages=tiling.num_stages,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.gpu.eight_bit_kernels import quantise
+
 
 @triton.jit
 def add_norm(
@@ -75,6 +77,18 @@ def _norm_weight(query_norm, key_norm, head, at, mask, HEADS: tl.constexpr):
 
 
 @triton.jit
+def _keep(x, place, at, mask, memory, scales, DIM: tl.constexpr, FORMAT: tl.constexpr):
+    """Store a head of one token at its place, in eight bits with a scale if there is a format."""
+    target = memory + place * DIM + at
+    if FORMAT == "":
+        tl.store(target, x.to(memory.dtype.element_ty), mask=mask)
+    else:
+        codes, scale = quantise(x, FORMAT)
+        tl.store(target, codes.to(memory.dtype.element_ty), mask=mask)
+        tl.store(scales + place + 0 * at, scale.to(scales.dtype.element_ty), mask=mask & (at == 0))
+
+
+@triton.jit
 def place_heads(
     qkv,  # [tokens, (HEADS + 2 * KV_HEADS) * DIM]
     query_norm,  # [DIM] float32, or [HEADS * DIM] if SPANS
@@ -85,6 +99,8 @@ def place_heads(
     query,  # [tokens, HEADS, DIM]
     keys,  # [slots, KV_HEADS, DIM]
     values,  # [slots, KV_HEADS, DIM]
+    key_scales,  # [slots, KV_HEADS] bfloat16, if FORMAT
+    value_scales,  # [slots, KV_HEADS] bfloat16, if FORMAT
     epsilon,
     HEADS: tl.constexpr,
     KV_HEADS: tl.constexpr,
@@ -94,6 +110,7 @@ def place_heads(
     HAS_NORM: tl.constexpr,
     SPANS: tl.constexpr,
     PADDED_HEADS: tl.constexpr,
+    FORMAT: tl.constexpr,  # "int8", "fp8", or "" for numbers as they are
 ):
     """Norm and turn the heads of a token; queries to their buffer, keys and values to their slot.
 
@@ -111,8 +128,8 @@ def place_heads(
     slot = tl.load(slots + token).to(tl.int64)
     stores = within & (slot + at >= at)  # padding has no slot
     if is_value:
-        target = values + (slot * KV_HEADS + head - HEADS - KV_HEADS) * DIM + at
-        tl.store(target, x.to(values.dtype.element_ty), mask=stores)
+        place = slot * KV_HEADS + head - HEADS - KV_HEADS
+        _keep(x, place, at, stores, values, value_scales, DIM, FORMAT)
     else:
         is_key = head >= HEADS
         pair = tl.where(at < half, at + half, at - half)
@@ -142,8 +159,8 @@ def place_heads(
             sine = tl.load(angles + half + at % half, mask=turns, other=0.0)
             x = x * cosine + tl.where(at < half, -y, y) * sine
         if is_key:
-            target = keys + (slot * KV_HEADS + head - HEADS) * DIM + at
-            tl.store(target, x.to(keys.dtype.element_ty), mask=stores)
+            place = slot * KV_HEADS + head - HEADS
+            _keep(x, place, at, stores, keys, key_scales, DIM, FORMAT)
         else:
             target = query + (token * HEADS + head) * DIM + at
             tl.store(target, x.to(query.dtype.element_ty), mask=within)

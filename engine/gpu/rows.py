@@ -5,6 +5,7 @@ from __future__ import annotations
 import triton
 from torch import Tensor
 
+from engine.attention.kv_store import kv_format
 from engine.decoder.spec import Activation
 from engine.gpu.row_kernels import add_norm, gate, place_heads
 
@@ -80,13 +81,16 @@ def place(
     query_norm: Tensor | None,
     key_norm: Tensor | None,
     epsilon: float,
+    key_scales: Tensor | None = None,
+    value_scales: Tensor | None = None,
 ) -> None:
     """Norm and turn the heads of new tokens, and store their keys and values.
 
     Args:
         qkv: ``[tokens, (heads + 2 * kv_heads) * dim]``.
         query: ``[tokens, heads, dim]``, overwritten.
-        keys: ``[blocks, block_size, kv_heads, dim]``, updated.
+        keys: ``[blocks, block_size, kv_heads, dim]``, updated; codes if they are of eight bits (see
+            `engine.gpu.eight_bit_kernels`).
         values: Likewise.
         positions: ``[tokens]`` int32.
         slots: ``[tokens]`` int32, ``block * block_size + offset``; -1 for nowhere.
@@ -94,6 +98,8 @@ def place(
         query_norm: ``[dim]`` float32, or ``[heads * dim]`` for a norm over all heads.
         key_norm: Likewise; both or neither.
         epsilon: Of the norms.
+        key_scales: ``[blocks, block_size, kv_heads]`` bfloat16, updated; there is one for codes.
+        value_scales: Likewise.
     """
     tokens, heads, dim = query.shape
     kv_heads = keys.shape[2]
@@ -108,6 +114,8 @@ def place(
         query,
         keys,
         values,
+        keys if key_scales is None else key_scales,
+        values if value_scales is None else value_scales,
         epsilon,
         HEADS=heads,
         KV_HEADS=kv_heads,
@@ -117,6 +125,7 @@ def place(
         HAS_NORM=query_norm is not None,
         SPANS=query_norm is not None and query_norm.shape[0] != dim,
         PADDED_HEADS=triton.next_power_of_2(heads),
+        FORMAT=kv_format(keys.dtype),
         num_warps=1,
     )
 

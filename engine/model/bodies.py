@@ -17,12 +17,12 @@ from typing import Any, Literal
 import torch
 
 from engine.attention.interface import ATTENTION_NAME
-from engine.attention.kv_store import LayerShape
+from engine.attention.kv_store import LayerShape, kv_format, resolve_kv_dtype
 from engine.attention.traits import AttentionTraits
-from engine.config import ModelConfig
+from engine.config import KVCacheDType, ModelConfig
 from engine.decoder.pack import PackedDecoder
 from engine.decoder.surgery import NotRecognised, take_apart
-from engine.errors import SelfCheckFailed, UnsupportedModel
+from engine.errors import ConfigError, SelfCheckFailed, UnsupportedModel
 from engine.model.forward import Forward
 from engine.model.native_forward import NativeForward
 from engine.model.prepacked import prepack_linears
@@ -38,6 +38,9 @@ Note = Callable[[str], None]
 
 _INT8_TOLERANCE = 0.5
 """Of the logits' spread: eight bits cost more than rounding, and a wrong structure costs all."""
+_KV_TOLERANCE = {"int8": 0.07, "fp8": 0.15}
+"""Likewise, for a model of one layer; grows with the square root of their number. Random models of
+three layers differ by up to 0.023 and 0.093 in float32; bfloat16's rounding comes on top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +51,14 @@ class Body:
         name: Which of them.
         make_forward: Given a number of KV blocks, returns it with memory of its own.
         layers: What each layer stores per token.
+        kv_dtype: What it is stored in.
         weight_bytes: Memory that the weights take.
     """
 
     name: Literal["native", "triton", "transformers"]
     make_forward: Callable[[int], Forward]
     layers: Sequence[LayerShape]
+    kv_dtype: torch.dtype
     weight_bytes: int
 
 
@@ -63,6 +68,8 @@ def make_body(
     device: torch.device,
     max_model_len: int,
     note: Note,
+    *,
+    kv_cache_dtype: KVCacheDType = "auto",
 ) -> Body:
     """Read a model and make the fastest body that is right for it.
 
@@ -73,11 +80,15 @@ def make_body(
         device: Where it is.
         max_model_len: Longest sequence.
         note: Hears what is being done.
+        kv_cache_dtype: What keys and values are kept in.
 
     Raises:
+        ConfigError: Keys and values cannot be kept in what was asked for here.
         UnsupportedModel: It is of a kind that is not served, or not with what was asked for.
         SelfCheckFailed: Paged attention disagrees with the untouched model.
     """
+    if kv_cache_dtype != "auto" and device.type != "cuda":
+        raise _no_such_kv(kv_cache_dtype, f"the device is '{device.type}'")
     model = read()
     architecture = type(model).__name__
     note("looking at the layers")
@@ -88,7 +99,9 @@ def make_body(
         if config.kernels == "torch":
             raise KernelsUnavailable("kernels is 'torch'; 'auto' takes the compiled ones")
         if device.type == "cuda":
-            return _gpu_body(model, traits, config, device, max_model_len, check)
+            return gpu_body(
+                model, traits, config, device, max_model_len, check, kv_cache_dtype=kv_cache_dtype
+            )
         return _native_body(model, traits, config, max_model_len, check, note)
     except (NotRecognised, KernelsUnavailable, SelfCheckFailed) as error:
         if config.quantization is not None:
@@ -96,6 +109,8 @@ def make_body(
                 f"quantization {config.quantization} needs the compiled kernels, and they do not "
                 f"run {architecture} here: {error}; leave quantization out, or mend that"
             ) from error
+        if kv_cache_dtype != "auto":
+            raise _no_such_kv(kv_cache_dtype, f"they do not run {architecture}: {error}") from error
         logger.info("%s runs on transformers' own modules: %s", architecture, error)
         if isinstance(error, SelfCheckFailed):
             del model
@@ -103,6 +118,14 @@ def make_body(
         return _transformers_body(
             model, layers, check, read, by_triton=_uses_triton(config, device)
         )
+
+
+def _no_such_kv(asked: KVCacheDType, why: str) -> ConfigError:
+    return ConfigError(
+        f"kv_cache_dtype {asked} needs the GPU's kernels, and {why}; leave kv_cache_dtype out, or "
+        "mend that",
+        param="kv_cache_dtype",
+    )
 
 
 def _native_body(
@@ -132,18 +155,29 @@ def _native_body(
         LayerShape(spec.kv_heads, decoder.head_dim, decoder.head_dim, trait.window)
         for trait in traits
     ]
-    return Body("native", make_forward, layers, decoder.num_bytes)
+    return Body("native", make_forward, layers, spec.dtype, decoder.num_bytes)
 
 
-def _gpu_body(
+def gpu_body(
     model: Any,
     traits: Sequence[AttentionTraits],
     config: ModelConfig,
     device: torch.device,
     max_model_len: int,
     check: SelfCheck | None,
+    *,
+    kv_cache_dtype: KVCacheDType = "auto",
 ) -> Body:
     """Hand a model's weights over to the GPU's kernels, once it is understood.
+
+    Args:
+        model: As transformers built it.
+        traits: How its layers attend.
+        config: Of the model.
+        device: Where it is: a GPU, or a CPU on which Triton interprets.
+        max_model_len: Longest sequence.
+        check: Compares with the untouched model, if asked for.
+        kv_cache_dtype: What keys and values are kept in.
 
     Raises:
         NotRecognised: Its structure is not understood.
@@ -160,13 +194,17 @@ def _gpu_body(
     with torch.inference_mode(), device:  # what surgery tries modules with lies on the device too
         spec = take_apart(model, traits, max_model_len=max_model_len)
         weights = DecoderWeights(spec, device)
-    make_forward = partial(GpuForward, weights)
+    kv_dtype = resolve_kv_dtype(kv_cache_dtype, spec.dtype)
+    make_forward = partial(GpuForward, weights, kv_dtype=kv_dtype)
     if check is not None:
-        _log_agreement(check.compare(make_forward))
+        tolerance = _KV_TOLERANCE.get(kv_format(kv_dtype))
+        if tolerance is not None:
+            tolerance = min(tolerance * len(traits) ** 0.5, _INT8_TOLERANCE)
+        _log_agreement(check.compare(make_forward, tolerance=tolerance))
     layers = [
         LayerShape(spec.kv_heads, spec.head_dim, spec.head_dim, trait.window) for trait in traits
     ]
-    return Body("triton", make_forward, layers, weights.num_bytes)
+    return Body("triton", make_forward, layers, kv_dtype, weights.num_bytes)
 
 
 def has_triton() -> bool:
@@ -208,6 +246,7 @@ def _transformers_body(
         by_triton: Whether its modules attend by our GPU kernels.
     """
     weights = {p.data_ptr(): p.numel() * p.element_size() for p in model.parameters()}
+    dtype = model.dtype
     with torch.inference_mode():
         num_packed = prepack_linears(model)
     try:
@@ -219,7 +258,7 @@ def _transformers_body(
         logger.info("%s: %s", what, error)
         del model
         make_forward = _checked_modules(read(), layers, check, by_triton=False)
-    return Body("transformers", make_forward, layers, sum(weights.values()))
+    return Body("transformers", make_forward, layers, dtype, sum(weights.values()))
 
 
 def _checked_modules(

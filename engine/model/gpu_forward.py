@@ -33,13 +33,16 @@ class GpuForward:
     Args:
         weights: Which several may share.
         num_blocks: Blocks of KV memory.
+        kv_dtype: What keys and values are kept in; as activations if none is given.
 
     Attributes:
         planner: Cuts its steps' attention.
         attention: Which steps' attention is left to somebody else.
     """
 
-    def __init__(self, weights: DecoderWeights, num_blocks: int) -> None:
+    def __init__(
+        self, weights: DecoderWeights, num_blocks: int, *, kv_dtype: torch.dtype | None = None
+    ) -> None:
         spec = weights.spec
         shapes = [
             LayerShape(spec.kv_heads, spec.head_dim, spec.head_dim, layer.window)
@@ -47,8 +50,15 @@ class GpuForward:
         ]
         self._weights = weights
         self._spec = spec
-        self._store = KVStore(shapes, num_blocks, dtype=spec.dtype, device=weights.device)
-        self.planner = WorkPlanner([x.window for x in spec.layers], spec.heads, spec.kv_heads)
+        self._store = KVStore(
+            shapes, num_blocks, dtype=kv_dtype or spec.dtype, device=weights.device
+        )
+        self.planner = WorkPlanner(
+            [layer.window for layer in spec.layers],
+            spec.heads,
+            spec.kv_heads,
+            one_tile=weights.deterministic,
+        )
         self.attention = AttentionChoice()
 
     @property
@@ -111,6 +121,8 @@ class GpuForward:
         """Return ``[tokens, heads * dim]``."""
         spec = self._spec
         keys, values = self._store.keys[index], self._store.values[index]
+        key_scales = self._store.key_scales[index]
+        value_scales = self._store.value_scales[index]
         query = x.new_empty(len(x), spec.heads, spec.head_dim)
         place(
             layer.qkv(x),
@@ -123,6 +135,8 @@ class GpuForward:
             query_norm=layer.spec.query_norm,
             key_norm=layer.spec.key_norm,
             epsilon=spec.epsilon,
+            key_scales=key_scales,
+            value_scales=value_scales,
         )
         if step.sequences is not None and self.attention.flash is not None:
             return self.attention.flash.attend(
@@ -143,6 +157,8 @@ class GpuForward:
             window=layer.spec.window,
             softcap=layer.spec.softcap,
             sinks=layer.spec.sinks,
+            key_scales=key_scales,
+            value_scales=value_scales,
         )
         return out.flatten(1)
 

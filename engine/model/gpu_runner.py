@@ -133,7 +133,11 @@ class GpuRunner:
         self.graphs.prepare(len(self._requests.num_tokens), stretches, seconds)
 
     def _try_flash(self, flash: FlashAttention | None) -> None:
-        why_not = "it is not there" if flash is None else why_not_flash(self._forward.spec)
+        why_not = (
+            "it is not there"
+            if flash is None
+            else why_not_flash(self._forward.spec, self.store.keys[0].dtype)
+        )
         if flash is None or why_not is not None:
             logger.info("FlashAttention-3 is not used: %s", why_not)
             return

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 
 from engine.attention.kv_store import LayerShape, kv_bytes_per_token
-from engine.config import ModelConfig
+from engine.config import KVCacheDType, ModelConfig
 from engine.errors import ConfigError
 from engine.model.bodies import make_body
 from engine.model.checkpoint import eos_token_ids_of, find_checkpoint, read_config, read_weights
@@ -38,7 +38,8 @@ class LoadedModel:
         folder: Where its files are; the tokenizer is read from here.
         name: What it was asked for by.
         architecture: transformers' class name.
-        dtype: Of weights, activations and KV.
+        dtype: Of weights and activations.
+        kv_dtype: What keys and values are kept in.
         device: Where everything lives.
         vocab_size: Width of the logits, which may exceed the tokenizer's.
         max_model_len: Longest sequence, prompt and reply together.
@@ -54,6 +55,7 @@ class LoadedModel:
     name: str
     architecture: str
     dtype: torch.dtype
+    kv_dtype: torch.dtype
     device: torch.device
     vocab_size: int
     max_model_len: int
@@ -65,19 +67,29 @@ class LoadedModel:
     @property
     def kv_bytes_per_token(self) -> int:
         """Bytes of KV memory that one token costs."""
-        return kv_bytes_per_token(self.layers, self.dtype)
+        return kv_bytes_per_token(self.layers, self.kv_dtype)
 
 
-def load_model(config: ModelConfig, *, on_progress: Progress | None = None) -> LoadedModel:
+def load_model(
+    config: ModelConfig,
+    *,
+    kv_cache_dtype: KVCacheDType = "auto",
+    on_progress: Progress | None = None,
+) -> LoadedModel:
     """Find, check, read and self-check a model.
 
     Only safetensors weights are read and no code of the checkpoint is ever run.
+
+    Args:
+        config: Which, and how it is held.
+        kv_cache_dtype: What keys and values are kept in.
+        on_progress: Told of what is being done.
 
     Raises:
         ModelNotFound: The checkpoint, or a part of it, is not there.
         UnsupportedModel: It is of a kind that is not served.
         SelfCheckFailed: Paged attention disagrees with the untouched model.
-        ConfigError: ``max_model_len`` or ``device`` cannot be had.
+        ConfigError: ``max_model_len``, ``device`` or ``kv_cache_dtype`` cannot be had.
     """
     report = on_progress or _ignore
     report(0.0, "looking for the model")
@@ -97,7 +109,12 @@ def load_model(config: ModelConfig, *, on_progress: Progress | None = None) -> L
 
     report(_SHARE["find"], "reading weights")
     body = make_body(
-        read, config, device, max_model_len, lambda what: report(_SHARE["check"], what)
+        read,
+        config,
+        device,
+        max_model_len,
+        lambda what: report(_SHARE["check"], what),
+        kv_cache_dtype=kv_cache_dtype,
     )
     give_back_memory()
     loaded = LoadedModel(
@@ -107,6 +124,7 @@ def load_model(config: ModelConfig, *, on_progress: Progress | None = None) -> L
         name=config.model,
         architecture=facts[0].architecture,
         dtype=dtype,
+        kv_dtype=body.kv_dtype,
         device=device,
         vocab_size=facts[0].vocab_size,
         max_model_len=max_model_len,
@@ -147,7 +165,7 @@ def _reading(report: Progress, *, again: bool) -> Callable[[float], None]:
 
 def _log(loaded: LoadedModel) -> None:
     logger.info(
-        "loaded %s: %s, %.1f M parameters in %.0f MB, %s on %s, %s, context %d",
+        "loaded %s: %s, %.1f M parameters in %.0f MB, %s on %s, %s, KV in %s, context %d",
         loaded.name,
         loaded.architecture,
         loaded.num_parameters / 1e6,
@@ -155,6 +173,7 @@ def _log(loaded: LoadedModel) -> None:
         str(loaded.dtype).removeprefix("torch."),
         loaded.device,
         loaded.forward,
+        str(loaded.kv_dtype).removeprefix("torch."),
         loaded.max_model_len,
     )
 

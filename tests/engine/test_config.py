@@ -41,6 +41,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
         ("quantization", "int3"),
         ("num_threads", 0),
         ("enable_prefix_caching", "false"),
+        ("kv_cache_dtype", "int4"),
         ("kv_cache_memory", "bogus"),
         ("kv_cache_memory", -5),
         ("kv_cache_memory", float("nan")),

@@ -67,7 +67,13 @@ def test_what_is_wrong_is_not_used_however_fast(device: torch.device) -> None:
 )
 def test_models_that_it_does_not_compute_are_not_left_to_it(spec: Any, why: str | None) -> None:
     """With the reason."""
-    assert why_not_flash(spec) == why
+    assert why_not_flash(spec, spec.dtype) == why
+
+
+def test_keys_in_eight_bits_are_not_left_to_it() -> None:
+    """It would not know their scales."""
+    why = why_not_flash(tiny_spec(dtype=torch.bfloat16), torch.int8)
+    assert why == "keys are kept as torch.int8"
 
 
 def test_without_the_package_or_the_processor_there_is_none() -> None:

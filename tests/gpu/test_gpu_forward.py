@@ -51,10 +51,12 @@ def stepped(forward: Forward, ids: list[int]) -> Tensor:
     return torch.cat(found)
 
 
-def gpu_forward(model: Any, device: torch.device) -> GpuForward:
+def gpu_forward(
+    model: Any, device: torch.device, kv_dtype: torch.dtype | None = None
+) -> GpuForward:
     """The model on the kernels; takes its weights."""
     with torch.inference_mode():
-        return GpuForward(DecoderWeights(take_model_apart(model), device), 8)
+        return GpuForward(DecoderWeights(take_model_apart(model), device), 8, kv_dtype=kv_dtype)
 
 
 def error(found: Tensor, expected: Tensor) -> float:
@@ -69,6 +71,22 @@ def test_every_family_says_what_transformers_says(family: str, device: torch.dev
     ids = random_prompt(PROMPT + REPLY, seed=1)
     expected = untouched(model, ids, device)
     assert error(stepped(gpu_forward(model, device), ids), expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("family", "kv_dtype", "most"),
+    [("gemma2", torch.int8, 0.03), ("qwen3", torch.float8_e4m3fn, 0.1)],
+    ids=["int8", "fp8"],
+)
+def test_keys_and_values_in_eight_bits_cost_little(
+    family: str, kv_dtype: torch.dtype, most: float, device: torch.device
+) -> None:
+    """Chunks and decodes; the logits differ by a few hundredths, weights being drawn wide."""
+    model = make_model(family).to(device)
+    ids = random_prompt(PROMPT + REPLY, seed=1)
+    expected = untouched(model, ids, device)
+    found = error(stepped(gpu_forward(model, device, kv_dtype), ids), expected)
+    assert most / 30 < found < most
 
 
 def test_nothing_is_read_out_unless_asked_for(device: torch.device) -> None:

@@ -15,6 +15,7 @@ from engine.gpu.paged_attention import attend
 from engine.gpu.span_step import send_spans
 from engine.gpu.work_planner import WorkPlanner
 from engine.model.forward import Span
+from tests.support.eight_bits import dequantised, quantised
 
 BLOCKS = 120
 
@@ -31,6 +32,7 @@ class Variant:
     softcap: float | None = None
     sinks: bool = False
     dtype: torch.dtype = torch.float32
+    kv_format: str = ""
     tolerance: float = 1e-6
 
 
@@ -46,6 +48,14 @@ VARIANTS = [
     Variant("all", window=70, softcap=4.0, sinks=True),
     Variant("half", dtype=torch.float16, tolerance=2e-3),
     Variant("bfloat16", dtype=torch.bfloat16, tolerance=2e-2),
+    Variant("int8", kv_format="int8"),
+    Variant("int8, all", kv_format="int8", window=70, softcap=4.0, sinks=True),
+    Variant("int8, odd share and width", kv_format="int8", heads=6, kv_heads=2, dim=24),
+    Variant("int8, bfloat16", kv_format="int8", dtype=torch.bfloat16, tolerance=2e-2),
+    Variant("fp8", kv_format="fp8"),
+    Variant("fp8, all", kv_format="fp8", window=300, softcap=4.0, sinks=True),
+    Variant("fp8, wide", kv_format="fp8", heads=2, kv_heads=1, dim=256),
+    Variant("fp8, bfloat16", kv_format="fp8", dtype=torch.bfloat16, tolerance=2e-2),
 ]
 
 
@@ -60,6 +70,10 @@ class Case:
         self.keys, self.values = (
             torch.randn(shape, generator=generator).to(variant.dtype) for _ in range(2)
         )
+        self.key_scales = self.value_scales = None
+        if variant.kv_format:
+            self.keys, self.key_scales = quantised(self.keys, variant.kv_format)
+            self.values, self.value_scales = quantised(self.values, variant.kv_format)
         free = rng.sample(range(BLOCKS), BLOCKS)
         persona = [free.pop() for _ in range(17)]
         wanted = [(280, 1, 17), (300, 1, 17), (290, 1, 17), (0, 1, 0), (255, 1, 0), (256, 1, 0)]
@@ -72,14 +86,20 @@ class Case:
             self.spans.append(Span(start, num_tokens, array("i", table)))
             used = (start + num_tokens) % BLOCK_SIZE
             if used:
-                self.keys[table[-1], used:] = self.values[table[-1], used:] = float("nan")
+                self.poison(table[-1], used)
         for block in free:
-            self.keys[block] = self.values[block] = float("nan")
+            self.poison(block)
         tokens = sum(span.num_tokens for span in self.spans)
         self.query = torch.randn(tokens, variant.heads, variant.dim, generator=generator)
         self.query = self.query.to(variant.dtype)
         self.sinks = torch.randn(variant.heads, generator=generator) if variant.sinks else None
         self.device = device
+
+    def poison(self, block: int, offset: int = 0) -> None:
+        """Leave what a broken sequence may have left in a block, from an offset on."""
+        memory = (self.keys, self.values, self.key_scales, self.value_scales)
+        for tensor in (tensor for tensor in memory if tensor is not None):
+            tensor[block, offset:] = float("nan") if tensor.is_floating_point() else 127
 
     def attend(self, spans: list[Span], query: Tensor, *, shares: bool = True) -> Tensor:
         """By the kernels."""
@@ -96,14 +116,22 @@ class Case:
             window=v.window,
             softcap=v.softcap,
             sinks=None if self.sinks is None else self.sinks.to(self.device),
+            key_scales=None if self.key_scales is None else self.key_scales.to(self.device),
+            value_scales=None if self.value_scales is None else self.value_scales.to(self.device),
         ).cpu()
 
     def dense(self) -> Tensor:
         """Written out, in float64."""
         v, out, token = self.variant, [], 0
+        numbers = [self.keys.double(), self.values.double()]
+        if self.key_scales is not None and self.value_scales is not None:
+            numbers = [
+                dequantised(self.keys, self.key_scales),
+                dequantised(self.values, self.value_scales),
+            ]
         for span in self.spans:
             table = torch.tensor(list(span.block_table))
-            key, value = (s[table].flatten(0, 1).double() for s in (self.keys, self.values))
+            key, value = (s[table].flatten(0, 1) for s in numbers)
             for i in range(span.num_tokens):
                 end = span.start + i + 1
                 seen = slice(0 if v.window is None else max(0, end - v.window), end)
@@ -141,3 +169,22 @@ def test_a_token_gets_the_same_bits_alone_and_in_company(device: torch.device) -
     assert torch.equal(case.attend(case.spans, case.query, shares=False), together)
     for i in range(6):  # the decodes
         assert torch.equal(case.attend([case.spans[i]], case.query[i : i + 1])[0], together[i])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kv_format", ["int8", "fp8"])
+def test_a_broken_token_is_its_own_sequences_problem(kv_format: str, device: torch.device) -> None:
+    """Who reads its scale gets what is not a number; who shares the beginning, the same bits."""
+    case = Case(Variant("broken", kv_format=kv_format), seed=3, device=device)
+    whole = case.attend(case.spans, case.query)
+    span = case.spans[1]  # a decode behind a beginning that others share
+    block, offset = span.block_table[span.start // BLOCK_SIZE], span.start % BLOCK_SIZE
+    for broken in (case.key_scales, case.value_scales):
+        assert broken is not None
+        kept = broken[block, offset].clone()
+        broken[block, offset] = float("nan")
+        found = case.attend(case.spans, case.query)
+        broken[block, offset] = kept
+        assert found[1].isnan().all()
+        whole_but_one, found_but_one = (torch.cat([x[:1], x[2:]]) for x in (whole, found))
+        assert torch.equal(found_but_one, whole_but_one)
