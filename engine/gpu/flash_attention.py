@@ -56,17 +56,13 @@ class FlashAttention:
     def find(cls, device: torch.device) -> FlashAttention | None:
         """Return it if it is installed and the device can run it."""
         if device.type != "cuda" or torch.cuda.get_device_capability(device)[0] != 9:
-            if kv_dtype != spec.dtype:
-        return f"keys are kept as {kv_dtype}"
-    return None
+            return None
         try:
             found = importlib.import_module(_MODULE)
             return cls(found.flash_attn_with_kvcache)
         except (ImportError, OSError, AttributeError) as error:
             logger.info("FlashAttention-3 is not used: %s", error)
-            if kv_dtype != spec.dtype:
-        return f"keys are kept as {kv_dtype}"
-    return None
+            return None
 
     def attend(
         self,
