@@ -129,9 +129,13 @@ def read_weights(
         )
     if dense is not None and scheme is not None:
         count = dense.attach(model)
-        how = f"{count} layers keep theirs too" if count else "activations stay as they are"
-        name = str(dtype).removeprefix("torch.")
-        logger.info("%s: weights are dequantised to %s; %s", scheme.name, name, how)
+        del dense  # on a GPU, what has been moved there need not stay here
+        logger.info(
+            "quantised as %s: weights are dequantised to %s%s",
+            scheme.name,
+            str(dtype).removeprefix("torch."),
+            f"; {count} layers keep what they were, to multiply from" if count else "",
+        )
     return model.to(device).eval().requires_grad_(False)
 
 

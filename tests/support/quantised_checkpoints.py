@@ -122,7 +122,9 @@ def rounded(scales: Array, dtype: torch.dtype) -> tuple[Tensor, Array]:
     return stored, stored.float().numpy()
 
 
-def float8(weight: Array, block: tuple[int, int], dtype: torch.dtype) -> tuple[Tensor, Tensor, Array]:
+def float8(
+    weight: Array, block: tuple[int, int], dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Array]:
     """Return a payload, its scales, and what they stand for."""
     stored, scales = rounded(largest(np.abs(weight), block) / 448, dtype)
     levels = weight / spread(scales, block, weight.shape)

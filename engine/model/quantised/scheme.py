@@ -1,4 +1,4 @@
-"""What `config.json` says of a quantised checkpoint: how each layer's weight is stored, or a refusal.
+"""What `config.json` says of a quantised checkpoint: how each weight is stored, or a refusal.
 
 Pure: it reads no tensor. Formats are named as their own tools name them: `fp8` (DeepSeek's blocks,
 AutoFP8's whole tensors), `compressed-tensors`, `awq` (AutoAWQ's gemm) and `gptq` (AutoGPTQ,
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from engine.errors import UnsupportedModel
 
 Storage = Literal["numbers", "words", "awq", "gptq"]
-"""``numbers`` are elements in a type of their own; the others pack them into int32, each its way."""
+"""``numbers`` have a type of their own; the others are packed into int32, each in its way."""
 
 WHOLE = 0
 """In a block: as far as the weight goes."""
@@ -186,9 +186,7 @@ def _awq(settings: _Settings) -> Scheme:
     if bits != 4:
         raise settings.refusal(f"as AWQ of {bits} bits")
     columns = settings.group_columns("group_size", "q_group_size", default=128)
-    weight = WeightFormat(
-        storage="awq", kind="int", bits=4, block=(1, columns), needs_zeros=True
-    )
+    weight = WeightFormat(storage="awq", kind="int", bits=4, block=(1, columns), needs_zeros=True)
     return Scheme("AWQ", ((("Linear",), weight),), settings.names("modules_to_not_convert"))
 
 

@@ -109,7 +109,9 @@ class _Tensors:
         return tensor
 
     def wrong(self, what: str) -> UnsupportedModel:
-        return UnsupportedModel(f"{self.layer}: {what}; the checkpoint is damaged, or not as it says")
+        return UnsupportedModel(
+            f"{self.layer}: {what}; the checkpoint is damaged, or not as it says"
+        )
 
 
 def _read_numbers(tensors: _Tensors, layout: WeightFormat) -> Unpacked:
@@ -169,13 +171,16 @@ def _read_awq(tensors: _Tensors, layout: WeightFormat) -> Unpacked:
 
 def _awq_outputs(words: Tensor) -> Tensor:
     """Return ``[outputs, rows]`` of ``[rows, outputs / 8]``."""
-    nibbles = _unpack(words, 4).unflatten(1, (-1, 8))
-    return nibbles[..., _AWQ_ORDER].flatten(1).T
+    rows, count = words.shape
+    nibbles = _unpack(words, 4).view(rows, count, 8)
+    return nibbles[:, :, list(_AWQ_ORDER)].view(rows, 8 * count).T
 
 
 def _unpack(words: Tensor, bits: int) -> Tensor:
     """Return ``[rows, n * 32 / bits]`` uint8 of ``[rows, n]`` int32."""
-    octets = words.contiguous().view(torch.uint8)  # the processors served are little-endian
+    rows, count = words.shape
+    # the processors served are little-endian
+    octets = words.reshape(-1).view(torch.uint8).view(rows, 4 * count)
     if bits == 8:
         return octets
     return torch.stack((octets & 15, octets >> 4), dim=-1).flatten(1)
@@ -186,7 +191,9 @@ def _check_words(
 ) -> None:
     needed = -(-count * layout.bits // 32)
     if words.dim() != 2 or words.shape[dim] != needed:
-        raise tensors.wrong(f"{name} of {list(words.shape)} where {needed} words for {count} belong")
+        raise tensors.wrong(
+            f"{name} of {list(words.shape)} where {needed} words for {count} belong"
+        )
 
 
 def _finish(
