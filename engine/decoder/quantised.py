@@ -85,7 +85,7 @@ class QuantisedWeight:
         rows = parts[0].block[0]
         line_up = not any(part.shape[0] % rows for part in parts[:-1])
         if not line_up or any(part.block[0] != rows for part in parts):
-            parts, rows = [part._by_row() for part in parts], 1
+            parts, rows = [part.by_row() for part in parts], 1
         zeros = None
         if any(p.zeros is not None for p in parts):
             zeros = torch.cat(
@@ -100,15 +100,13 @@ class QuantisedWeight:
             parts[0].bits,
         )
 
-    def _by_row(self) -> QuantisedWeight:
-        """Return the same weight with scales for each output channel."""
-        return QuantisedWeight(
-            self.payload,
-            self._repeat_rows(self.scales),
-            None if self.zeros is None else self._repeat_rows(self.zeros),
-            (1, self.block[1]),
-            self.bits,
-        )
+    def by_row(self) -> QuantisedWeight:
+        """Return the same weight with scales, and zeros if it has any, for each output."""
+        if self.block[0] == 1:
+            return self
+        zeros = None if self.zeros is None else self._repeat_rows(self.zeros)
+        scales = self._repeat_rows(self.scales)
+        return QuantisedWeight(self.payload, scales, zeros, (1, self.block[1]), self.bits)
 
     def _repeat_rows(self, per_block: Tensor) -> Tensor:
         return per_block.repeat_interleave(self.block[0], dim=0)[: self.shape[0]]

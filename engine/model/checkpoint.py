@@ -127,15 +127,15 @@ def read_weights(
             f"{type(model).__name__} does not let its attention be replaced; "
             "choose a model of a current decoder-only family"
         )
-    if dense is not None and scheme is not None:
+    if dense is not None and scheme is not None and dense.share:
         count = dense.attach(model)
-        del dense  # on a GPU, what has been moved there need not stay here
         logger.info(
             "quantised as %s: weights are dequantised to %s%s",
             scheme.name,
             str(dtype).removeprefix("torch."),
             f"; {count} layers keep what they were, to multiply from" if count else "",
         )
+    del dense  # what moves to a GPU need not stay here as well
     return model.to(device).eval().requires_grad_(False)
 
 
