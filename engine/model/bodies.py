@@ -27,6 +27,7 @@ from engine.model.forward import Forward
 from engine.model.native_forward import NativeForward
 from engine.model.prepacked import prepack_linears
 from engine.model.probe import probe_layers
+from engine.model.quantised.read import drop_payloads
 from engine.model.self_check import Agreement, SelfCheck
 from engine.model.transformers_forward import MakeAttention, TransformersForward
 from engine.native.build import KernelsUnavailable, load_library
@@ -265,6 +266,8 @@ def _checked_modules(
     model: Any, layers: Sequence[LayerShape], check: SelfCheck | None, *, by_triton: bool
 ) -> Callable[[int], Forward]:
     model.set_attn_implementation(ATTENTION_NAME)
+    if drop_payloads(model):
+        logger.info("transformers' own modules multiply from dequantised weights")
     make_attention: MakeAttention | None = None
     if by_triton:
         from engine.gpu.paged_attention import PagedAttention

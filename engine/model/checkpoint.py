@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    GenerationConfig,
+)
 from transformers.utils import logging as transformers_logging
 
 from engine.attention.interface import register_attention
 from engine.errors import ModelError, ModelNotFound, UnsupportedModel
 from engine.model.checks import check_weights
+from engine.model.quantised.read import DenseWeights, is_quantised, read_dense
+from engine.model.quantised.scheme import Scheme
 
 logger = logging.getLogger(__name__)
 
@@ -72,44 +80,115 @@ def read_config(folder: Path) -> Any:
 
 
 def read_weights(
-    folder: Path, hf_config: Any, dtype: torch.dtype, device: torch.device, report: Report
+    folder: Path,
+    hf_config: Any,
+    dtype: torch.dtype,
+    device: torch.device,
+    report: Report,
+    scheme: Scheme | None = None,
+    keep_payloads: bool = False,
 ) -> Any:
     """Return the model as transformers builds it, evaluating, with its own attention.
+
+    Quantised weights are dequantised: the model is what their numbers say, with activations as they
+    are.
+
+    Args:
+        folder: Of the checkpoint.
+        hf_config: As `read_config` returns it.
+        dtype: Of weights and activations.
+        device: Where it is to be.
+        report: Hears how much of it is read.
+        scheme: How it is quantised, if it is.
+        keep_payloads: Whether linear layers get an attribute `quantised`, a
+            `QuantisedWeight` on the CPU, beside their dequantised weight.
 
     Raises:
         ModelNotFound: Weights are missing.
         UnsupportedModel: It cannot be read, or does not let its attention be replaced.
     """
     register_attention()
+    hf_config = copy.deepcopy(hf_config)
+    for entry in ("quantization_config", "compression_config"):
+        vars(hf_config).pop(entry, None)  # transformers would look for quantisers of its own
+    dense: DenseWeights | None = None
     try:
-        with _tensor_progress(report):
-            read: Any = AutoModelForCausalLM.from_pretrained
-            model, info = read(
-                str(folder),
-                config=hf_config,
-                dtype=dtype,
-                use_safetensors=True,
-                trust_remote_code=False,
-                local_files_only=True,
-                attn_implementation="eager",
-                output_loading_info=True,
-            )
+        if scheme is not None:
+            dense = read_dense(folder, scheme, dtype, report, keep=keep_payloads)
+        with _tensor_progress(_after(report, dense)):
+            model, info = _build(folder, hf_config, dtype, dense)
     except ModelError:
         raise
     except Exception as error:  # a broken checkpoint shows itself in many ways
         raise UnsupportedModel(f"{folder} cannot be loaded: {error}") from error
+    _check_keys(folder, info)
+    if not getattr(type(model), "_supports_attention_backend", False):
+        raise UnsupportedModel(
+            f"{type(model).__name__} does not let its attention be replaced; "
+            "choose a model of a current decoder-only family"
+        )
+    if dense is not None and scheme is not None and dense.share:
+        count = dense.attach(model)
+        logger.info(
+            "quantised as %s: weights are dequantised to %s%s",
+            scheme.name,
+            str(dtype).removeprefix("torch."),
+            f"; {count} layers keep what they were, to multiply from" if count else "",
+        )
+    del dense  # what moves to a GPU need not stay here as well
+    return model.to(device).eval().requires_grad_(False)
+
+
+def _build(
+    folder: Path, hf_config: Any, dtype: torch.dtype, dense: DenseWeights | None
+) -> tuple[Any, dict[str, Any]]:
+    """Return transformers' model with its weights, and what it says of them."""
+    build: Any = AutoModelForCausalLM
+    source: dict[str, Any] = {"pretrained_model_name_or_path": str(folder)}
+    if dense is not None:  # the automatic class insists on files
+        build = _model_class(hf_config)
+        source = {"pretrained_model_name_or_path": None, "state_dict": dense.tensors}
+    model, info = build.from_pretrained(
+        **source,
+        config=hf_config,
+        dtype=dtype,
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+        attn_implementation="eager",
+        output_loading_info=True,
+    )
+    return model, info
+
+
+def _model_class(hf_config: Any) -> Any:
+    """Return what the automatic class would build; where it may choose, what the file names."""
+    found: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(hf_config)]
+    choices = found if isinstance(found, list | tuple) else [found]
+    named = getattr(hf_config, "architectures", None) or ()
+    return next((choice for choice in choices if choice.__name__ in named), choices[0])
+
+
+def _after(report: Report, dense: DenseWeights | None) -> Report:
+    """Return what tells of tensors that transformers takes after others were dequantised."""
+    done = 0.0 if dense is None else dense.share
+    return lambda share: report(done + share * (1.0 - done))
+
+
+def _check_keys(folder: Path, info: Mapping[str, Any]) -> None:
+    """Refuse what transformers would fill with random numbers, or leave without its scale."""
+    unread = sorted(filter(is_quantised, info.get("unexpected_keys", ())))
+    if unread:
+        raise UnsupportedModel(
+            f"{folder} holds {unread[0]}, which belongs to quantised weights, and its config.json "
+            "does not say how; copy quantization_config from the original config.json"
+        )
     missing = sorted(info.get("missing_keys", ()))
     if missing:
         raise ModelNotFound(
             f"{folder} lacks {len(missing)} of the model's weights, {missing[0]} among them; "
             "finish the download"
         )
-    if not getattr(type(model), "_supports_attention_backend", False):
-        raise UnsupportedModel(
-            f"{type(model).__name__} does not let its attention be replaced; "
-            "choose a model of a current decoder-only family"
-        )
-    return model.to(device).eval().requires_grad_(False)
 
 
 def eos_token_ids_of(folder: Path, hf_config: Any) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelNotFound, UnsupportedModel
+from engine.model.quantised.scheme import read_scheme
 
 _PICKLE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _TOKENIZER_FILES = (
@@ -107,11 +108,7 @@ def check_config(config: Mapping[str, Any]) -> None:
                 f"{name} is multimodal ({key}); choose the text-only checkpoint of this family"
             )
     check_layers(config, name)
-    if config.get("quantization_config") is not None:
-        raise UnsupportedModel(
-            f"{name} is quantised and this build has no quantised kernels; "
-            "choose the bfloat16 or float32 checkpoint"
-        )
+    read_scheme(config, name)
     if not _is_causal_lm(name, model_type, has_architecture=bool(architectures)):
         raise UnsupportedModel(
             f"{name} is not a causal language model; choose a checkpoint whose architecture "

@@ -19,6 +19,7 @@ from engine.model.checkpoint import eos_token_ids_of, find_checkpoint, read_conf
 from engine.model.checks import check_folder, check_layers, model_context
 from engine.model.forward import Forward
 from engine.model.memory import give_back_memory
+from engine.model.quantised.scheme import read_scheme
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +101,13 @@ def load_model(
     check_layers(hf_config.to_dict(), config.model)
     max_model_len = resolve_max_model_len(config.max_model_len, model_context(hf_config))
     dtype = resolve_dtype(config.dtype, _checkpoint_dtype(raw), device)
+    scheme = read_scheme(raw, config.model)
+    multiplied_from = device.type == "cuda" and config.kernels != "torch"
     facts: list[_Facts] = []
 
     def read() -> Any:
-        model = read_weights(folder, hf_config, dtype, device, _reading(report, again=bool(facts)))
+        told = _reading(report, again=bool(facts))
+        model = read_weights(folder, hf_config, dtype, device, told, scheme, multiplied_from)
         facts.append(_Facts.of(model))
         return model
 

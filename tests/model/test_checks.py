@@ -100,7 +100,7 @@ def test_a_missing_tokenizer_is_named(tmp_path: Path) -> None:
         ({"model_type": "llama", "architectures": ["LlamaForSequenceClassification"]}, "not a ca"),
         ({"model_type": "gemma4_text", "num_kv_shared_layers": 4}, "shares keys and values"),
         ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "both directions"),
-        ({**LLAMA, "quantization_config": {"quant_method": "awq"}}, "quantised"),
+        ({**LLAMA, "quantization_config": {"quant_method": "hqq"}}, "quantised by the method .hqq"),
     ],
     ids=lambda value: value.get("model_type") if isinstance(value, dict) else "",
 )
