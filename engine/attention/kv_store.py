@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from engine.attention.transfer import bring
 from engine.config import BLOCK_SIZE, KVCacheDType
 
 KVFormat = Literal["", "int8", "fp8"]
@@ -101,9 +102,7 @@ class BlockStore(ABC):
 
     def indices(self, blocks: Sequence[int]) -> Tensor:
         """Return block ids as ``[blocks]`` int64 on the store's device, without waiting for it."""
-        pinned = self.device.type == "cuda"
-        host = torch.tensor(list(blocks), dtype=torch.int64, pin_memory=pinned)
-        return host.to(self.device, non_blocking=True)
+        return bring(blocks, self.device, torch.int64)
 
     def copy_blocks(self, copies: Sequence[tuple[int, int]]) -> None:
         """Copy blocks in every layer; all sources are read before any destination is written."""

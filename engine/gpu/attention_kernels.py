@@ -13,6 +13,7 @@ import triton
 import triton.language as tl
 
 from engine.gpu.eight_bit_kernels import widen
+from engine.gpu.overlap import wait_for_those_before
 
 
 @triton.jit
@@ -49,8 +50,10 @@ def attend_piece(
     HAS_WINDOW: tl.constexpr,
     FORMAT: tl.constexpr,  # "int8", "fp8", or "" for numbers as they are
     UPCAST: tl.constexpr,  # the interpreter cannot multiply bfloat16
+    OVERLAPS: tl.constexpr,
 ):
     """Attend from a piece's queries to one stretch of keys, for one key head."""
+    wait_for_those_before(OVERLAPS)
     piece = tl.program_id(0)
     kv_head = tl.program_id(1)
     share: tl.constexpr = HEADS // KV_HEADS
@@ -154,8 +157,10 @@ def merge_pieces(
     VALUE_DIM: tl.constexpr,
     PADDED_VALUE_DIM: tl.constexpr,
     HAS_SINKS: tl.constexpr,
+    OVERLAPS: tl.constexpr,
 ):
     """Add up one token's results of one head, weighted by what each stretch took."""
+    wait_for_those_before(OVERLAPS)
     token = tl.program_id(0)
     head = tl.program_id(1)
     dim = tl.arange(0, PADDED_VALUE_DIM)

@@ -14,6 +14,7 @@ from engine.attention.kv_store import KVStore, kv_format
 from engine.attention.metadata import Span, StepMetadata
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention_kernels import attend_piece, merge_pieces
+from engine.gpu.overlap import OVERLAP
 from engine.gpu.span_step import send_spans
 from engine.gpu.step_buffer import LARGE_ROWS, SMALL_ROWS, DeviceWork
 from engine.gpu.work_list import STRETCH
@@ -124,6 +125,7 @@ def attend(
             UPCAST=triton.knobs.runtime.interpret,
             num_warps=tiling.num_warps,
             num_stages=tiling.num_stages,
+            **OVERLAP.options(),
         )
     merge_pieces[(tokens, heads)](
         partial,
@@ -136,6 +138,7 @@ def attend(
         PADDED_VALUE_DIM=padded_value_dim,
         HAS_SINKS=sinks is not None,
         num_warps=1,
+        **OVERLAP.options(),
     )
     return out
 

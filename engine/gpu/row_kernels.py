@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 
 from engine.gpu.eight_bit_kernels import quantise
+from engine.gpu.overlap import wait_for_those_before
 
 
 @triton.jit
@@ -26,8 +27,10 @@ def add_norm(
     HAS_DELTA: tl.constexpr,
     HAS_BEFORE: tl.constexpr,
     HAS_WEIGHT: tl.constexpr,
+    OVERLAPS: tl.constexpr,
 ):
     """Residual += scale * before(delta); out = norm(residual) (root mean square, Zhang 2019)."""
+    wait_for_those_before(OVERLAPS)
     at = tl.arange(0, PADDED)
     within = at < WIDTH
     row = tl.program_id(0).to(tl.int64) * WIDTH + at
@@ -52,8 +55,10 @@ def gate(
     WIDTH: tl.constexpr,
     COLUMNS: tl.constexpr,
     ACTIVATION: tl.constexpr,  # "silu", "gelu_tanh" or "gelu"
+    OVERLAPS: tl.constexpr,
 ):
     """Out = activation(gates) * ups."""
+    wait_for_those_before(OVERLAPS)
     row = tl.program_id(0).to(tl.int64)
     at = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     within = at < WIDTH
@@ -111,11 +116,13 @@ def place_heads(
     SPANS: tl.constexpr,
     PADDED_HEADS: tl.constexpr,
     FORMAT: tl.constexpr,  # "int8", "fp8", or "" for numbers as they are
+    OVERLAPS: tl.constexpr,
 ):
     """Norm and turn the heads of a token; queries to their buffer, keys and values to their slot.
 
     The second half of the rotated part is the pair of the first. One program per token and head.
     """
+    wait_for_those_before(OVERLAPS)
     token = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1)
     width: tl.constexpr = (HEADS + 2 * KV_HEADS) * DIM

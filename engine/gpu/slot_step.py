@@ -20,6 +20,7 @@ from torch import Tensor
 from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
 from engine.gpu.flash_attention import PagedSequences
+from engine.gpu.overlap import OVERLAP
 from engine.gpu.request_state import RequestState
 from engine.gpu.step_buffer import (
     SMALL_ROWS,
@@ -227,6 +228,7 @@ def look_up(step: SlotStep, state: RequestState) -> DeviceStep:
         BLOCK=BLOCK_SIZE,
         WIDTH=_LOOK_UP_WIDTH,
         num_warps=_LOOK_UP_WIDTH // 32,
+        **OVERLAP.options(),
     )
     work = {
         window: DeviceWork(**parts, tables=state.tables, ends=ends, num_slots=step.num_slots)

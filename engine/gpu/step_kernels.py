@@ -5,6 +5,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from engine.gpu.overlap import wait_for_those_before
+
 
 @triton.jit
 def look_up_tokens(
@@ -22,8 +24,10 @@ def look_up_tokens(
     table_stride,
     BLOCK: tl.constexpr,
     WIDTH: tl.constexpr,
+    OVERLAPS: tl.constexpr,
 ):
     """Read the state of each token's slot; padding sees nothing and is stored nowhere."""
+    wait_for_those_before(OVERLAPS)
     at = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     within = at < count
     owner = tl.load(owners + at, mask=within, other=-1)
