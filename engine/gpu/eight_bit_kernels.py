@@ -60,10 +60,7 @@ def widen(codes, dtype: tl.constexpr, FORMAT: tl.constexpr, STAYS: tl.constexpr)
             it takes in columns would be picked up byte by byte otherwise.
     """
     if dtype == tl.bfloat16:  # the compiler needs twice as many instructions for it
-        if FORMAT == "int8":
-            assembly: tl.constexpr = FROM_INT8
-        else:
-            assembly: tl.constexpr = FROM_FP8
+        assembly: tl.constexpr = FROM_INT8 if FORMAT == "int8" else FROM_FP8
         numbers = tl.inline_asm_elementwise(
             assembly, "=r,=r,r", [codes], dtype=tl.bfloat16, is_pure=not STAYS, pack=4
         )
