@@ -44,21 +44,24 @@ class StepSizes:
     slots: int
 
     @classmethod
-    def of_decodes(cls, batch: int, table_width: int, share: int) -> StepSizes:
+    def of_decodes(
+        cls, batch: int, table_width: int, share: int, *, one_tile: bool = False
+    ) -> StepSizes:
         """Return what any batch of single new tokens fits.
 
         Args:
             batch: Sequences.
             table_width: Blocks of the longest one.
             share: Query heads per key head.
+            one_tile: Whether all pieces go to the large tile.
         """
-        least_of_large = SMALL_ROWS // share + 1
+        least_of_large = 1 if one_tile else SMALL_ROWS // share + 1
         stretches = -(-table_width * BLOCK_SIZE // STRETCH)
         return cls(
             tokens=batch,
             sequences=batch,
             table_width=table_width,
-            small=batch * stretches if share <= SMALL_ROWS else 0,
+            small=batch * stretches if share <= SMALL_ROWS and not one_tile else 0,
             large=batch // least_of_large * stretches,
             slots=batch * stretches,
         )
@@ -124,6 +127,8 @@ class StepPlan:
         windows: The windows that the model's layers have.
         share: Query heads per key head.
         shares: Whether sequences with a common beginning read it together.
+        one_tile: Whether all pieces go to the large tile, so that none is computed by other
+            instructions when it has fewer queries.
     """
 
     def __init__(
@@ -134,9 +139,11 @@ class StepPlan:
         share: int,
         *,
         shares: bool = True,
+        one_tile: bool = False,
     ) -> None:
         most = max(1, LARGE_ROWS // share)
         self._share = share
+        self._one_tile = one_tile
         self._works = {
             w: plan_work(spans, window=w, most_queries=most, shares=shares) for w in windows
         }
@@ -157,6 +164,11 @@ class StepPlan:
     def share(self) -> int:
         """Query heads per key head."""
         return self._share
+
+    @property
+    def one_tile(self) -> bool:
+        """Whether all pieces go to the large tile."""
+        return self._one_tile
 
     @property
     def sizes(self) -> StepSizes:
@@ -191,7 +203,8 @@ class StepPlan:
                 part[tuple(slice(n) for n in found.shape)] = found
 
     def _is_small(self, work: WorkList) -> np.ndarray:
-        return work.pieces[:, 1] * self._share <= SMALL_ROWS
+        most = 0 if self._one_tile else SMALL_ROWS
+        return work.pieces[:, 1] * self._share <= most
 
 
 def buffer_length(sizes: StepSizes, num_windows: int) -> int:

@@ -33,7 +33,7 @@ def rounded(plan: StepPlan) -> StepSizes:
         -(-sizes.tokens // _BATCH_STEP) * _BATCH_STEP,
     )
     width = max(_LEAST_WIDTH, 1 << (sizes.table_width - 1).bit_length())
-    return StepSizes.of_decodes(batch, width, plan.share)
+    return StepSizes.of_decodes(batch, width, plan.share, one_tile=plan.one_tile)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,14 @@ class GpuForward:
         """Compute new tokens; see `engine.model.forward.Forward`."""
         spec = self._spec
         share = spec.heads // spec.kv_heads
-        plan = StepPlan(spans, token_ids, self._windows, share, shares=self.shares_prefixes)
+        plan = StepPlan(
+            spans,
+            token_ids,
+            self._windows,
+            share,
+            shares=self.shares_prefixes,
+            one_tile=self._weights.deterministic,
+        )
         all_decode = len(logit_rows) == len(token_ids) == len(spans)
         if self._graphs is not None and all_decode:
             return Logits(self._graphs.run(plan))

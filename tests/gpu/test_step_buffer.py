@@ -53,7 +53,7 @@ def test_a_step_arrives_as_it_was_planned() -> None:
 def test_a_graphs_buffer_holds_any_step_of_its_size(seed: int, share: int) -> None:
     """Pieces are the same, padding has no queries, no slots and nowhere to write."""
     spans = decodes(random.Random(seed))
-    plan = StepPlan(spans, [5] * len(spans), WINDOWS, share)
+    plan = StepPlan(spans, [5] * len(spans), WINDOWS, share, one_tile=seed % 3 == 0)
     exact, padded = (send(plan, WINDOWS, CPU, sizes) for sizes in (None, rounded(plan)))
     count = plan.num_tokens
     assert padded.token_ids[:count].tolist() == exact.token_ids.tolist()
@@ -68,6 +68,15 @@ def test_a_graphs_buffer_holds_any_step_of_its_size(seed: int, share: int) -> No
         assert all(n * share <= SMALL_ROWS for n in work.small[:, 1].tolist())
         assert work.first_slots[: count + 1].tolist() == expected.first_slots.tolist()
         assert set(work.first_slots[count:].tolist()) == {int(expected.first_slots[-1])}
+
+
+def test_one_tile_takes_every_piece() -> None:
+    """However few queries it has; in a graph's buffer too."""
+    spans = decodes(random.Random(1))
+    plans = [StepPlan(spans, [5] * len(spans), [None], 4, one_tile=flag) for flag in (False, True)]
+    apart, together = (send(plan, [None], CPU, rounded(plan)).work[None] for plan in plans)
+    assert len(together.small) == 0
+    assert sorted(queries(together)) == sorted(queries(apart))
 
 
 def test_few_sizes_serve_many_batches() -> None:
