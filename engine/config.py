@@ -11,7 +11,7 @@ from engine.errors import ConfigError
 DType = Literal["auto", "bfloat16", "float32"]
 Device = Literal["auto", "cpu", "cuda"]
 Policy = Literal["fcfs", "deadline", "paced"]
-Quantization = Literal["int8"]
+Quantization = Literal["int8", "fp8"]
 Kernels = Literal["auto", "torch"]
 KVCacheDType = Literal["auto", "fp8", "int8"]
 
@@ -35,8 +35,12 @@ class ModelConfig:
     max_model_len: int | None = None
     """Longest sequence in tokens, prompt and reply together; ``None`` takes the model's own."""
     quantization: Quantization | None = None
-    """``int8`` holds weights as 8-bit integers, one scale per output channel, and multiplies them
-    with activations rounded likewise, one scale per token."""
+    """``int8`` holds weights as 8-bit integers, one scale per output channel; a CPU multiplies them
+    with activations rounded likewise, one scale per token, a GPU with activations as they are.
+    ``fp8`` holds them as 8-bit floats (e4m3), on a GPU only."""
+    deterministic: bool = False
+    """Compute each token with the same bits whoever shares its batch. On a GPU it costs time; the
+    compiled kernels of a CPU do so anyway."""
     kernels: Kernels = "auto"
     """``auto`` steps models of a known structure through compiled kernels on a CPU; ``torch``
     leaves every model to transformers' own modules."""
@@ -58,6 +62,7 @@ class ModelConfig:
         _one_of("kernels", self.kernels, get_args(Kernels))
         if self.quantization is not None:
             _one_of("quantization", self.quantization, get_args(Quantization))
+        _true_or_false("deterministic", self.deterministic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +87,7 @@ class CacheConfig:
 
     def __post_init__(self) -> None:
         """Refuse two budgets, or one that cannot be."""
-        if not isinstance(self.enable_prefix_caching, bool):
-            raise ConfigError(
-                f"enable_prefix_caching is {self.enable_prefix_caching!r}; "
-                "it must be true or false",
-                param="enable_prefix_caching",
-            )
+        _true_or_false("enable_prefix_caching", self.enable_prefix_caching)
         _one_of("kv_cache_dtype", self.kv_cache_dtype, get_args(KVCacheDType))
         _number_within("pinned_share", self.pinned_share, 0.0, 0.9)
         if self.kv_cache_memory is not None:
@@ -209,6 +209,11 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ConfigError(
             f"{name} is {value!r}; it must be one of {', '.join(allowed)}", param=name
         )
+
+
+def _true_or_false(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}; it must be true or false", param=name)
 
 
 def _at_least(name: str, value: object, least: int) -> None:

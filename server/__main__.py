@@ -198,7 +198,18 @@ def _settings_parser() -> argparse.ArgumentParser:
     option("--dtype", "engine.dtype", str, "TYPE", "auto, bfloat16 or float32")
     option("--device", "engine.device", str, "DEVICE", "auto, cpu or cuda")
     option(
-        "--quantization", "engine.quantization", str, "KIND", "int8; weights as they are if none"
+        "--quantization",
+        "engine.quantization",
+        str,
+        "KIND",
+        "int8, or fp8 on a GPU; weights as they are if none",
+    )
+    target.add_argument(
+        "--deterministic",
+        dest="engine.deterministic",
+        action="store_const",
+        const=True,
+        help="the same bits for a token whatever the batch; costs time on a GPU",
     )
     option("--kernels", "engine.kernels", str, "KIND", "auto, or torch for transformers' modules")
     option("--policy", "engine.policy", str, "NAME", "fcfs, deadline (default) or paced")

@@ -204,7 +204,7 @@ class Bench:
         """Return what a decode step takes at least."""
         element = self._dtype.itemsize
         linears = [linear for layer in self._weights.layers for linear in layer.linears]
-        parameters = sum(x.weight.numel() for x in (*linears, self._weights.head))
+        parameters = sum(x.num_parameters for x in (*linears, self._weights.head))
         kv = 2 * self._shape.layers * self._shape.kv_heads * self._shape.dim * element
         weights_s = parameters * element / self._bandwidth
         products_s = 2 * parameters * streams / self._flops

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import triton
@@ -29,6 +29,9 @@ from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
 from engine.attention.kv_store import KVStore, LayerShape
+from engine.decoder.quantised import QuantisedWeight
+from engine.gpu.linears import EXPANDS_ABOVE, PackedLinear
+from engine.gpu.packed_weight import PackedWeight, pack, pack_plain
 from engine.gpu.paged_attention import attend
 from engine.gpu.request_state import RequestState
 from engine.gpu.rows import gate_rows, norm_rows, place
@@ -37,6 +40,7 @@ from engine.gpu.span_step import send_spans
 from engine.gpu.work_planner import WorkPlanner
 from engine.model.forward import Span
 
+_TILE = ("FORMAT", "GROUP", "ROWS", "KEYS", "OUTPUTS", "STEP")
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 
@@ -183,10 +187,34 @@ def launch_attention(shape: Shape, dtype: torch.dtype, kv_dtype: torch.dtype) ->
     )
 
 
+def launch_linears(shape: Shape, dtype: torch.dtype) -> None:
+    """Launch a layer's first product in every format: for a few rows, for more, for very many."""
+    outputs, inputs = (shape.heads + 2 * shape.kv_heads) * shape.dim, shape.hidden
+
+    def stored(kind: torch.dtype, block: tuple[int, int], bits: Literal[4, 8]) -> PackedWeight:
+        scales = torch.ones(-(-outputs // block[0]), -(-inputs // block[1]))
+        payload = torch.zeros(outputs, inputs, dtype=torch.uint8).view(kind)
+        return pack(QuantisedWeight(payload, scales, None, block, bits))
+
+    whole = pack_plain(torch.zeros(outputs, inputs, dtype=dtype))
+    quantised = (
+        stored(torch.int8, (1, inputs), 8),
+        stored(torch.float8_e4m3fn, (1, inputs), 8),
+        stored(torch.float8_e4m3fn, (128, 128), 8),
+        stored(torch.uint8, (1, 32), 4),
+        stored(torch.uint8, (1, 128), 4),
+    )
+    linears = [PackedLinear(weight, None) for weight in quantised]
+    for linear in (PackedLinear(whole, None, one_tile=True), *linears):
+        for rows in (1, 17, EXPANDS_ABOVE + 1):
+            linear(torch.zeros(rows, inputs, dtype=dtype))
+
+
 def measure(capability: int, shape: Shape, dtype: torch.dtype) -> list[Resources]:
     """Compile all kernels of a model for a processor."""
     with compiling_for(capability) as compiled:
         launch_all(shape, dtype)
+        launch_linears(shape, dtype)
     return [_resources(f"sm_{capability}", shape.name, *made) for made in compiled]
 
 
@@ -201,7 +229,7 @@ def _resources(target: str, shape: str, made: Any, constants: dict[str, Any]) ->
         target=target,
         shape=shape,
         kernel=made.metadata.name,
-        tile=", ".join(f"{k} {v}" for k in ("FORMAT", "ROWS", "KEYS") if (v := constants.get(k))),
+        tile=", ".join(f"{k} {v}" for k in _TILE if (v := constants.get(k))),
         registers=found["REG"],
         spilled=found["STACK"] + found["LOCAL"],
         shared=made.metadata.shared,

@@ -34,7 +34,7 @@ def _eight_bits(bytes_, FORMAT: tl.constexpr, dtype: tl.constexpr):
 
 @triton.jit
 def _four_bits(words, i: tl.constexpr, minus, dtype: tl.constexpr):
-    """Decode a nibble of each word: 0x4300 | n is 128 + n as bfloat16, and ``minus`` has 128 too."""
+    """Decode nibble n of each word: 0x4300 | n is 128 + n in bfloat16; ``minus`` has 128 too."""
     bits = ((words >> (4 * i)) & 15) | 0x4300
     return bits.to(tl.int16).to(tl.bfloat16, bitcast=True).to(dtype) - minus.to(dtype)
 

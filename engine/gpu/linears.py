@@ -171,11 +171,11 @@ def tiling_of(weight: PackedWeight, rows: int, dtype: torch.dtype) -> Tiling:
     """Choose a tiling that spills no register on sm_80 and newer."""
     large = rows == _LARGE_ROWS
     if weight.format == "int4":
-        return Tiling(rows, 64 if large else 128, WORD_BLOCK, num_warps=4, num_stages=3)
-    if dtype == torch.float32:
-        return Tiling(rows, 64, weight.run(32), num_warps=4, num_stages=3)
-    step = weight.run(64 if large else 128)
-    return Tiling(rows, 64, step, num_warps=4, num_stages=4)
+        return Tiling(rows, 32 if large else 128, WORD_BLOCK, num_warps=4, num_stages=3)
+    if dtype == torch.float32:  # no matrix unit; decoding and multiplying share the registers
+        warps = 8 if large and weight.format != "plain" else 4
+        return Tiling(rows, 64, weight.run(32), num_warps=warps, num_stages=3)
+    return Tiling(rows, 64, weight.run(64 if large else 128), num_warps=4, num_stages=4)
 
 
 def product(x: Tensor, weight: PackedWeight, bias: Tensor | None, tiling: Tiling) -> Tensor:

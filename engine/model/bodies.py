@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 Note = Callable[[str], None]
 """Called with a short phrase for what is being done."""
 
-_INT8_TOLERANCE = 0.5
+_QUANTISED_TOLERANCE = 0.5
 """Of the logits' spread: eight bits cost more than rounding, and a wrong structure costs all."""
 _KV_TOLERANCE = {"int8": 0.07, "fp8": 0.15}
 """Likewise, for a model of one layer; grows with the square root of their number. Random models of
@@ -105,10 +105,10 @@ def make_body(
             )
         return _native_body(model, traits, config, max_model_len, check, note)
     except (NotRecognised, KernelsUnavailable, SelfCheckFailed) as error:
-        if config.quantization is not None:
+        if (asked := _only_by_kernels(config)) is not None:
             raise UnsupportedModel(
-                f"quantization {config.quantization} needs the compiled kernels, and they do not "
-                f"run {architecture} here: {error}; leave quantization out, or mend that"
+                f"{asked} needs the compiled kernels, and they do not run {architecture} here: "
+                f"{error}; leave it out, or mend that"
             ) from error
         if kv_cache_dtype != "auto":
             raise _no_such_kv(kv_cache_dtype, f"they do not run {architecture}: {error}") from error
@@ -150,8 +150,7 @@ def _native_body(
         decoder = PackedDecoder(spec, int8=config.quantization == "int8")
     make_forward = partial(_make_native, decoder, library)
     if check is not None:
-        tolerance = _INT8_TOLERANCE if config.quantization == "int8" else None
-        _log_agreement(check.compare(make_forward, tolerance=tolerance))
+        _log_agreement(check.compare(make_forward, tolerance=_tolerance(config)))
     layers = [
         LayerShape(spec.kv_heads, decoder.head_dim, decoder.head_dim, trait.window)
         for trait in traits
@@ -182,30 +181,48 @@ def gpu_body(
 
     Raises:
         NotRecognised: Its structure is not understood.
-        KernelsUnavailable: There is no Triton, or int8 was asked for.
+        KernelsUnavailable: There is no Triton.
         SelfCheckFailed: It was understood wrongly.
     """
     if not has_triton():
         raise KernelsUnavailable("Triton is not installed; pip install triton")
-    if config.quantization is not None:
-        raise KernelsUnavailable(f"{config.quantization} weights are not there on a GPU yet")
     from engine.gpu.weights import DecoderWeights
     from engine.model.gpu_forward import GpuForward
 
     with torch.inference_mode(), device:  # what surgery tries modules with lies on the device too
         spec = take_apart(model, traits, max_model_len=max_model_len)
-        weights = DecoderWeights(spec, device)
+        weights = DecoderWeights(
+            spec,
+            device,
+            quantization=config.quantization,
+            deterministic=config.deterministic,
+        )
     kv_dtype = resolve_kv_dtype(kv_cache_dtype, spec.dtype)
     make_forward = partial(GpuForward, weights, kv_dtype=kv_dtype)
     if check is not None:
-        tolerance = _KV_TOLERANCE.get(kv_format(kv_dtype))
-        if tolerance is not None:
-            tolerance = min(tolerance * len(traits) ** 0.5, _INT8_TOLERANCE)
+        tolerance = _tolerance(config, kv_format(kv_dtype), len(traits))
         _log_agreement(check.compare(make_forward, tolerance=tolerance))
     layers = [
         LayerShape(spec.kv_heads, spec.head_dim, spec.head_dim, trait.window) for trait in traits
     ]
     return Body("triton", make_forward, layers, kv_dtype, weights.num_bytes)
+
+
+def _only_by_kernels(config: ModelConfig) -> str | None:
+    """Return what was asked for that transformers' own modules do not give."""
+    if config.quantization is not None:
+        return f"quantization {config.quantization}"
+    return "deterministic" if config.deterministic else None
+
+
+def _tolerance(config: ModelConfig, kv: str = "", num_layers: int = 1) -> float | None:
+    """Return how far logits may be off; ``None`` for as far as rounding explains."""
+    if config.quantization is not None:
+        return _QUANTISED_TOLERANCE
+    of_one_layer = _KV_TOLERANCE.get(kv)
+    if of_one_layer is None:
+        return None
+    return min(of_one_layer * num_layers**0.5, _QUANTISED_TOLERANCE)
 
 
 def has_triton() -> bool:

@@ -90,11 +90,13 @@ def load_model(
         ModelNotFound: The checkpoint, or a part of it, is not there.
         UnsupportedModel: It is of a kind that is not served.
         SelfCheckFailed: Paged attention disagrees with the untouched model.
-        ConfigError: ``max_model_len``, ``device`` or ``kv_cache_dtype`` cannot be had.
+        ConfigError: ``max_model_len``, ``device``, ``quantization`` or ``kv_cache_dtype`` cannot be
+            had.
     """
     report = on_progress or _ignore
     report(0.0, "looking for the model")
     device = resolve_device(config.device)
+    check_quantization(config.quantization, device)
     folder = find_checkpoint(config.model)
     raw = check_folder(folder)
     hf_config = read_config(folder)
@@ -192,6 +194,19 @@ def resolve_device(asked: str) -> torch.device:
     if asked == "cuda" and not has_cuda:
         raise ConfigError("device is 'cuda' but torch sees no GPU; use 'cpu'", param="device")
     return torch.device("cuda" if has_cuda and asked != "cpu" else "cpu")
+
+
+def check_quantization(asked: str | None, device: torch.device) -> None:
+    """Refuse what a device has no arithmetic for.
+
+    Raises:
+        ConfigError: ``fp8`` was asked for on a CPU.
+    """
+    if asked == "fp8" and device.type == "cpu":
+        raise ConfigError(
+            "quantization is 'fp8', which needs a GPU, and the device is a CPU; use 'int8'",
+            param="quantization",
+        )
 
 
 def resolve_dtype(asked: str, checkpoint: torch.dtype | None, device: torch.device) -> torch.dtype:

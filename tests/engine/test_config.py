@@ -39,6 +39,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
         ("device", "tpu"),
         ("model", ""),
         ("quantization", "int3"),
+        ("deterministic", "yes"),
         ("num_threads", 0),
         ("enable_prefix_caching", "false"),
         ("kv_cache_dtype", "int4"),

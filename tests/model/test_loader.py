@@ -258,3 +258,9 @@ def test_cuda_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_device("auto") == torch.device("cpu")
     with pytest.raises(ConfigError, match="no GPU"):
         resolve_device("cuda")
+
+
+def test_fp8_on_a_cpu_is_refused(checkpoint: Checkpoint) -> None:
+    """With what a CPU has instead."""
+    with pytest.raises(ConfigError, match="use 'int8'"):
+        load(checkpoint("llama"), quantization="fp8")

@@ -86,11 +86,17 @@ def test_a_model_without_kernels_runs_in_torch(
     assert "no C++ compiler" in caplog.text
 
 
-def test_int8_without_kernels_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Rather than served unquantised."""
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [({"quantization": "int8"}, "quantization int8"), ({"deterministic": True}, "deterministic")],
+)
+def test_what_only_kernels_do_is_refused_without_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: dict[str, Any], words: str
+) -> None:
+    """Rather than served without it."""
     monkeypatch.setattr(bodies, "load_library", _no_kernels)
-    config = ModelConfig(model=str(make_checkpoint(tmp_path)), device="cpu", quantization="int8")
-    with pytest.raises(UnsupportedModel, match="int8 needs the compiled kernels"):
+    config = ModelConfig(model=str(make_checkpoint(tmp_path)), device="cpu", **asked)
+    with pytest.raises(UnsupportedModel, match=f"{words} needs the compiled kernels"):
         load_model(config)
 
 
