@@ -6,11 +6,13 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from llguidance import LLExecutor
 
+from engine.attention.host_store import staging_bytes
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
 from engine.core import ModelRunner as StepRunner
@@ -32,6 +34,7 @@ from engine.model.threads import (
     keep_faster_num_threads,
     prepare_stepping_thread,
 )
+from engine.model.worst_case import bytes_beside_steps, read_cuda_memory
 from engine.outputs import EngineInfo
 from engine.threaded_runner import ThreadedRunner
 from engine.tokenizer import Tokenizer
@@ -87,23 +90,25 @@ def assemble_core(
     Raises:
         ConfigError: The budget cannot work on this machine.
     """
-    num_blocks = resolve_num_blocks(
-        config.cache,
-        bytes_per_token=loaded.kv_bytes_per_token,
-        free_bytes=free_memory_bytes(loaded.device),
-        device=loaded.device.type,
-        useful_tokens=config.scheduler.max_num_seqs * loaded.max_model_len,
-    )
-    grammars = _grammars(loaded, config)
-    gate, masks = (None, None) if grammars is None else grammars
     num_host_slots = resolve_num_host_slots(
         config.cache,
         bytes_per_token=loaded.kv_bytes_per_token,
         free_host_bytes=free_memory_bytes(torch.device("cpu")),
         device=loaded.device.type,
     )
+    num_blocks = resolve_num_blocks(
+        config.cache,
+        bytes_per_token=loaded.kv_bytes_per_token,
+        free_bytes=_free_for_kv(loaded, config, num_host_slots),
+        device=loaded.device.type,
+        useful_tokens=config.scheduler.max_num_seqs * loaded.max_model_len,
+    )
+    grammars = _grammars(loaded, config)
+    gate, masks = (None, None) if grammars is None else grammars
     runner = _make_runner(loaded, config, num_blocks, masks, num_host_slots)
     if rehearses:
+        if not isinstance(runner, ModelRunner):
+            runner.prepare(_CAPTURE_BUDGET_S)
         rehearse(runner, 1)
     busy = min(_BUSY_BATCH, config.scheduler.max_num_seqs)
     if config.model.num_threads is not None:
@@ -152,20 +157,34 @@ def _make_runner(
     loaded: LoadedModel,
     config: EngineConfig,
     num_blocks: int,
-    masks: GrammarMasks | None,
-    num_host_slots: int,
+    masks: GrammarMasks | None = None,
+    num_host_slots: int = 0,
 ) -> ModelRunner | GpuRunner:
     """Make what steps the model, with all its memory."""
     if loaded.forward != "triton":
         return ModelRunner(loaded, num_blocks, masks=masks, num_host_slots=num_host_slots)
     from engine.model.gpu_runner import GpuRunner
 
-    num_slots = config.scheduler.max_num_seqs
-    runner = GpuRunner(
-        loaded, num_blocks, num_slots=num_slots, masks=masks, num_host_slots=num_host_slots
+    return GpuRunner(
+        loaded,
+        num_blocks,
+        num_slots=config.scheduler.max_num_seqs,
+        masks=masks,
+        num_host_slots=num_host_slots,
     )
-    runner.prepare(_CAPTURE_BUDGET_S)
-    return runner
+
+
+def _free_for_kv(loaded: LoadedModel, config: EngineConfig, num_host_slots: int) -> int:
+    """Return what is free on the device; on a GPU, beside the largest steps."""
+    if loaded.device.type != "cuda":
+        return free_memory_bytes(loaded.device)
+    return bytes_beside_steps(
+        loaded,
+        config.scheduler,
+        partial(_make_runner, loaded, config),
+        partial(read_cuda_memory, loaded.device),
+        kept_bytes=staging_bytes(BLOCK_SIZE * loaded.kv_bytes_per_token, num_host_slots),
+    )
 
 
 def _rehearsed_cost(runner: Rehearsing, busy: int) -> StepCostModel:

@@ -67,7 +67,11 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheConfig:
-    """How much KV memory there is; at most one of the two budgets may be given."""
+    """How much KV memory there is; at most one of the two budgets may be given.
+
+    On a GPU the largest steps that the scheduler's limits allow are run first, and what they take
+    is not shared out: free memory is what weights and steps leave.
+    """
 
     kv_cache_tokens: int | None = None
     """Budget in tokens; rounded down to whole blocks."""

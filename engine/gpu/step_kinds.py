@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine.gpu.slot_step import StepSizes
+from engine.gpu.work_list import MOST_CAPTURED
 
 _PATIENCE = 16
 """Steps for which a larger graph stands in before one of the right size is captured."""
@@ -14,9 +15,6 @@ _LARGEST_STAND_IN = 4
 """How many times a step's own results a stand-in may have."""
 _MOST_TOKENS = 1024
 """New tokens of a step beyond which the device, not the host, takes most of the time."""
-_MOST_RESULTS = 2**16
-"""Results of pieces beyond which a graph would hold too much memory; one is a row of numbers for
-each query head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class StepKind:
     def may_be_captured(self) -> bool:
         """Whether that is worth its memory."""
         work = self.sizes.work
-        return work.tokens <= _MOST_TOKENS and work.slots <= _MOST_RESULTS
+        return work.tokens <= _MOST_TOKENS and work.slots <= MOST_CAPTURED
 
     def stands_in_for(self, wanted: StepKind) -> bool:
         """Whether a graph of this kind computes all that another would, and not much more."""

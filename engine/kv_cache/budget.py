@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Callable
+
 from engine.config import BLOCK_SIZE, CacheConfig, parse_memory
 from engine.errors import ConfigError
 
-DEFAULT_FRACTION = {"cpu": 0.25, "cuda": 0.85}
-"""Share of free memory taken when nothing is said; a CPU's memory belongs to others as well."""
+DEFAULT_FRACTION = {"cpu": 0.25, "cuda": 0.9}
+"""Share of free memory taken when nothing is said. A CPU's memory belongs to others as well; on a
+GPU the largest steps have had theirs already, and the rest is for what memory loses in pieces."""
 DEFAULT_LIMIT_BYTES = {"cpu": 2 * 2**30, "cuda": 2**62}
 DEFAULT_HOST_FRACTION = {"cpu": 0.0, "cuda": 0.1}
 """Share of free host memory for blocks that lose their place; a CPU has no other place."""
+
+
+def free_beside_steps(
+    free_bytes: int,
+    step_bytes: Callable[[int], int],
+    *,
+    bytes_per_token: int,
+    max_model_len: int,
+) -> int:
+    """Return the most bytes that KV can take so that the largest step still has room.
+
+    No sequence is longer than the KV that there is, so little KV needs little room beside it.
+
+    Args:
+        free_bytes: Memory free on the device once the weights are there.
+        step_bytes: What a step takes whose longest sequence has so many tokens; never falls.
+        bytes_per_token: KV bytes of one token over all layers.
+        max_model_len: Longest sequence.
+
+    Raises:
+        ConfigError: The largest step leaves no room for a block.
+    """
+    block_bytes = BLOCK_SIZE * bytes_per_token
+
+    def needed(num_blocks: int) -> int:
+        context = min(num_blocks * BLOCK_SIZE, max_model_len)
+        return num_blocks * block_bytes + step_bytes(context)
+
+    num_blocks = bisect_right(range(free_bytes // block_bytes + 1), free_bytes, key=needed) - 1
+    if num_blocks < 1:
+        raise ConfigError(
+            f"the largest step takes {step_bytes(BLOCK_SIZE)} of {free_bytes} free bytes, which "
+            f"leaves no room for a block of KV ({block_bytes} bytes); lower max_num_batched_tokens "
+            "or max_num_seqs",
+            param="max_num_batched_tokens",
+        )
+    return num_blocks * block_bytes
 
 
 def resolve_num_blocks(
@@ -25,7 +66,8 @@ def resolve_num_blocks(
     Args:
         config: What was asked for.
         bytes_per_token: KV bytes of one token over all layers.
-        free_bytes: Memory free on the device once the weights are there.
+        free_bytes: Memory free on the device once the weights, and on a GPU the largest step, have
+            had theirs.
         device: ``"cpu"`` or ``"cuda"``; decides the default when no budget is given.
         useful_tokens: More than this is never needed (``max_num_seqs * max_model_len``); only a
             default is cut to it, never what was asked for.
@@ -51,8 +93,9 @@ def resolve_num_blocks(
             param="kv_cache_memory" if config.kv_cache_tokens is None else "kv_cache_tokens",
         )
     if needed > free_bytes:
+        beside = " beside the largest step" if device == "cuda" else ""
         raise ConfigError(
-            f"the KV budget needs {needed} bytes but {free_bytes} are free on {device}; "
+            f"the KV budget needs {needed} bytes but {free_bytes} are free on {device}{beside}; "
             "lower kv_cache_tokens or kv_cache_memory",
             param="kv_cache_memory" if config.kv_cache_tokens is None else "kv_cache_tokens",
         )

@@ -46,6 +46,7 @@ class LoadedModel:
         max_model_len: Longest sequence, prompt and reply together.
         eos_token_ids: Tokens that end a reply.
         layers: What each layer stores per token.
+        num_heads: Query heads of a layer.
         num_parameters: Tied weights counted once.
         weight_bytes: Memory that the weights take.
     """
@@ -62,6 +63,7 @@ class LoadedModel:
     max_model_len: int
     eos_token_ids: tuple[int, ...]
     layers: tuple[LayerShape, ...]
+    num_heads: int
     num_parameters: int
     weight_bytes: int
 
@@ -136,6 +138,7 @@ def load_model(
         max_model_len=max_model_len,
         eos_token_ids=eos_token_ids_of(folder, hf_config),
         layers=tuple(body.layers),
+        num_heads=int(hf_config.get_text_config().num_attention_heads),
         num_parameters=facts[0].num_parameters,
         weight_bytes=body.weight_bytes,
     )

@@ -23,10 +23,11 @@ def free_memory_bytes(device: torch.device) -> int:
 def give_back_memory() -> None:
     """Let go of what a finished load has left behind.
 
-    Modules hold each other in circles, so their weights stay until a collection; and glibc keeps
-    freed buffers, which would be as large as the largest weights.
+    Modules hold each other in circles, so their weights stay until a collection; glibc keeps freed
+    buffers, which would be as large as the largest weights, and torch does so on a GPU.
     """
     gc.collect()
+    torch.cuda.empty_cache()  # nothing where there is no GPU
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 

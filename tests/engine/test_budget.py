@@ -6,7 +6,11 @@ import pytest
 
 from engine.config import CacheConfig
 from engine.errors import ConfigError
-from engine.kv_cache.budget import resolve_num_blocks, resolve_num_host_slots
+from engine.kv_cache.budget import (
+    free_beside_steps,
+    resolve_num_blocks,
+    resolve_num_host_slots,
+)
 
 GIB = 2**30
 
@@ -62,6 +66,39 @@ def test_less_than_a_block_is_refused() -> None:
     """Nothing could run."""
     with pytest.raises(ConfigError, match="at least one block"):
         blocks(CacheConfig(kv_cache_memory=1024))
+
+
+def test_what_is_free_on_a_gpu_is_so_beside_the_largest_step() -> None:
+    """The sentence says why it is less than the card has."""
+    with pytest.raises(ConfigError, match="are free on cuda beside the largest step"):
+        blocks(CacheConfig(kv_cache_memory="16GiB"), device="cuda")
+
+
+def test_kv_takes_what_the_largest_step_leaves() -> None:
+    """Of 100 blocks' memory a step takes 30, whatever its context."""
+    free = free_beside_steps(1600, lambda context: 480, bytes_per_token=1, max_model_len=64)
+    assert free == 1600 - 480
+
+
+@pytest.mark.parametrize("max_model_len", [16, 100, 1000, 10**6])
+def test_a_step_of_the_longest_context_that_kv_holds_still_fits(max_model_len: int) -> None:
+    """And one block more would not; long contexts are no concern of little KV."""
+
+    def step_bytes(context: int) -> int:
+        return 5000 + 3 * context
+
+    free = free_beside_steps(40_000, step_bytes, bytes_per_token=10, max_model_len=max_model_len)
+    assert free % 160 == 0
+    context = min(free // 10, max_model_len)
+    assert free + step_bytes(context) <= 40_000
+    more = free + 160
+    assert more + step_bytes(min(more // 10, max_model_len)) > 40_000
+
+
+def test_a_step_that_leaves_nothing_is_refused_with_the_way_out() -> None:
+    """Rather than starting and dying of it."""
+    with pytest.raises(ConfigError, match=r"takes 900 of 1000 .* lower max_num_batched_tokens"):
+        free_beside_steps(1000, lambda context: 900, bytes_per_token=10, max_model_len=64)
 
 
 def test_two_budgets_are_refused() -> None:

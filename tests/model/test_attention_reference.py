@@ -214,15 +214,6 @@ def test_padding_is_close(num_keys: int) -> None:
     assert 0 <= length - num_keys < max(64, num_keys / 2)
 
 
-def test_the_store_holds_what_its_shapes_say() -> None:
-    """Two tensors per layer, allocated once."""
-    shapes = [LayerShape(2, 16, 8), LayerShape(1, 32, 32)]
-    store = KVStore(shapes, 5, dtype=torch.bfloat16, device=torch.device("cpu"))
-    assert store.keys[0].shape == (5, BLOCK_SIZE, 2, 16)
-    assert store.values[0].shape == (5, BLOCK_SIZE, 2, 8)
-    assert store.num_bytes == 5 * BLOCK_SIZE * (2 * 24 + 64) * 2
-
-
 def test_the_backend_is_gone_after_its_block() -> None:
     """Attention outside of a step is an error, not an answer from the last step."""
     register_attention()

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from engine.attention.kv_store import LayerShape
-from engine.config import ModelConfig
+from engine.config import KVCacheDType, ModelConfig
 from engine.errors import ConfigError, ModelNotFound, UnsupportedModel
 from engine.model import loader
+from engine.model.bodies import make_body
 from engine.model.checkpoint import read_weights
 from engine.model.forward import Span
 from engine.model.loader import load_model, resolve_device, resolve_dtype
@@ -49,8 +50,36 @@ def test_the_facts_are_those_of_the_checkpoint(checkpoint: Checkpoint) -> None:
         LayerShape(2, 16, 16, 16),
     )
     assert loaded.kv_bytes_per_token == 3 * 2 * 2 * 16 * 4
+    assert loaded.num_heads == 4
     assert loaded.num_parameters == sum(p.numel() for p in make_model("olmo3").parameters())
     assert loaded.forward == "native"
+
+
+@pytest.mark.parametrize("kv_cache_dtype", ["fp8", "int8"])
+def test_eight_bits_for_keys_are_refused_on_a_cpu(
+    checkpoint: Checkpoint, kv_cache_dtype: KVCacheDType
+) -> None:
+    """By the name of the setting, with the way out."""
+    config = ModelConfig(model=str(checkpoint("llama")), device="cpu")
+    with pytest.raises(
+        ConfigError, match="the device is 'cpu'; leave kv_cache_dtype out"
+    ) as caught:
+        load_model(config, kv_cache_dtype=kv_cache_dtype)
+    assert caught.value.param == "kv_cache_dtype"
+
+
+def test_eight_bits_for_keys_are_refused_to_transformers_own_modules() -> None:
+    """Which know nothing of them, on a GPU as well."""
+    config = ModelConfig(model="m", kernels="torch", self_check=False)
+    with pytest.raises(ConfigError, match="kernels is 'torch'.* leave kv_cache_dtype out"):
+        make_body(
+            lambda: make_model("llama"),
+            config,
+            torch.device("cuda"),  # not touched before the refusal
+            CONTEXT,
+            lambda what: None,
+            kv_cache_dtype="fp8",
+        )
 
 
 def test_tied_weights_are_counted_once(checkpoint: Checkpoint) -> None:
