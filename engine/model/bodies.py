@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -222,7 +223,7 @@ def _tolerance(config: ModelConfig, kv: str = "", num_layers: int = 1) -> float 
     of_one_layer = _KV_TOLERANCE.get(kv)
     if of_one_layer is None:
         return None
-    return min(of_one_layer * num_layers**0.5, _QUANTISED_TOLERANCE)
+    return min(of_one_layer * math.sqrt(num_layers), _QUANTISED_TOLERANCE)
 
 
 def has_triton() -> bool:

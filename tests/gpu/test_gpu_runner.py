@@ -94,7 +94,7 @@ def request(name: str, prompt: Sequence[int], **params: Any) -> EngineRequest:
 
 def finish(core: EngineCore) -> dict[str, list[int]]:
     """Step until idle; return each request's tokens."""
-    said = defaultdict(list)
+    said: dict[str, list[int]] = defaultdict(list)
     for output in outputs_of(core):
         said[output.request_id] += output.token_ids
     return said
