@@ -52,7 +52,7 @@ SHAPES = {
         Shape("Llama-3.1-8B", "llama", _settings(32, 4096, 32, 8, 128, 14_336, 128_256, False)),
     )
 }
-TINY = Shape("tiny", "qwen3", _settings(2, 64, 4, 2, 16, 96, 5000, True))
+TINY = Shape("tiny", "qwen3", _settings(2, 64, 4, 2, 16, 96, 10_016, True))
 
 
 def shapes(options: Options) -> list[Shape]:
