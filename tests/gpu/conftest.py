@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -28,13 +28,14 @@ def told_errors(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
     record_property: Callable[[str, object], None],
-) -> None:
+) -> Iterator[None]:
     """Record the largest of the errors that a test measures, for a table of all kernels.
 
     A module measures by a function ``error(found, expected)`` of its own.
     """
     measure: Callable[[Tensor, Tensor], float] | None = getattr(request.module, "error", None)
     if measure is None:
+        yield
         return
     told: list[float] = []
 
@@ -43,4 +44,6 @@ def told_errors(
         return told[-1]
 
     monkeypatch.setattr(request.module, "error", noted)
-    request.addfinalizer(lambda: told and record_property("error", max(told)))
+    yield
+    if told:
+        record_property("error", max(told))

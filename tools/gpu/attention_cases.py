@@ -169,7 +169,7 @@ def _scattered_tables(sets: int, batch: int, together: int, own: int) -> list[li
     return found
 
 
-def _fill(store: KVStore, kind: str) -> dict[str, Any]:
+def _fill(store: Any, kind: str) -> dict[str, Any]:
     """Store random numbers; returns the scales as `attend` takes them."""
     if kind == "bf16":
         for stored in (store.keys[0], store.values[0]):

@@ -8,6 +8,7 @@ Floors count weights and keys as they are held, at the rates of the part ``limit
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ from tools.gpu.engine_bench import GREEDY, EngineBench
 from tools.gpu.formats import BF16, DETERMINISTIC, FEWER_BITS, Format
 from tools.gpu.limits import limits_of
 from tools.gpu.options import Options
-from tools.gpu.persona import READINGS, Reading, choose_reading
+from tools.gpu.persona import READINGS, Reading, personas_read
 from tools.gpu.results import Part, Row
 from tools.gpu.shapes import Shape, checkpoint, serial_floor_s, shapes
 
@@ -31,7 +32,6 @@ _LOAD_S, _ROW_S = 12.0, 3.0
 _SAMPLED = SamplingParams(
     temperature=0.8, top_p=0.95, repetition_penalty=1.1, seed=1, ignore_eos=True, max_tokens=1024
 )
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,7 @@ class _Floor:
 
     def decode_s(self, streams: int, num_kv_tokens: float) -> float:
         """Return the least seconds of a decode step."""
-        return serial_floor_s(
-            self.model, self.format_.widths, self.limits, streams, num_kv_tokens
-        )
+        return serial_floor_s(self.model, self.format_.widths, self.limits, streams, num_kv_tokens)
 
     def prompt_s(self, tokens: int) -> float:
         """Return the least seconds that a prompt's products take."""
@@ -182,10 +180,9 @@ class Table:
         self, streams: int, *, reading: Reading | None = None, params: SamplingParams = GREEDY
     ) -> Measure:
         def measure(bench: EngineBench, floor: _Floor) -> Row:
-            if reading is not None:
-                choose_reading(bench.runner, reading)
             shared = self._sizes.shared if reading is not None else 0
-            found = bench.decode(streams, self._sizes.steps, shared=shared, params=params)
+            with personas_read(bench.runner, reading) if reading else nullcontext():
+                found = bench.decode(streams, self._sizes.steps, shared=shared, params=params)
             read_once = shared + streams * (found.context - shared)
             floor_s = floor.decode_s(streams, read_once)
             each_s = floor.decode_s(streams, streams * found.context)

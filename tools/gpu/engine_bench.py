@@ -195,9 +195,7 @@ class EngineBench:
         rng = random.Random(seed)
         return rng.choices(range(10, self.core.info.vocab_size), k=count)
 
-    def _submit(
-        self, names: list[str], prompts: list[list[int]], params: SamplingParams
-    ) -> None:
+    def _submit(self, names: list[str], prompts: list[list[int]], params: SamplingParams) -> None:
         refused = self.core.submit(
             EngineRequest(request_id=name, prompt_token_ids=prompt, params=params)
             for name, prompt in zip(names, prompts, strict=True)

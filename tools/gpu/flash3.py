@@ -44,7 +44,7 @@ def load(library: str | None = None) -> None:
     if path is None:
         raise NotHere(f"there is no FlashAttention-3; --peer {FLASH3}=LIBRARY brings it")
     try:
-        torch.ops.load_library(path)
+        torch.ops.load_library(path)  # type: ignore[no-untyped-call]
     except (OSError, RuntimeError) as error:
         raise NotHere(f"{path} cannot be loaded: {error}") from error
 
@@ -63,7 +63,6 @@ def flash_attn_varlen_func(
     window_size: tuple[int, int] = _WHOLE,
     softcap: float = 0.0,
     block_table: Tensor | None = None,
-    **_: Any,
 ) -> Tensor:
     """Attend in sequences that lie behind each other, or whose keys lie in pages.
 
@@ -112,6 +111,8 @@ def flash_attn_with_kvcache(
     cache_seqlens: Tensor | None = None,
     page_table: Tensor | None = None,
     block_table: Tensor | None = None,
+    cu_seqlens_q: Tensor | None = None,
+    max_seqlen_q: int | None = None,
     softmax_scale: float | None = None,
     causal: bool = False,
     window_size: tuple[int, int] = _WHOLE,
@@ -119,12 +120,11 @@ def flash_attn_with_kvcache(
     k_descale: Tensor | None = None,
     v_descale: Tensor | None = None,
     num_splits: int = 0,
-    **_: Any,
 ) -> Tensor:
     """Attend with few queries per sequence to keys in pages, and store new keys first if there are.
 
     Args:
-        q: ``[sequences, queries, heads, dim]``.
+        q: ``[sequences, queries, heads, dim]``, or ``[tokens, heads, dim]`` with ``cu_seqlens_q``.
         k_cache: ``[pages, page_size, kv_heads, dim]``.
         v_cache: Likewise.
         k: ``[sequences, new, kv_heads, dim]``, written behind what is stored.
@@ -132,6 +132,8 @@ def flash_attn_with_kvcache(
         cache_seqlens: ``[sequences]`` int32, how many are stored.
         page_table: ``[sequences, pages]`` int32.
         block_table: The same under its other name.
+        cu_seqlens_q: ``[sequences + 1]`` int32, where each sequence's queries begin.
+        max_seqlen_q: Queries of one sequence at most; given with ``cu_seqlens_q``.
         softmax_scale: Of the scores.
         causal: As above.
         window_size: As above.
@@ -141,7 +143,7 @@ def flash_attn_with_kvcache(
         num_splits: Into how many parts keys are cut; 0 leaves it to the library.
 
     Returns:
-        ``[sequences, queries, heads, dim]``.
+        As ``q``.
     """
     table = block_table if page_table is None else page_table
     page_size = int(k_cache.shape[1])
@@ -151,7 +153,9 @@ def flash_attn_with_kvcache(
         v_cache,
         k_new=k,
         v_new=v,
+        cu_seqlens_q=cu_seqlens_q,
         seqused_k=cache_seqlens,
+        max_seqlen_q=max_seqlen_q,
         max_seqlen_k=page_size * (1 if table is None else int(table.shape[1])),
         page_table=table,
         softmax_scale=softmax_scale,
@@ -173,7 +177,6 @@ def flash_attn_func(
     causal: bool = False,
     window_size: tuple[int, int] = _WHOLE,
     softcap: float = 0.0,
-    **_: Any,
 ) -> Tensor:
     """Attend in a batch of sequences of one length, ``[sequences, tokens, heads, dim]``."""
     return _forward(

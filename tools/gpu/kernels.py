@@ -20,7 +20,8 @@ from tools.gpu.attention_cases import AttentionBench, AttentionCase
 from tools.gpu.flash3 import FLASH3, flash3_decode
 from tools.gpu.options import Options
 from tools.gpu.results import NotHere, Part, Row
-from tools.gpu.shapes import SHAPES, Shape, largest
+from tools.gpu.sampler_cases import sampler_calls
+from tools.gpu.shapes import SHAPES, Shape, largest, smallest
 from tools.gpu.timing import Launch, captured, medians_s
 
 _ROUNDS = 11
@@ -34,9 +35,8 @@ def run(part: Part, options: Options, device: torch.device) -> None:
     """Measure attention, then linears."""
     with torch.inference_mode():
         for case in attention_cases(options):
-            name = (
-                f"attention of {case.model}, {case.batch} of {case.context}, {case.kind}"
-                + (f", {case.shared} shared" if case.shared else "")
+            name = f"attention of {case.model}, {case.batch} of {case.context}, {case.kind}" + (
+                f", {case.shared} shared" if case.shared else ""
             )
             if part.wants(name, seconds=0 if options.tiny else _LEAST_S):
                 with part.measuring(name):
@@ -47,6 +47,13 @@ def run(part: Part, options: Options, device: torch.device) -> None:
             if part.wants(name, seconds=0 if options.tiny else _LEAST_S):
                 with part.measuring(name):
                     part.add(name, **_linears(shape, rows, options, device))
+
+        for batch in (2,) if options.tiny else (1, 64, 256):
+            shape = smallest(options)
+            name = f"sampling of {shape.name}, {batch} rows"
+            if part.wants(name, seconds=0 if options.tiny else _LEAST_S):
+                with part.measuring(name):
+                    part.add(name, **_sampling(shape, batch, device))
 
 
 def attention_cases(options: Options) -> Iterator[AttentionCase]:
@@ -131,6 +138,14 @@ def _linears(shape: Shape, rows: int, options: Options, device: torch.device) ->
     return row
 
 
+def _sampling(shape: Shape, batch: int, device: torch.device) -> Row:
+    """Microseconds by what requests ask of the sampler."""
+    calls = sampler_calls(batch, shape.settings["vocab_size"], device)
+    replays = {name: captured(call, device) for name, call in calls.items()}
+    seconds = medians_s(replays, device, rounds=_ROUNDS)
+    return {"rows": batch, "microseconds": {name: 1e6 * s for name, s in seconds.items()}}
+
+
 def _all_of(made: list[tuple[int, Any]], inputs: dict[int, Tensor]) -> Launch:
     def launch() -> None:
         for k, linear in made:
@@ -170,5 +185,3 @@ def make_linear(n: int, k: int, kind: str, dtype: torch.dtype, device: torch.dev
     if kind == "deterministic":
         return room.make_linear(merged, dtype, device, deterministic=True)
     return room.make_linear(merged, dtype, device, quantization=kind)
-
-

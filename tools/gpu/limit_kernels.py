@@ -9,7 +9,7 @@ from triton.language.extra import cuda
 
 @triton.jit
 def read_all(numbers, sums, length, TILE: tl.constexpr, PROGRAMS: tl.constexpr):
-    """Read ``length`` (below 2**30) 32-bit numbers once; each program keeps one sum, so that nothing is left out.
+    """Read ``length`` 32-bit numbers once, below 2**30 of them; each program keeps one sum.
 
     Programs go over the memory side by side, as attention and skinny products do.
     """

@@ -1,9 +1,9 @@
 """Part ``nanovllm``: the benchmark that nano-vllm made usual, for Kaiwa and whoever else is there.
 
 256 requests, prompts and replies of 100 to 1,024 tokens, all asked for at once, on the shape of
-Qwen3-0.6B. The requests are those of nano-vllm's own ``bench.py``, drawn in the same order from the
-same generator. Whoever has such an ``LLM.generate`` is measured by the same lines, each in a process
-of its own: Kaiwa, nano-vllm, vLLM.
+Qwen3-0.6B. The requests are those of nano-vllm's own ``bench.py``, drawn in the same order from
+the same generator. Whoever has such an ``LLM.generate`` is measured by the same lines, each in a
+process of its own: Kaiwa, nano-vllm, vLLM.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ class Benchmark:
         def length() -> int:
             return rng.randint(self.shortest, self.longest)
 
-        prompts = [
-            [rng.randint(0, HIGHEST_ID) for _ in range(length())] for _ in range(self.count)
-        ]
+        prompts = [[rng.randint(0, HIGHEST_ID) for _ in range(length())] for _ in range(self.count)]
         return prompts, [length() for _ in range(self.count)]
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -34,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--options", required=True, help="of the run, as JSON")
     parser.add_argument("--again", action="store_true", help="measure what is there already too")
     asked = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started is ended on the way
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
@@ -49,6 +52,10 @@ def main(argv: list[str] | None = None) -> int:
     results.note(device=card)
     part = Part(results, asked.part, asked.seconds, again=asked.again)
     spec = PARTS[asked.part]
+    if importlib.util.find_spec(spec.module) is None:
+        part.skip(asked.part, f"there is no {spec.module} here")
+        part.finish()
+        return 0
     try:
         measure = getattr(importlib.import_module(spec.module), spec.function)
     except ModuleNotFoundError as error:

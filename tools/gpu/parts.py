@@ -36,6 +36,6 @@ PARTS = {
         PartSpec("server", "tools.gpu.server", 45, 150),
         PartSpec("peers", "tools.gpu.peers", 40, 180),
         PartSpec("formats", "tools.gpu.decode", 30, 300, "run_formats"),
-        PartSpec("quality", "tools.gpu.quality_part", 20, 120),
+        PartSpec("quality", "tools.gpu.quality", 20, 120),
     )
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from tools.gpu.results import NotHere
@@ -9,29 +11,36 @@ from tools.gpu.results import NotHere
 Reading = Literal["apart", "together", "chosen"]
 READINGS: tuple[Reading, ...] = ("apart", "together", "chosen")
 
-_SWITCH = "shares_prefixes"
 _WITHIN = ("_runner", "runner", "_forward", "forward")
-_VALUES: dict[Reading, bool | None] = {"apart": False, "together": True, "chosen": None}
 
 
-def choose_reading(runner: Any, reading: Reading) -> None:
-    """Set how a runner reads what streams have in common.
+@contextlib.contextmanager
+def personas_read(runner: Any, reading: Reading) -> Iterator[None]:
+    """Have a runner read what streams have in common apart, together, or as it chooses itself.
 
-    The engine has no setting for this, so the switch of what computes is looked for.
+    The engine has no setting for this, so what plans its attention is looked for.
 
     Raises:
-        NotHere: It has none, or it does not choose by itself.
+        NotHere: Nothing is read together here, or nothing chooses.
     """
-    owner = _owner(runner)
-    if reading == "chosen" and not hasattr(owner, "chooses_sharing"):
-        raise NotHere("the engine does not choose by cost whether to read together")
-    setattr(owner, _SWITCH, _VALUES[reading])
+    planner = _planner(runner)
+    before = planner.shares, planner.costs
+    if reading == "chosen" and planner.costs is None:
+        raise NotHere("the engine reads together whenever it can; nothing is chosen")
+    planner.shares = reading != "apart"
+    if reading != "chosen":
+        planner.costs = None
+    try:
+        yield
+    finally:
+        planner.shares, planner.costs = before
 
 
-def _owner(runner: Any) -> Any:
+def _planner(runner: Any) -> Any:
     held: list[Any] = [runner]
     for candidate in held:
-        if hasattr(candidate, _SWITCH):
-            return candidate
+        planner = getattr(candidate, "planner", None)
+        if hasattr(planner, "shares") and hasattr(planner, "costs"):
+            return planner
         held += [getattr(candidate, name) for name in _WITHIN if hasattr(candidate, name)]
     raise NotHere("what computes here does not read shared beginnings together")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,7 +71,7 @@ def _run(part: Part, name: str, arguments: list[str], **environment: str) -> Non
     """Run pytest in a process of its own and keep what each test says."""
     if part.has(name):
         return
-    report = part.beside(f"-{name.rpartition('/')[2].replace(' ', '-')}.xml")
+    report = part.beside("-" + re.sub(r"[^a-z]+", "-", name.rpartition("/")[2]) + ".xml")
     folder = Path(arguments[0]).parts[:2]
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={_ROOT}", "-q", "-rs"]
     command += ["--import-mode=importlib", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
@@ -117,9 +118,7 @@ def read_report(path: Path) -> list[Tested]:
             if element is not None:
                 outcome = "skipped" if kind == "skipped" else "failed"
                 reason = (element.get("message") or "").splitlines()[0][:200]
-        properties = {
-            str(p.get("name")): str(p.get("value")) for p in case.iter("property")
-        }
+        properties = {str(p.get("name")): str(p.get("value")) for p in case.iter("property")}
         room = str(case.get("classname")).rpartition(".")[2]
         found.append(Tested(f"{room}.{case.get('name')}", outcome, reason, properties))
     return found

@@ -1,4 +1,4 @@
-"""Many WebSocket listeners in several processes: one would be busier than the server it measures."""
+"""Many WebSocket listeners in several processes: one would be busier than the server is."""
 
 from __future__ import annotations
 

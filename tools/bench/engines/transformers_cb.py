@@ -15,7 +15,6 @@ from tools.bench.engines.untouched import load
 from tools.bench.timing import Figures, Timings, closed_loop
 from tools.bench.workload import Workload
 
-
 _ON_A_CPU = {"page_size": 32, "num_blocks": 1600, "max_batch_tokens": 512}
 
 
