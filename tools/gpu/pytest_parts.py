@@ -34,7 +34,7 @@ _PATIENCE_S = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class OneTest:
     """What one test said.
 
     Attributes:
@@ -108,7 +108,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def read_report(path: Path) -> list[Tested]:
+def read_report(path: Path) -> list[OneTest]:
     """Read what pytest wrote with ``--junitxml``."""
     found = []
     for case in ElementTree.parse(path).iter("testcase"):
@@ -120,11 +120,11 @@ def read_report(path: Path) -> list[Tested]:
                 reason = (element.get("message") or "").splitlines()[0][:200]
         properties = {str(p.get("name")): str(p.get("value")) for p in case.iter("property")}
         room = str(case.get("classname")).rpartition(".")[2]
-        found.append(Tested(f"{room}.{case.get('name')}", outcome, reason, properties))
+        found.append(OneTest(f"{room}.{case.get('name')}", outcome, reason, properties))
     return found
 
 
-def summary(tests: list[Tested]) -> Row:
+def summary(tests: list[OneTest]) -> Row:
     """Return how many came to what, and each kernel's error against float64."""
     counts = Counter(test.outcome for test in tests)
     reasons = Counter(test.reason for test in tests if test.outcome == "skipped")
