@@ -86,7 +86,7 @@ def test_the_figure_has_a_chart_for_each_thing_that_was_measured(results: Result
     svg = draw_figure(results)
     root = ElementTree.fromstring(svg)
     assert len(root.findall("{http://www.w3.org/2000/svg}g")) == 4
-    for words in ("85%", "read together", "fp8 weights", "29500", "nano-vllm's benchmark"):
+    for words in ("85%", "read together", "fp8 weights", "29.5k", "nano-vllm's benchmark"):
         assert f">{words}<" in svg
 
 

@@ -34,7 +34,7 @@ def _floors(results: Results) -> Bars:
     ]
     return _bars(
         "decode steps in bf16: share of what the measured bandwidth allows, by streams",
-        ((str(row["streams"]), row["model"], row["floor_share"]) for row in rows),
+        ((f"{row['streams']} streams", row["model"], row["floor_share"]) for row in rows),
         "{:.0%}".format,
     )
 
@@ -65,6 +65,7 @@ def _formats(results: Results) -> Bars:
             for row in plain
             if row["streams"] == most
         ),
+        _thousands,
     )
 
 
@@ -78,7 +79,11 @@ def _others(results: Results) -> Bars:
     for engine, row in results.rows("nanovllm").items():
         rate = _best(row)
         found.append(("nano-vllm's benchmark", names.get(engine, engine), rate))
-    return _bars("tokens per second on the shape of Qwen3-0.6B, beside others", found)
+    return _bars("tokens per second on the shape of Qwen3-0.6B, beside others", found, _thousands)
+
+
+def _thousands(rate: float) -> str:
+    return f"{rate / 1000:.1f}k"
 
 
 def _best(row: Row) -> float:

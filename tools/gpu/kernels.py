@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from engine.decoder.spec import MergedLinear
 from tools.gpu.attention_cases import AttentionBench, AttentionCase
-from tools.gpu.flash3 import FLASH3, flash3_decode
+from tools.gpu.flash3 import flash3_decode
 from tools.gpu.options import Options
+from tools.gpu.places import flash3_library
 from tools.gpu.results import NotHere, Part, Row
 from tools.gpu.sampler_cases import sampler_calls
 from tools.gpu.shapes import SHAPES, Shape, largest, smallest
@@ -88,7 +89,7 @@ def _attention(case: AttentionCase, options: Options, device: torch.device) -> R
         calls["kaiwa, by each"] = bench.ours(shares=False)
     row: Row = {"batch": case.batch, "context": case.context, "shared": case.shared}
     try:
-        calls["FlashAttention-3"] = bench.flash3(flash3_decode(options.peers.get(FLASH3)))
+        calls["FlashAttention-3"] = bench.flash3(flash3_decode(flash3_library(options)))
     except NotHere as reason:
         row["without FlashAttention-3"] = str(reason)
     results = {name: call().double() for name, call in calls.items()}

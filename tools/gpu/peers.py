@@ -1,8 +1,9 @@
 """Part ``peers``: others on the same card, the same weights and the same prompts, in one run.
 
 Each engine has a process of its own, and as many seconds as are left; one that does not start says
-why. Prompts begin differently, since not everybody shares beginnings. gpt-fast decodes one stream
-of Llama's structure, so Kaiwa is measured at that beside it.
+why. Prompts begin differently, since not everybody shares beginnings. CB is transformers'
+continuous batching. gpt-fast decodes one stream of Llama's structure, so Kaiwa is measured at that
+beside it.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def _named(name: str) -> Callable[[Options], Place]:
 _OURS = {"max_num_batched_tokens": 8192}
 ENGINES = {
     "Kaiwa": Engine("kaiwa", _OURS),
-    "transformers continuous batching": Engine("transformers_cb", {"attention": "sdpa"}),
-    "transformers continuous batching, FlashAttention-3": Engine(
+    "transformers CB, SDPA": Engine("transformers_cb", {"attention": "sdpa"}),
+    "transformers CB, FlashAttention-3": Engine(
         "transformers_cb", {"attention": "flash_attention_3"}, _flash3
     ),
     "transformers generate()": Engine("generate", {"attention": "sdpa"}),

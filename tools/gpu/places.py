@@ -11,9 +11,10 @@ from sys import executable
 from tools.gpu.flash3 import FLASH3, write_stand_ins
 from tools.gpu.options import Options
 from tools.gpu.results import NotHere
+from tools.gpu.slim_library import unpacked
 
-MODULES = {"nano-vllm": "nanovllm", "vllm": "vllm", "gpt-fast": "gpt_fast", FLASH3: ""}
-"""What each is imported as; those without are never looked for."""
+MODULES = {"nano-vllm": "nanovllm", "vllm": "vllm"}
+"""What they are imported as where they are installed; others are found by their path alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ def place_of(name: str, options: Options) -> Place:
     """
     given = options.peers.get(name)
     if given is None:
-        module = MODULES[name]
-        if not module or importlib.util.find_spec(module) is None:
+        module = MODULES.get(name)
+        if module is None or importlib.util.find_spec(module) is None:
             raise NotHere(f"{name} is not here; --peer {name}=PATH brings it (docs/gpu.md)")
         return Place(path=flash3_path(options))
     path = Path(given).expanduser().resolve()
@@ -51,5 +52,15 @@ def place_of(name: str, options: Options) -> Place:
 
 def flash3_path(options: Options) -> list[str]:
     """Return the folder through which others find FlashAttention-3, if a library is given."""
-    library = options.peers.get(FLASH3)
-    return [] if library is None else [str(write_stand_ins(options.folder / "stand-ins", library))]
+    library = flash3_library(options)
+    if library is None:
+        return []
+    return [str(write_stand_ins(options.folder / "stand-ins", library))]
+
+
+def flash3_library(options: Options) -> str | None:
+    """Return the library of FlashAttention-3, if one is given; unpacked if it was packed."""
+    given = options.peers.get(FLASH3)
+    if given is None:
+        return None
+    return str(unpacked(Path(given).expanduser().resolve(), options.folder / "libraries"))
