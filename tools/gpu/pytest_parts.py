@@ -75,6 +75,7 @@ def _run(part: Part, name: str, arguments: list[str], **environment: str) -> Non
     folder = Path(arguments[0]).parts[:2]
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={_ROOT}", "-q", "-rs"]
     command += ["--import-mode=importlib", "-p", "no:cacheprovider", "-o", "junit_family=xunit1"]
+    command += ["-p", "tools.gpu.told_errors"]
     command += ["--disable-warnings", "--timeout", str(_ONE_TEST_S)]
     command += [f"--confcutdir={Path(*folder)}", f"--junitxml={report}", *arguments]
     report.unlink(missing_ok=True)
