@@ -11,7 +11,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,32 +97,62 @@ async def _measure_all(
             await trace.start()
         for streams in concurrencies:
             progress.update(task, description=f"{streams} streams")
-            measured = Measured()
-            started = time.perf_counter()
-            async with asyncio.TaskGroup() as group:
-                for number in range(streams):
-                    talk = _one_stream(
-                        options, access, number, measured, lambda: progress.advance(task)
-                    )
-                    group.create_task(talk)
-            measured.duration = time.perf_counter() - started
+            measured = await talk(
+                access,
+                options.model,
+                range(streams),
+                turns=options.turns,
+                max_tokens=options.max_tokens,
+                advance=lambda: progress.advance(task),
+            )
             results.append(measured.summary(streams))
         if trace is not None:
             console.print(await trace.finish())
     return results
 
 
-async def _one_stream(
-    options: argparse.Namespace,
+async def talk(
     access: Access,
+    model: str,
+    numbers: Iterable[int],
+    *,
+    turns: int,
+    max_tokens: int,
+    advance: Callable[[], None] = lambda: None,
+) -> Measured:
+    """Let several streams talk at the same time, each on a socket of its own.
+
+    Args:
+        access: To the server.
+        model: Character or engine.
+        numbers: Of the streams; decide what each asks.
+        turns: Replies that each asks for.
+        max_tokens: Longest reply.
+        advance: Called after each reply.
+    """
+    measured = Measured()
+    started = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in numbers:
+            stream = _one_stream(access, model, number, turns, max_tokens, measured, advance)
+            group.create_task(stream)
+    measured.duration = time.perf_counter() - started
+    return measured
+
+
+async def _one_stream(
+    access: Access,
+    model: str,
     number: int,
+    turns: int,
+    max_tokens: int,
     measured: Measured,
     advance: Callable[[], None],
 ) -> None:
     questions = _questions(number)
-    async with access.connect(model=options.model, events=()) as client:
-        for _ in range(options.turns):
-            fields: dict[str, object] = {"max_output_tokens": options.max_tokens}
+    async with access.connect(model=model, events=()) as client:
+        for _ in range(turns):
+            fields: dict[str, object] = {"max_output_tokens": max_tokens}
             asked = last = time.perf_counter()
             async for event in client.respond(next(questions), fields=fields):
                 now = time.perf_counter()

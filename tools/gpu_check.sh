@@ -1,29 +1,22 @@
 #!/bin/sh
-# Everything that only a GPU can tell, in one call: are the kernels right, and how fast are they?
+# Everything that only a GPU can tell: are the kernels right, how fast are they, who is faster?
 #
-#   tools/gpu_check.sh [folder for the results] [correctness|bench ...]
+#   tools/gpu_check.sh [folder for the results] [part ...] [--quick] [--seconds 540] [--again]
+#                      [--peer NAME=PATH] ...                       (--help tells all; docs/gpu.md)
 #
-# Needs torch with CUDA, Triton, transformers, pytest and pytest-timeout; Kaiwa itself need
-# not be installed. Parts can be run one by one; each figure is written as soon as it is there.
-set -u
+# Needs torch with CUDA, Triton, transformers, pytest and pytest-timeout. Kaiwa need not be
+# installed; what it needs beside those is installed from build/wheels where it is missing, without
+# a network (tools/gpu/wheels.sh fills that folder on a machine that has one).
+set -eu
 cd "$(dirname "$0")/.."
-out=${1:-build/gpu}
-mkdir -p "$out"
-[ $# -gt 0 ] && shift
-parts=${*:-correctness bench}
 python=${PYTHON:-python3}
-export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-status=0
-for part in $parts; do
-    case $part in
-    correctness)
-        $python -m pytest -c /dev/null --rootdir=. --import-mode=importlib -p no:cacheprovider \
-            -q -rs --confcutdir=tests/gpu --timeout 120 tests/gpu --junitxml="$out/correctness.xml" || status=1 ;;
-    bench)
-        $python -m tools.gpu_bench --json "$out/bench.json" | tee "$out/bench.txt" || status=1 ;;
-    *)
-        echo "no part is called $part; there are correctness and bench" >&2
-        status=2 ;;
-    esac
-done
-exit $status
+needed="httptools llguidance msgspec starlette uvicorn uvloop websockets"
+site=$PWD/build/gpu-site
+if ! PYTHONPATH="$site" $python -c "import $(echo $needed | tr " " ,)" >/dev/null 2>&1 && [ -d build/wheels ]; then
+    # A folder on the path and no environment of its own: one made from an environment would not
+    # see the packages of that.
+    $python -m pip install --quiet --no-index --no-deps --no-compile --upgrade \
+        --disable-pip-version-check --target "$site" build/wheels/*.whl
+fi
+export PYTHONPATH="$PWD:$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+exec $python -m tools.gpu.check "$@"

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from engine.config import DType, Kernels, ModelConfig
 from engine.model.loader import LoadedModel, load_model
+from tests.support.device import DEVICE
 from tests.support.tiny_models import make_checkpoint
 
 Load = Callable[..., LoadedModel]
@@ -48,7 +49,7 @@ def load(checkpoint: Callable[[str], Path]) -> Load:
         key = (name, dtype, kernels)
         if key not in loaded:
             config = ModelConfig(
-                model=str(checkpoint(name)), dtype=dtype, device="cpu", kernels=kernels
+                model=str(checkpoint(name)), dtype=dtype, device=DEVICE, kernels=kernels
             )
             loaded[key] = load_model(config)
         return loaded[key]

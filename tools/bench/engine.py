@@ -10,20 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import tempfile
 from functools import partial
-from pathlib import Path
 
 from tools.bench.against import ENGINES, Peer, PeerMissing, parse_peers
+from tools.bench.alone import AloneFailed, run_alone
 from tools.bench.command import Measure, add_options, run_all, workload_of
 from tools.bench.machine import usual_dtype
 from tools.bench.report import Row
 from tools.bench.workload import Workload
-
-_ROOT = Path(__file__).parents[2]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -88,20 +83,11 @@ def _measure_alone(
 ) -> list[Row]:
     """Measure one engine in a fresh process; prompts do not change with the round."""
     del round_number
-    with tempfile.NamedTemporaryFile(suffix=".json") as result:
-        command = [python, "-m", "tools.bench.engines", room, "--workload", workload.to_json()]
-        command += ["--options", json.dumps(settings), "--result", result.name]
-        done = subprocess.run(
-            command,
-            check=False,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(_ROOT)},
-        )
-        if done.returncode:
-            raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
-        found = json.loads(Path(result.name).read_bytes())
+    command = ["-m", "tools.bench.engines", room, "--workload", workload.to_json()]
+    try:
+        found = run_alone([*command, "--options", json.dumps(settings)], python=python)
+    except AloneFailed as error:
+        raise SystemExit(f"{name} failed:\n{error}") from error
     return [
         Row(peer=name, streams=streams, **figures)
         for streams, figures in zip(workload.streams, found, strict=True)

@@ -6,11 +6,12 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+from tools.bench.bars import Bars, draw
 
 NAMES = {
     "kaiwa": "Kaiwa",
@@ -22,7 +23,7 @@ NAMES = {
     "transformers-cb": "transformers continuous batching",
     "generate": "transformers generate(), static batch",
 }
-_COLOURS = {
+COLOURS = {
     "kaiwa": "#e0563b",
     "kaiwa-int8": "#f0a03b",
     "vllm": "#3b7fe0",
@@ -32,7 +33,7 @@ _COLOURS = {
     "transformers-cb": "#3b7fe0",
     "generate": "#8a8f98",
 }
-_OTHER_COLOUR = "#64748b"
+OTHER_COLOUR = "#64748b"
 _OURS = "kaiwa"
 _INT8 = "-int8"
 _WIDE = 180
@@ -192,45 +193,17 @@ def _markdown(lines: Sequence[Sequence[str]]) -> str:
 
 def _chart(run: Run) -> str:
     """Bars of tokens per second: one group per concurrency, one bar per engine."""
-    peers, concurrencies = run.peers, run.concurrencies
-    top = 1.1 * max(row.tokens_per_second for row in run.rows)
-    legend_rows = -(-len(peers) // 3)
-    width, height, left, bottom, head = 720, 320, 56, 48, 24 + 18 * legend_rows
-    group = (width - left - 16) / len(concurrencies)
-    bar = group * 0.8 / len(peers)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        'font-family="system-ui, sans-serif" font-size="12" role="img">',
-        "<title>tokens per second by concurrent streams</title>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-    ]
-    for tick in range(5):
-        value = top * tick / 4
-        y = height - bottom - (height - bottom - head) * tick / 4
-        parts.append(f'<path d="M{left} {y:.1f}H{width - 16}" stroke="#e5e7eb"/>')
-        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.0f}</text>')
-    for place, streams in enumerate(concurrencies):
-        x = left + group * place + group * 0.1
-        for index, peer in enumerate(peers):
-            rate = run.median(peer, streams, lambda row: row.tokens_per_second)
-            tall = (height - bottom - head) * rate / top
-            at, y = x + bar * index, height - bottom - tall
-            parts.append(
-                f'<rect x="{at:.1f}" y="{y:.1f}" width="{bar - 3:.1f}" height="{tall:.1f}" '
-                f'rx="2" fill="{_COLOURS.get(peer, _OTHER_COLOUR)}"/>'
-            )
-            parts.append(
-                f'<text x="{at + bar / 2 - 1.5:.1f}" y="{y - 4:.1f}" text-anchor="middle" '
-                f'font-size="10">{rate:.0f}</text>'
-            )
-        middle = left + group * (place + 0.5)
-        label = f"{streams} stream" + ("s" if streams > 1 else "")
-        parts.append(
-            f'<text x="{middle:.1f}" y="{height - bottom + 18}" text-anchor="middle">{label}</text>'
-        )
-    for index, peer in enumerate(peers):
-        x, y = left + index % 3 * 220, 10 + 18 * (index // 3)
-        colour = _COLOURS.get(peer, _OTHER_COLOUR)
-        parts.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 15}" y="{y + 9}">{escape(NAMES.get(peer, peer))}</text>')
-    return "\n".join([*parts, "</svg>"])
+    title = "tokens per second by concurrent streams"
+    rates = {
+        (place, index): run.median(peer, streams, lambda row: row.tokens_per_second)
+        for place, streams in enumerate(run.concurrencies)
+        for index, peer in enumerate(run.peers)
+    }
+    bars = Bars(
+        title=title,
+        groups=[f"{n} stream" + ("s" if n > 1 else "") for n in run.concurrencies],
+        series=[NAMES.get(peer, peer) for peer in run.peers],
+        values=rates,
+        colours=[COLOURS.get(peer, OTHER_COLOUR) for peer in run.peers],
+    )
+    return draw([bars], title)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,7 +20,7 @@ from functools import partial
 from tools.bench.against import SERVERS, PeerMissing, parse_peers
 from tools.bench.command import Measure, add_options, run_all, workload_of
 from tools.bench.http_client import measure
-from tools.bench.launch import Start, running, start_kaiwa, start_peer
+from tools.bench.launch import Start, free_port, running, start_kaiwa, start_peer
 from tools.bench.machine import usual_dtype
 from tools.bench.report import Row
 from tools.bench.workload import Workload
@@ -86,9 +85,7 @@ def _measure_server(
     if isinstance(where, str):
         found = asyncio.run(measure(workload, where, round_number))
     else:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         with running(where(workload, port), port):
             found = asyncio.run(measure(workload, f"http://127.0.0.1:{port}", round_number))
     return [

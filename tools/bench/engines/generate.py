@@ -21,19 +21,19 @@ class _NoteStep(StoppingCriteria):
     def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
         for index in self.indexes:
             self.timings.take(index)
-        return torch.zeros(input_ids.shape[0], dtype=torch.bool)
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
-def measure(workload: Workload) -> list[Figures]:
+def measure(workload: Workload, *, attention: str | None = None) -> list[Figures]:
     """Return figures for each of the workload's concurrencies."""
-    model = load(workload)
+    model = load(workload, attention)
     found = []
     for number, streams in workload.passes():
         timings = Timings()
         prompts = workload.prompts(number, streams, model.config.vocab_size)
         for start in range(0, len(prompts), streams):
             indexes = range(start, min(start + streams, len(prompts)))
-            batch = torch.tensor([prompts[i] for i in indexes])
+            batch = torch.tensor([prompts[i] for i in indexes], device=model.device)
             for index in indexes:
                 timings.ask(index)
             with torch.inference_mode():

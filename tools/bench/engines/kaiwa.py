@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from engine.async_engine import AsyncEngine
 from engine.config import EngineConfig
@@ -11,17 +12,17 @@ from tools.bench.timing import Figures, Timings, closed_loop
 from tools.bench.workload import Workload
 
 
-def measure(workload: Workload, *, quantization: str | None = None) -> list[Figures]:
-    """Return figures for each of the workload's concurrencies."""
-    return asyncio.run(_measure(workload, quantization))
+def measure(workload: Workload, **settings: Any) -> list[Figures]:
+    """Return figures for each of the workload's concurrencies; settings are the engine's."""
+    return asyncio.run(_measure(workload, settings))
 
 
-async def _measure(workload: Workload, quantization: str | None) -> list[Figures]:
+async def _measure(workload: Workload, settings: dict[str, Any]) -> list[Figures]:
     config = EngineConfig.from_flat(
         model=workload.model,
         dtype=workload.dtype,
-        quantization=quantization,
         max_num_seqs=max(workload.streams),
+        **settings,
     )
     engine = await AsyncEngine.start(config)
     params = SamplingParams(temperature=0, max_tokens=workload.output_tokens, ignore_eos=True)

@@ -11,8 +11,15 @@ from transformers import AutoModelForCausalLM
 from tools.bench.workload import Workload
 
 
-def load(workload: Workload) -> Any:
-    """Return the workload's model, ready to generate with every core."""
+def load(workload: Workload, attention: str | None = None) -> Any:
+    """Return the workload's model, ready to generate on a GPU, or with every core.
+
+    Args:
+        workload: Names the checkpoint.
+        attention: transformers' name for what attends; ``None`` leaves the choice to it.
+    """
     read: Any = AutoModelForCausalLM.from_pretrained
     torch.set_num_threads(os.cpu_count() or 1)
-    return read(workload.model, dtype=getattr(torch, workload.dtype)).eval()
+    chosen = {} if attention is None else {"attn_implementation": attention}
+    model = read(workload.model, dtype=getattr(torch, workload.dtype), **chosen)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
