@@ -17,7 +17,9 @@ from torch import Tensor
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.config import BLOCK_SIZE
 from engine.gpu.paged_attention import attend
-from engine.gpu.step_buffer import DeviceWork, StepPlan, send
+from engine.gpu.span_step import send_spans
+from engine.gpu.step_buffer import DeviceWork
+from engine.gpu.work_planner import WorkPlanner
 from engine.model.forward import Span
 from tools.gpu.results import NotHere
 
@@ -150,9 +152,9 @@ class AttentionBench:
 
     def _work(self, tables: list[array[int]], *, shares: bool) -> DeviceWork:
         spans = [Span(self.case.context - 1, 1, table) for table in tables]
-        share = self.case.heads // self.case.kv_heads
-        plan = StepPlan(spans, [0] * len(spans), [None], share, shares=shares)
-        return send(plan, [None], self._device).work[None]
+        planner = WorkPlanner([None], self.case.heads, self.case.kv_heads)
+        planner.shares = shares
+        return send_spans(spans, [0] * len(spans), planner, self._device).work[None]
 
 
 def _scattered_tables(sets: int, batch: int, together: int, own: int) -> list[list[array[int]]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import torch
 
-from tools.gpu.results import NotHere
+from engine.gpu.request_state import RequestState
+from engine.gpu.sample import sample
+from engine.gpu.sampling_state import SamplingState, SlotSampling
 from tools.gpu.timing import Launch
 
 _TOKENS = 2048
@@ -22,38 +23,31 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def sampler_calls(batch: int, vocab: int, device: torch.device) -> dict[str, Launch]:
-    """Return what samples a token for each sequence, by kind; and the least that could do so.
-
-    Raises:
-        NotHere: The engine does not sample on the device.
-    """
-    try:
-        room = importlib.import_module("engine.gpu.sample")
-        states = importlib.import_module("engine.gpu.sampling_state")
-    except ModuleNotFoundError as error:
-        raise NotHere("the engine does not sample on the device") from error
-    from engine.gpu.request_state import RequestState
-
+    """Return what samples a token for each sequence, by kind; and the least that could do so."""
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
     logits = torch.randn(batch, vocab, device=device).mul_(3).to(dtype)
     slots = torch.arange(batch, dtype=torch.int32, device=device)
     calls: dict[str, Launch] = {"torch's argmax": lambda: logits.argmax(dim=-1)}
     for name, settings in KINDS.items():
         requests = RequestState(batch, _TOKENS, device)
-        state = states.SamplingState(batch, vocab, device)
-        hows = [states.SlotSampling(**settings, seed=slot) for slot in range(batch)]
+        state = SamplingState(batch, vocab, device)
+        hows = [SlotSampling(**settings, seed=slot) for slot in range(batch)]
         for slot, how in enumerate(hows):
             ids = [(7 * slot + 3 * place) % vocab for place in range(_SO_FAR)]
             requests.load(
                 slot, ids, num_prompt_tokens=_SO_FAR // 2, num_computed=_SO_FAR - 1, block_table=[]
             )
             state.load(slot, ids, _SO_FAR // 2, how)
-        calls[name] = _launch(room.sample, logits, slots, requests, state, hows[0])
+        calls[name] = _launch(logits, slots, requests, state, hows[0])
     return calls
 
 
 def _launch(
-    sample: Any, logits: torch.Tensor, slots: torch.Tensor, requests: Any, state: Any, how: Any
+    logits: torch.Tensor,
+    slots: torch.Tensor,
+    requests: RequestState,
+    state: SamplingState,
+    how: SlotSampling,
 ) -> Launch:
     out, one = torch.empty_like(slots), torch.ones_like(slots)
 
