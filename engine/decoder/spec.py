@@ -30,7 +30,7 @@ class MergedLinear:
 
     Args:
         parts: The layers, in the order of their outputs. One whose checkpoint holds it in fewer
-            bits has a `QuantisedWeight` as ``quantised``.
+            bits has them as ``quantised``, a `QuantisedWeight`, beside its dequantised weight.
     """
 
     def __init__(self, parts: Sequence[torch.nn.Linear]) -> None:
@@ -52,8 +52,8 @@ class MergedLinear:
         return QuantisedWeight.cat(stored), bias
 
     def take_dense(self) -> tuple[Tensor, Tensor | None]:
-        """Likewise, whatever the layers are held in."""
-        weights = [_dense(part) for part in self._parts]
+        """Likewise, dequantised."""
+        weights = [part.weight.detach() for part in self._parts]
         weight = torch.cat(weights) if len(weights) > 1 else weights[0]
         bias = self._bias()
         self._empty()
@@ -74,11 +74,6 @@ class MergedLinear:
         for part in parts:
             part.weight = torch.nn.Parameter(part.weight.new_empty(0), requires_grad=False)
             part.quantised = None  # type: ignore[assignment]
-
-
-def _dense(part: torch.nn.Linear) -> Tensor:
-    quantised: QuantisedWeight | None = getattr(part, "quantised", None)
-    return part.weight.detach() if quantised is None else quantised.dequantise()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ def _load_rows(
     return tl.load(x + row[:, None] * inputs + at[None, :], mask=mask, other=0.0).to(dtype)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])  # or one row would have a kernel of its own
 def multiply(
     x,  # [rows, inputs]
     payload,  # [outputs, inputs]; of four bits [outputs, inputs / 8] int32, padded to whole blocks
@@ -128,7 +128,7 @@ def multiply(
     tl.store(target, total.to(out.dtype.element_ty), mask=is_there)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])  # or one row would have a kernel of its own
 def add_parts(
     partial,  # [PARTS, rows, outputs] float32
     bias,  # [outputs]
