@@ -29,6 +29,7 @@ from engine.gpu.sampling_state import NOT_FINITE, NOTHING_LEFT, SamplingState, S
 from engine.gpu.slot_step import SlotPlan, SlotStep, look_up, sequences_of
 from engine.gpu.step_kinds import StepKind
 from engine.gpu.work_list import STRETCH
+from engine.gpu.work_planner import WorkPlanner
 from engine.model.forward import Span
 from engine.model.gpu_forward import GpuForward
 from engine.model.grammar_masks import GrammarMasks
@@ -113,16 +114,17 @@ class GpuRunner:
         return self.loaded.max_model_len
 
     @property
+    def planner(self) -> WorkPlanner:
+        """What cuts its steps' attention."""
+        return self._forward.planner
+
+    @property
     def kv_bytes(self) -> int:
         """KV memory held."""
         return self.store.num_bytes
 
     def prepare(self, seconds: float) -> None:
-        """Measure what attention costs, and capture the likeliest steps for so long.
-
-        Raises:
-            torch.OutOfMemoryError: There is no memory left for them.
-        """
+        """Measure what attention costs, and capture the likeliest steps for so long."""
         store, planner = self._forward.store, self._forward.planner
         heads = self._forward.spec.heads
         if not planner.one_tile:  # with one tile, reading together only ever takes less

@@ -9,6 +9,7 @@ laid out in one of two pinned buffers in turn, so that what has not been copied 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ class StepOutput:
     tokens: Tensor
     reports: tuple[Tensor, Tensor, Tensor] | None
 
+
+logger = logging.getLogger(__name__)
 
 Compute = Callable[[SlotStep, StepKind], StepOutput]
 """Launches a step's kernels, and nothing that waits for the device."""
@@ -80,6 +83,7 @@ class StepGraphs:
         self._planner = planner
         self._device = device
         self._captured: dict[StepKind, _Captured] = {}
+        self._refused: set[StepKind] = set()
         self._chooser = KindChooser()
         self._staging: list[_Staging] = []
         self._turn = 0
@@ -96,14 +100,11 @@ class StepGraphs:
         """
         kind = StepKind(plan.rounded_sizes, plan.samples_any, changes, filters, reports)
         if self._pool is None or not kind.may_be_captured:
-            exact = replace(kind, sizes=plan.sizes)
-            inputs = self._buffer(exact.sizes)
-            self._fill(inputs, plan, exact.sizes)
-            return self._compute(read_step(inputs, exact.sizes, self._planner), exact)
+            return self._launch(plan, kind)
         kind = self._chooser.choose(kind, self._captured)
-        if kind not in self._captured:
-            self._captured[kind] = self._capture(kind)
-        captured = self._captured[kind]
+        captured = self._captured.get(kind) or self._try_capture(kind)
+        if captured is None:
+            return self._launch(plan, kind)
         if captured.plan is not plan:
             self._fill(captured.inputs, plan, kind.sizes)
             captured.plan = plan
@@ -130,8 +131,27 @@ class StepGraphs:
                     return
                 sizes = decode_sizes(batch, longest, self._planner)
                 kind = StepKind(sizes, samples=True, filters=True)
-                if kind not in self._captured:
-                    self._captured[kind] = self._capture(kind)
+                if kind not in self._captured and self._try_capture(kind) is None:
+                    return
+
+    def _launch(self, plan: SlotPlan, kind: StepKind) -> StepOutput:
+        """Launch a step's kernels one by one."""
+        exact = replace(kind, sizes=plan.sizes)
+        inputs = self._buffer(exact.sizes)
+        self._fill(inputs, plan, exact.sizes)
+        return self._compute(read_step(inputs, exact.sizes, self._planner), exact)
+
+    def _try_capture(self, kind: StepKind) -> _Captured | None:
+        """Capture a kind, unless that has failed before; without a graph, steps are slower."""
+        if kind in self._refused:
+            return None
+        try:
+            self._captured[kind] = self._capture(kind)
+        except torch.OutOfMemoryError as error:
+            logger.warning("a step is not captured, for want of memory: %s", error)
+            self._refused.add(kind)
+            return None
+        return self._captured[kind]
 
     def _capture(self, kind: StepKind) -> _Captured:
         """Capture a step of padding alone: it changes nothing, and warms up what it launches."""

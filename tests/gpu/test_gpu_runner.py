@@ -159,7 +159,7 @@ def test_penalties_bias_and_bans_act_as_they_do_on_a_cpu(
     crowd = [request(name, prompt, **wish) for name, wish in wishes.items()]
     found = replies(loaded, crowd)
     assert found == replies(on_modules, crowd, look_ahead=False)
-    assert len({tuple(tokens) for tokens in found.values()}) > 5
+    assert len({tuple(tokens) for tokens in found.values()}) > 4
 
 
 def test_a_seeded_reply_is_the_same_alone_and_in_a_crowd(loaded: LoadedModel) -> None:
