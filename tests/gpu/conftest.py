@@ -10,7 +10,8 @@ import torch
 
 collect_ignore_glob = []
 if importlib.util.find_spec("triton") is None:
-    collect_ignore_glob = ["test_paged_attention.py", "test_rows.py", "test_gpu_*.py"]
+    kernels = ["test_paged_attention.py", "test_rows.py", "test_gpu_*.py"]
+    collect_ignore_glob = [*kernels, "test_noise.py", "test_penalties.py", "test_sample.py"]
 elif not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
 
