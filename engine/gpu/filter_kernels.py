@@ -60,7 +60,10 @@ def set_cutoffs(
     numbers,  # [slots, len(NUMBERS)] float32
     integers,  # [slots, len(INTEGERS)] int32
     largest,  # [accounts, sequences, groups] float32
+    firsts,  # not read
     masses,  # [accounts, sequences, groups] float32
+    leads,  # not read
+    winners,  # not read
     part_tops,  # [sequences, groups, PARTS] float32
     cutoffs,  # [sequences] float32, infinite where nothing is left out
     totals,  # [sequences] float32, the mass of all tokens
@@ -128,9 +131,13 @@ def gather_candidates(
     numbers,  # [slots, len(NUMBERS)] float32
     integers,  # [slots, len(INTEGERS)] int32
     largest,  # [accounts, sequences, groups] float32
+    firsts,  # not read
+    masses,  # not read
     leads,  # [accounts, sequences, groups] float32, written for rows with XTC alone
     winners,  # [accounts, sequences, groups] int32, likewise
+    part_tops,  # not read
     cutoffs,  # [sequences] float32
+    totals,  # not read
     sizes,  # [sequences] int32, updated; more than `CAPACITY` means that not all are there
     listed_scores,  # [sequences, CAPACITY] float32
     listed_tokens,  # [sequences, CAPACITY] int32

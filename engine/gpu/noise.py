@@ -31,7 +31,6 @@ _COIN = tl.constexpr(1)
 _UNIT = tl.constexpr(2.0**-32)
 _HALF_A_UNIT = tl.constexpr(2.0**-33)
 _COIN_UNIT = tl.constexpr(2.0**-24)
-_BELOW_ONE = tl.constexpr(1.0 - 2.0**-24)
 
 
 @triton.jit
@@ -53,14 +52,14 @@ def noise_of(seed, position, token):
 
 @triton.jit
 def exponential(number):
-    """Turn numbers into exponential noise of mean 1, never 0, precise where it is small."""
+    """Turn numbers into exponential noise of mean 1, precise at both ends and never 0."""
     share = number.to(tl.float32) * _UNIT + _HALF_A_UNIT
-    share = tl.minimum(share, _BELOW_ONE)
-    # -log(1 - share), by its series where 1 - share would lose what tells small shares apart
+    rest = (~number).to(tl.float32) * _UNIT + _HALF_A_UNIT  # 1 - share
+    # -log(rest), by its series where the rest no longer tells small shares apart
     series = 1.0 / 5.0 + share * (1.0 / 6.0)
     series = 1.0 / 3.0 + share * (0.25 + share * series)
     series = share * (1.0 + share * (0.5 + share * series))
-    return tl.where(share < 0.0625, series, -tl.log(1.0 - share))
+    return tl.where(share < 0.0625, series, -tl.log(rest))
 
 
 @triton.jit

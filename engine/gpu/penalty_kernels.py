@@ -12,7 +12,8 @@ import triton.language as tl
 from engine.gpu.sampling_state import INTEGERS, MATCH_SHIFT, NUMBERS
 from engine.gpu.slot_kernels import integer_of, is_early, is_in, number_of
 
-LONGEST_MATCH = tl.constexpr(256)
+_LONGEST_MATCH = tl.constexpr(256)
+_UNROLLED = tl.constexpr(8)
 _LARGEST_DRY_PENALTY = tl.constexpr(1e9)
 _MATCH_SHIFT = tl.constexpr(MATCH_SHIFT)
 _COUNT_BITS = tl.constexpr(2**MATCH_SHIFT - 1)
@@ -32,10 +33,11 @@ _LOOKS_BACK = tl.constexpr(INTEGERS.index("looks_back"))
 def find_repeats(
     slots,  # [sequences] int32, -1 for padding
     logit_rows,  # [sequences] int32, -1 where nothing is sampled
-    tokens,  # [slots, max_tokens] int32
     num_tokens,  # [slots] int32
+    num_prompt_tokens,  # [slots] int32
     numbers,  # [slots, len(NUMBERS)] float32
     integers,  # [slots, len(INTEGERS)] int32
+    tokens,  # [slots, max_tokens] int32
     ends,  # [slots, words] int32
     breakers,  # [slots, words] int32
     counts,  # [slots, vocab] int32, updated
@@ -63,11 +65,11 @@ def find_repeats(
         return
     row = tokens + slot * max_tokens
     # a match reaches back to the first breaker among the last tokens
-    back = tl.arange(0, LONGEST_MATCH)
-    is_token = last - back >= oldest
-    recent = tl.load(row + last - back, mask=is_token, other=vocab)
+    before_last = tl.arange(0, _LONGEST_MATCH)
+    is_token = last - before_last >= oldest
+    recent = tl.load(row + last - before_last, mask=is_token, other=vocab)
     bars = is_in(breakers, slot, words, recent, is_token)
-    reach = tl.min(tl.where(bars, back, LONGEST_MATCH), axis=0)
+    reach = tl.min(tl.where(bars, before_last, _LONGEST_MATCH), axis=0)
 
     place = first + tl.arange(0, PLACES)
     alive = place < last
@@ -80,11 +82,13 @@ def find_repeats(
     length = alive.to(tl.int32)
     match = 1
     while (match < reach) & (tl.sum(alive.to(tl.int32), axis=0) > 0):
-        alive = alive & (place - match >= oldest)
-        before = tl.load(row + place - match, mask=alive, other=-1)
-        alive = alive & (before == tl.load(row + last - match))
-        length += alive.to(tl.int32)
-        match += 1
+        for _ in tl.static_range(_UNROLLED):  # several at once: no load awaits another
+            back = match + 0 * place
+            reaches = (place < last) & (place - back >= oldest) & (back < reach)
+            before = tl.load(row + place - back, mask=reaches, other=-1)
+            alive = alive & (before == tl.load(row + last - back, mask=reaches, other=-2))
+            length += alive.to(tl.int32)
+            match += 1
     found = (length > 0) & (length >= integer_of(integers, slot, _DRY_ALLOWED_LENGTH))
     word = counts + slot * vocab + token
     count = tl.load(word, mask=found, other=0) & _COUNT_BITS

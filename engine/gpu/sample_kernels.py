@@ -24,19 +24,21 @@ def choose_tokens(
     changed,  # [sequences] int32
     slots,  # [sequences] int32, -1 for padding
     logit_rows,  # [sequences] int32, -1 where nothing is sampled
-    num_new,  # [sequences] int32, tokens computed in this step
-    tokens,  # [slots, max_tokens] int32, updated
     num_tokens,  # [slots] int32, updated
     num_prompt_tokens,  # [slots] int32
-    num_computed,  # [slots] int32, updated
     numbers,  # [slots, len(NUMBERS)] float32
     integers,  # [slots, len(INTEGERS)] int32
+    num_new,  # [sequences] int32, tokens computed in this step
+    num_computed,  # [slots] int32, updated
+    tokens,  # [slots, max_tokens] int32, updated
     counts,  # [slots, vocab] int32, updated
     ends,  # [slots, words] int32
     largest,  # [accounts, sequences, groups] float32
     firsts,  # [accounts, sequences, groups] int32
+    masses,  # not read
     leads,  # [accounts, sequences, groups] float32
     winners,  # [accounts, sequences, groups] int32
+    part_tops,  # not read
     cutoffs,  # [sequences] float32
     totals,  # [sequences] float32
     sizes,  # [sequences] int32
