@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tools.bench.quality import Text, compare
+from tools.bench.distributions import Text, compare
 
 TEXT = Text([0, 1, 2], [True, True, False])
 
