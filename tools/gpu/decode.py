@@ -114,7 +114,7 @@ class Table:
     def __init__(self, part: Part, options: Options, shape: Shape, format_: Format) -> None:
         self._part, self._options = part, options
         self._shape, self._format = shape, format_
-        self._sizes = _Sizes.of(options, few=format_ is not BF16)
+        self._sizes = _Sizes.of(options, few=format_ is DETERMINISTIC)
 
     def fill(self, *, all_kinds: bool = False) -> None:
         """Load the model if a row is missing, and measure what there is time for.
