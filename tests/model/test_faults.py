@@ -151,7 +151,7 @@ def test_a_device_that_has_less_than_it_says_is_a_setting_that_cannot_work(
     """What torch may take is less than what the driver says is free."""
     torch.cuda.set_per_process_memory_fraction(0.02)
     try:
-        with pytest.raises(ConfigError, match="memory"):
+        with pytest.raises(ConfigError, match="lower"):
             LLM(str(checkpoint("llama")), device=DEVICE, kv_cache_memory=0.5)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

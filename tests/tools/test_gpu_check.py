@@ -97,6 +97,18 @@ def test_figures_of_two_cards_do_not_mix(tmp_path: Path) -> None:
     assert parts_of(tmp_path) == {}
 
 
+def test_a_part_whose_process_dies_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it could not say why: here it finds no torch."""
+    (tmp_path / "torch.py").write_text("import sys; sys.exit(9)", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert main([str(tmp_path), "limits", "--tiny"]) == 1
+    assert parts_of(tmp_path)["limits"]["failed"] == {
+        "everything": "its process ended with status 9"
+    }
+
+
 @pytest.mark.parametrize("arguments", [["speed"], ["limits", "--peer", "vllm"]])
 def test_what_is_asked_wrongly_is_refused(tmp_path: Path, arguments: list[str]) -> None:
     """With what there is."""

@@ -76,12 +76,22 @@ def _run(spec: PartSpec, file: Path, told: Options, deadline: float, *, again: b
     command += ["--seconds", f"{seconds:.1f}", "--options", told.to_json(), *["--again"] * again]
     process = subprocess.Popen(command, cwd=_ROOT, start_new_session=True)
     try:
-        return process.wait(seconds + _PATIENCE_S / 2)
+        status = process.wait(seconds + _PATIENCE_S / 2)
+        _note_how_it_ended(spec, file, status)
+        return status
     except subprocess.TimeoutExpired:
         print(f"{spec.name}: ended, its time is over", flush=True)
         return 0
     finally:
         _end(process)
+
+
+def _note_how_it_ended(spec: PartSpec, file: Path, status: int) -> None:
+    """Note a part whose process died and could not say so itself."""
+    results = Results(file)
+    told = status == _OTHER_CARD or (status in (0, 1) and results.part(spec.name))
+    if not told:
+        Part(results, spec.name, 0).fail("everything", f"its process ended with status {status}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -27,8 +27,8 @@ STREAMS = (1, 8, 32, 64, 128, 256)
 FEW_STREAMS = (1, 64)
 CONTEXT, SHARED = 1024, 800
 _STEPS = 40
-_LOAD_S, _ROW_S = 12.0, 3.0
-"""Guesses: what reading a model, and one row, take at least. Less time left is not begun with."""
+_LOAD_S, _LOAD_GIGABYTE_S, _ROW_S = 8.0, 1.5, 3.0
+"""Guesses: what making a model ready and one row take. With less time left they are not begun."""
 _SAMPLED = SamplingParams(
     temperature=0.8, top_p=0.95, repetition_penalty=1.1, seed=1, ignore_eos=True, max_tokens=1024
 )
@@ -114,7 +114,7 @@ class Table:
     def __init__(self, part: Part, options: Options, shape: Shape, format_: Format) -> None:
         self._part, self._options = part, options
         self._shape, self._format = shape, format_
-        self._sizes = _Sizes.of(options, few=format_ is not BF16)
+        self._sizes = _Sizes.of(options, few=format_ is DETERMINISTIC)
 
     def fill(self, *, all_kinds: bool = False) -> None:
         """Load the model if a row is missing, and measure what there is time for.
@@ -126,7 +126,7 @@ class Table:
         missing = {name: row for name, row in rows.items() if not self._part.has(name)}
         if not missing:
             return
-        if self._part.seconds_left < _LOAD_S:
+        if self._part.seconds_left < _LOAD_S + _LOAD_GIGABYTE_S * self._shape.num_bytes / 1e9:
             for name in missing:
                 self._part.leave(name)
             return

@@ -29,6 +29,7 @@ from tools.gpu.results import NotHere
 _WARM_STEPS = 6
 _LONGEST_REPLY = 1024
 GREEDY = SamplingParams(temperature=0.0, ignore_eos=True, max_tokens=_LONGEST_REPLY)
+_ONE_TOKEN = SamplingParams(temperature=0.0, ignore_eos=True, max_tokens=1)
 _STEP_TOKENS = 8192
 """New tokens in one step: what is measured is the card, not how finely prompts are cut."""
 
@@ -133,6 +134,8 @@ class EngineBench:
         """
         read_in = streams * self.context // _STEP_TOKENS  # while the last joins, the first decodes
         length = self.context - steps - _WARM_STEPS - read_in
+        if shared:
+            self._read_persona(shared)
         names = [f"stream-{next(self._names)}" for _ in range(streams)]
         prompts = [self._prompt(i, length, shared) for i in range(streams)]
         self._submit(names, prompts, params)
@@ -177,6 +180,12 @@ class EngineBench:
             self.core.cancel([name])
             self._drain()
         return statistics.median(seconds[1:])
+
+    def _read_persona(self, shared: int) -> None:
+        """Have the beginning that streams share in the cache, as a character's prompt is."""
+        name = f"persona-{next(self._names)}"
+        self._submit([name], [self._tokens("persona", shared)], _ONE_TOKEN)
+        self._drain()
 
     def close(self) -> None:
         """Give the device's memory back; the engine is of no use afterwards."""

@@ -111,7 +111,7 @@ def _attention(case: AttentionCase, options: Options, device: torch.device) -> R
 
 def _linears(shape: Shape, rows: int, options: Options, device: torch.device) -> Row:
     """All products of some layers, as many as a cache does not hold."""
-    sizes = layer_products(shape)
+    sizes = shape.layer_products
     layer_bytes = 2 * sum(n * k for n, k in sizes)
     layers = 1 if options.tiny else max(1, -(-_CACHE_BYTES // layer_bytes))
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
@@ -153,19 +153,6 @@ def _all_of(made: list[tuple[int, Any]], inputs: dict[int, Tensor]) -> Launch:
             linear(inputs[k])
 
     return launch
-
-
-def layer_products(shape: Shape) -> list[tuple[int, int]]:
-    """Return outputs and inputs of a layer's merged products."""
-    of = shape.settings
-    hidden, wide, dim = of["hidden_size"], of["intermediate_size"], of["head_dim"]
-    heads, kv_heads = of["num_attention_heads"], of["num_key_value_heads"]
-    return [
-        ((heads + 2 * kv_heads) * dim, hidden),
-        (hidden, heads * dim),
-        (2 * wide, hidden),
-        (hidden, wide),
-    ]
 
 
 def make_linear(n: int, k: int, kind: str, dtype: torch.dtype, device: torch.device) -> Any:

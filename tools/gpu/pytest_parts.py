@@ -53,7 +53,7 @@ class OneTest:
 def run_kernels(part: Part, options: Options, device: torch.device) -> None:
     """Run the tests of the kernels."""
     del device
-    chosen = ["-k", "gates or norm"] if options.tiny else []
+    chosen = ["-k", "gates or norm"] if options.tiny else _workers()
     _run(part, "tests/gpu", ["tests/gpu", *chosen])
 
 
@@ -137,7 +137,7 @@ def summary(tests: list[OneTest]) -> Row:
 
 
 def _workers() -> list[str]:
-    """Several processes, where pytest-xdist is there: an engine of a tiny model is all host."""
+    """Several processes, where pytest-xdist is there: compiling and tiny models are all host."""
     if importlib.util.find_spec("xdist") is None:
         return []
     return ["-n", str(min(_MOST_WORKERS, max(1, (os.cpu_count() or 1) // 2)))]

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_SHOWN = 400
+
 Row = dict[str, Any]
 """Figures of one measurement, by name."""
 
@@ -178,9 +180,10 @@ class Part:
 
 
 def shown(figures: Row) -> str:
-    """Return figures as people read them."""
+    """Return figures as people read them, or as many of them as fit a few lines."""
 
     def one(value: object) -> str:
         return f"{value:.4g}" if isinstance(value, float) else str(value)
 
-    return ", ".join(f"{name} {one(value)}" for name, value in figures.items())
+    text = ", ".join(f"{name} {one(value)}" for name, value in figures.items())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"

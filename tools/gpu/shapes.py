@@ -28,6 +28,27 @@ class Shape:
     model_type: str
     settings: dict[str, Any]
 
+    @property
+    def layer_products(self) -> list[tuple[int, int]]:
+        """Outputs and inputs of a layer's merged products."""
+        of = self.settings
+        hidden, wide, dim = of["hidden_size"], of["intermediate_size"], of["head_dim"]
+        heads, kv_heads = of["num_attention_heads"], of["num_key_value_heads"]
+        return [
+            ((heads + 2 * kv_heads) * dim, hidden),
+            (hidden, heads * dim),
+            (2 * wide, hidden),
+            (hidden, wide),
+        ]
+
+    @property
+    def num_bytes(self) -> int:
+        """Of its weights in 16 bits, norms left out."""
+        of = self.settings
+        tables = of["vocab_size"] * of["hidden_size"] * (1 if of["tie_word_embeddings"] else 2)
+        layers = of["num_hidden_layers"] * sum(n * k for n, k in self.layer_products)
+        return int(2 * (layers + tables))
+
 
 def _settings(
     layers: int, hidden: int, heads: int, kv_heads: int, dim: int, wide: int, vocab: int, tied: bool

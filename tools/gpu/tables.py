@@ -18,6 +18,7 @@ def tables(results: Results) -> str:
         ("Decode steps", _decodes),
         ("Prompts", _prompts),
         ("A shared persona", _personas),
+        ("What fewer bits cost", _quality),
         ("nano-vllm's benchmark", _benchmark),
         ("Attention", _attention),
         ("Linears", _linears),
@@ -133,6 +134,19 @@ def _personas(results: Results) -> list[list[str]]:
             "tokens/s": ("tokens_per_second", _WHOLE),
             "of the floor": ("floor_share", _SHARE),
             "of the floor of reading each": ("floor_share_of_reading_each", _SHARE),
+        },
+    )
+
+
+def _quality(results: Results) -> list[list[str]]:
+    return _table(
+        ({"held": name} | row for name, row in results.rows("quality").items()),
+        {
+            "": ("held", str),
+            "KL divergence": ("kl_divergence", "{:.2g}".format),
+            "99 % below": ("kl_worst", "{:.2g}".format),
+            "same likeliest": ("greedy", "{:.2%}".format),
+            "perplexity": ("perplexity", "{:.3f}".format),
         },
     )
 
