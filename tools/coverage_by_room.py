@@ -19,7 +19,7 @@ DECIDING = [
     "engine/graphemes.py",
     "engine/kv_cache/block_pool.py",
     "engine/cost_model.py",
-    "engine/gpu/work_list.py",
+    "engine/gpu/attention/work_list.py",
     "engine/grammar/gate.py",
     "engine/kv_cache/budget.py",
     "engine/kv_cache/host_tier.py",

@@ -30,14 +30,14 @@ from triton.runtime.jit import JITFunction
 
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.decoder.quantised import QuantisedWeight
-from engine.gpu.linears import EXPANDS_ABOVE, PackedLinear
-from engine.gpu.packed_weight import PackedWeight, pack, pack_plain
-from engine.gpu.paged_attention import attend
-from engine.gpu.request_state import RequestState
+from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.work_planner import WorkPlanner
+from engine.gpu.linear.linears import EXPANDS_ABOVE, PackedLinear
+from engine.gpu.linear.packed_weight import PackedWeight, pack, pack_plain
 from engine.gpu.rows import gate_rows, norm_rows, place
-from engine.gpu.slot_step import decode_sizes, layout_of, look_up, read_step
-from engine.gpu.span_step import send_spans
-from engine.gpu.work_planner import WorkPlanner
+from engine.gpu.step.request_state import RequestState
+from engine.gpu.step.slot_step import decode_sizes, layout_of, look_up, read_step
+from engine.gpu.step.span_step import send_spans
 from engine.model.forward import Span
 
 _TILE = ("FORMAT", "GROUP", "ROWS", "KEYS", "OUTPUTS", "STEP")

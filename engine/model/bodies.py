@@ -187,7 +187,7 @@ def gpu_body(
     """
     if not has_triton():
         raise KernelsUnavailable("Triton is not installed; pip install triton")
-    from engine.gpu.weights import DecoderWeights
+    from engine.gpu.linear.weights import DecoderWeights
     from engine.model.gpu_forward import GpuForward
 
     with torch.inference_mode(), device:  # what surgery tries modules with lies on the device too
@@ -288,7 +288,7 @@ def _checked_modules(
         logger.info("transformers' own modules multiply from dequantised weights")
     make_attention: MakeAttention | None = None
     if by_triton:
-        from engine.gpu.paged_attention import PagedAttention
+        from engine.gpu.attention.paged_attention import PagedAttention
 
         make_attention = PagedAttention
 

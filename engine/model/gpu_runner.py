@@ -1,7 +1,7 @@
 """Executes planned steps on a GPU without ever waiting for the one before.
 
 A step is launched with what the device knows by itself: which token each sequence was given last,
-how long it is, how it samples (`engine.gpu.request_state`, `engine.gpu.sampling_state`). Its tokens
+how long it is, how it samples (`engine.gpu.step.request_state`, `engine.gpu.sampling.sampling_state`). Its tokens
 come back through pinned memory while the next step runs, and are read when that one has been
 launched. Only a grammar makes a launch wait: what it allows depends on the token before.
 """
@@ -20,16 +20,16 @@ from torch import Tensor
 from engine.attention.host_store import HostStore
 from engine.attention.kv_store import BlockStore
 from engine.attention.transfer import bring
-from engine.gpu.choose_attention import choose_attention
-from engine.gpu.flash_attention import FlashAttention, why_not_flash
-from engine.gpu.measure_pieces import measure_pieces
-from engine.gpu.request_state import RequestState
-from engine.gpu.sample import sample
-from engine.gpu.sampling_state import NOT_FINITE, NOTHING_LEFT, SamplingState, SlotSampling
-from engine.gpu.slot_step import SlotPlan, SlotStep, look_up, sequences_of
-from engine.gpu.step_kinds import StepKind
-from engine.gpu.work_list import STRETCH
-from engine.gpu.work_planner import WorkPlanner
+from engine.gpu.attention.choose_attention import choose_attention
+from engine.gpu.attention.flash_attention import FlashAttention, why_not_flash
+from engine.gpu.attention.measure_pieces import measure_pieces
+from engine.gpu.attention.work_list import STRETCH
+from engine.gpu.attention.work_planner import WorkPlanner
+from engine.gpu.sampling.sample import sample
+from engine.gpu.sampling.sampling_state import NOT_FINITE, NOTHING_LEFT, SamplingState, SlotSampling
+from engine.gpu.step.request_state import RequestState
+from engine.gpu.step.slot_step import SlotPlan, SlotStep, look_up, sequences_of
+from engine.gpu.step.step_kinds import StepKind
 from engine.model.forward import Span
 from engine.model.gpu_forward import GpuForward
 from engine.model.grammar_masks import GrammarMasks

@@ -1,6 +1,6 @@
 """Replays steps from captured CUDA graphs: the host launches one thing instead of hundreds.
 
-A graph belongs to a kind of step (see `engine.gpu.step_kinds`); whatever a step lacks is padding
+A graph belongs to a kind of step (see `engine.gpu.step.step_kinds`); whatever a step lacks is padding
 that computes nothing. Graphs share their memory. Those of decodes are captured when the engine
 starts, the largest first, for as long as it may take; others once they have been wanted.
 A step that is the one before it once more finds its numbers on the device already. Any other is
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.gpu.slot_step import (
+from engine.gpu.attention.work_planner import WorkPlanner
+from engine.gpu.step.slot_step import (
     SlotPlan,
     SlotStep,
     StepSizes,
@@ -27,8 +28,7 @@ from engine.gpu.slot_step import (
     layout_of,
     read_step,
 )
-from engine.gpu.step_kinds import KindChooser, StepKind
-from engine.gpu.work_planner import WorkPlanner
+from engine.gpu.step.step_kinds import KindChooser, StepKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class StepOutput:
     """What a step leaves on the device; the next step of its kind overwrites it.
 
     Attributes:
-        tokens: ``[sequences]`` int32; see `engine.gpu.sample`.
+        tokens: ``[sequences]`` int32; see `engine.gpu.sampling.sample`.
         reports: Where they are wanted, log probabilities of the tokens ``[sequences]``, and those
             of the likeliest with their ids, ``[sequences, n]`` each, best first.
     """

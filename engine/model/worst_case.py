@@ -16,7 +16,7 @@ import torch
 
 from engine.config import BLOCK_SIZE, SchedulerConfig
 from engine.errors import ConfigError
-from engine.gpu.work_list import MOST_CAPTURED, STRETCH
+from engine.gpu.attention.work_list import MOST_CAPTURED, STRETCH
 from engine.kv_cache.budget import free_beside_steps
 from engine.model.loader import LoadedModel
 from engine.model.memory import give_back_memory

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.gpu.choose_attention import AttentionChoice, choose_attention
-from engine.gpu.flash_attention import FlashAttention, why_not_flash
+from engine.gpu.attention.choose_attention import AttentionChoice, choose_attention
+from engine.gpu.attention.flash_attention import FlashAttention, why_not_flash
 from tests.gpu.decoders import tiny_spec
 from tests.gpu.paged_reference import with_kvcache
 

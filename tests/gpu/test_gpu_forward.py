@@ -14,8 +14,8 @@ from torch import Tensor
 
 from engine.attention.interface import ATTENTION_NAME, register_attention
 from engine.decoder.quantised import Kind, QuantisedWeight, quantise_per_channel
-from engine.gpu.paged_attention import PagedAttention
-from engine.gpu.weights import DecoderWeights
+from engine.gpu.attention.paged_attention import PagedAttention
+from engine.gpu.linear.weights import DecoderWeights
 from engine.model.forward import Forward, Span
 from engine.model.gpu_forward import GpuForward
 from engine.model.probe import probe_layers

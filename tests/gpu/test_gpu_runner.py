@@ -18,9 +18,9 @@ pytest.importorskip("msgspec")
 from engine.build import assemble_core
 from engine.config import EngineConfig, ModelConfig
 from engine.core import EngineCore
-from engine.gpu.choose_attention import AttentionChoice
-from engine.gpu.flash_attention import FlashAttention
-from engine.gpu.weights import DecoderWeights
+from engine.gpu.attention.choose_attention import AttentionChoice
+from engine.gpu.attention.flash_attention import FlashAttention
+from engine.gpu.linear.weights import DecoderWeights
 from engine.model.gpu_forward import GpuForward
 from engine.model.gpu_runner import GpuRunner
 from engine.model.loader import LoadedModel, load_model

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engine.decoder.quantised import Kind, QuantisedWeight, quantise_per_channel
 from engine.decoder.spec import MergedLinear
-from engine.gpu.linears import (
+from engine.gpu.linear.linears import (
     EXPANDS_ABOVE,
     Linear,
     PackedLinear,
@@ -19,7 +19,7 @@ from engine.gpu.linears import (
     make_linear,
     make_whole,
 )
-from engine.gpu.packed_weight import can_pack, pack, pack_plain
+from engine.gpu.linear.packed_weight import can_pack, pack, pack_plain
 
 OUT, IN = 70, 304
 """Neither is a multiple of any tile."""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from engine.config import BLOCK_SIZE
-from engine.gpu.paged_attention import attend
-from engine.gpu.span_step import send_spans
-from engine.gpu.work_planner import WorkPlanner
+from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.work_planner import WorkPlanner
+from engine.gpu.step.span_step import send_spans
 from engine.model.forward import Span
 from tests.support.eight_bits import dequantised, quantised
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.gpu.slot_step import decode_sizes, mixed_sizes
-from engine.gpu.step_kinds import KindChooser, StepKind
-from engine.gpu.work_planner import WorkPlanner
+from engine.gpu.attention.work_planner import WorkPlanner
+from engine.gpu.step.slot_step import decode_sizes, mixed_sizes
+from engine.gpu.step.step_kinds import KindChooser, StepKind
 
 PLANNER = WorkPlanner([None], 8, 2)
 

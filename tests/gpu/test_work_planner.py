@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from engine.gpu.measure_pieces import measure_pieces
-from engine.gpu.piece_costs import PieceCosts
-from engine.gpu.work_planner import WorkPlanner
+from engine.gpu.attention.measure_pieces import measure_pieces
+from engine.gpu.attention.piece_costs import PieceCosts
+from engine.gpu.attention.work_planner import WorkPlanner
 from engine.model.forward import Span
 
 

@@ -11,7 +11,7 @@ import torch
 
 from engine.config import BLOCK_SIZE, SchedulerConfig
 from engine.errors import ConfigError
-from engine.gpu.work_list import STRETCH
+from engine.gpu.attention.work_list import STRETCH
 from engine.model.forward import Forward, Logits, Span
 from engine.model.loader import LoadedModel
 from engine.model.runner import ModelRunner

@@ -166,7 +166,7 @@ def make_linear(n: int, k: int, kind: str, dtype: torch.dtype, device: torch.dev
     if kind == "torch":
         return plain
     try:
-        room = importlib.import_module("engine.gpu.linears")
+        room = importlib.import_module("engine.gpu.linear.linears")
     except ModuleNotFoundError as error:
         raise NotHere("the engine has no linear layers of its own") from error
     merged = MergedLinear([plain])

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from engine.gpu.request_state import RequestState
-from engine.gpu.sample import sample
-from engine.gpu.sampling_state import SamplingState, SlotSampling
+from engine.gpu.sampling.sample import sample
+from engine.gpu.sampling.sampling_state import SamplingState, SlotSampling
+from engine.gpu.step.request_state import RequestState
 from tools.gpu.timing import Launch
 
 _TOKENS = 2048

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from engine.config import BLOCK_SIZE
-from engine.gpu.work_list import STRETCH, WorkList, plan_work
+from engine.gpu.attention.work_list import STRETCH, WorkList, plan_work
 from engine.model.forward import Span
 
 PER_STRETCH = STRETCH // BLOCK_SIZE

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from engine.config import BLOCK_SIZE
-from engine.gpu.flash_attention import FlashAttention, PagedSequences
-from engine.gpu.paged_attention import attend
-from engine.gpu.span_step import send_spans
+from engine.gpu.attention.flash_attention import FlashAttention, PagedSequences
+from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.work_planner import WorkPlanner
+from engine.gpu.step.span_step import send_spans
 from engine.gpu.timing import seconds_of
-from engine.gpu.work_planner import WorkPlanner
 
 logger = logging.getLogger(__name__)
 

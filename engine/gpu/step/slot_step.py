@@ -19,10 +19,12 @@ from torch import Tensor
 
 from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
-from engine.gpu.flash_attention import PagedSequences
+from engine.gpu.attention.flash_attention import PagedSequences
+from engine.gpu.attention.work_list import STRETCH, Ints
+from engine.gpu.attention.work_planner import WorkPlanner, sizes_of
 from engine.gpu.overlap import OVERLAP
-from engine.gpu.request_state import RequestState
-from engine.gpu.step_buffer import (
+from engine.gpu.step.request_state import RequestState
+from engine.gpu.step.step_buffer import (
     SMALL_ROWS,
     DeviceStep,
     DeviceWork,
@@ -30,9 +32,7 @@ from engine.gpu.step_buffer import (
     WorkSizes,
     lay_out_work,
 )
-from engine.gpu.step_kernels import look_up_tokens
-from engine.gpu.work_list import STRETCH, Ints
-from engine.gpu.work_planner import WorkPlanner, sizes_of
+from engine.gpu.step.step_kernels import look_up_tokens
 
 _SMALL_BATCHES = (1, 2, 4, 8)
 _BATCH_STEP = 8

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from engine.decoder.quantised import Kind, QuantisedWeight, quantise_per_channel
 from engine.decoder.spec import MergedLinear
-from engine.gpu.linear_kernels import add_parts, expand, multiply
-from engine.gpu.packed_weight import WORD_BLOCK, PackedWeight, can_pack, pack, pack_plain
+from engine.gpu.linear.linear_kernels import add_parts, expand, multiply
+from engine.gpu.linear.packed_weight import WORD_BLOCK, PackedWeight, can_pack, pack, pack_plain
 
 EXPANDS_ABOVE = 128
 """Rows beyond which a weight is decoded once, into memory, and multiplied by torch."""

@@ -1,4 +1,4 @@
-"""Measures what `engine.gpu.piece_costs` reckons with, on the device itself."""
+"""Measures what `engine.gpu.attention.piece_costs` reckons with, on the device itself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from engine.config import BLOCK_SIZE
-from engine.gpu.paged_attention import attend
-from engine.gpu.piece_costs import PieceCosts
-from engine.gpu.span_step import send_spans
+from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.piece_costs import PieceCosts
+from engine.gpu.attention.work_list import STRETCH
+from engine.gpu.attention.work_planner import WorkPlanner
+from engine.gpu.step.span_step import send_spans
 from engine.gpu.timing import seconds_of
-from engine.gpu.work_list import STRETCH
-from engine.gpu.work_planner import WorkPlanner
 
 _PROGRAMS_PER_PROCESSOR = 2
 _LISTENERS = 512

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.gpu.flash_attention import PagedSequences
-from engine.gpu.work_list import Ints, WorkList
+from engine.gpu.attention.flash_attention import PagedSequences
+from engine.gpu.attention.work_list import Ints, WorkList
 
 SMALL_ROWS = 16
 """The least that a matrix unit takes; pieces of a decode step mostly fit."""
@@ -88,7 +88,7 @@ class WorkSizes:
 
 @dataclass(frozen=True, slots=True)
 class DeviceWork:
-    """A work list where the kernels read it; see `engine.gpu.work_list.WorkList`.
+    """A work list where the kernels read it; see `engine.gpu.attention.work_list.WorkList`.
 
     Attributes:
         small: ``[pieces, 4]`` for the small tile; those without queries are padding.

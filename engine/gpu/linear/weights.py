@@ -8,7 +8,7 @@ import torch
 
 from engine.decoder.quantised import Kind
 from engine.decoder.spec import DecoderSpec, LayerSpec, MergedLinear
-from engine.gpu.linears import Linear, make_linear, make_whole
+from engine.gpu.linear.linears import Linear, make_linear, make_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class FlashAttention:
         window: int | None = None,
         softcap: float | None = None,
     ) -> Tensor:
-        """Attend for all tokens of a step; see `engine.gpu.paged_attention.attend`."""
+        """Attend for all tokens of a step; see `engine.gpu.attention.paged_attention.attend`."""
         found = self._with_kvcache(
             query,
             keys,

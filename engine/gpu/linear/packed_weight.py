@@ -1,4 +1,4 @@
-"""Weights as `engine.gpu.linear_kernels` reads them."""
+"""Weights as `engine.gpu.linear.linear_kernels` reads them."""
 
 from __future__ import annotations
 

@@ -21,15 +21,15 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.gpu.noise import GROUP, LANES, PARTS, exponential, noise_block, noise_of, weigh
-from engine.gpu.slot_kernels import (
+from engine.gpu.sampling.noise import GROUP, LANES, PARTS, exponential, noise_block, noise_of, weigh
+from engine.gpu.sampling.slot_kernels import (
     filters_of,
     is_in,
     load_scores,
     seed_of,
     sharpness_of,
 )
-from engine.gpu.survey_kernels import NO_TOKEN, load_group, race_group
+from engine.gpu.sampling.survey_kernels import NO_TOKEN, load_group, race_group
 
 CAPACITY = tl.constexpr(8192)
 """Candidates that a list has room for."""

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from engine.gpu.slot_step import StepSizes
-from engine.gpu.work_list import MOST_CAPTURED
+from engine.gpu.attention.work_list import MOST_CAPTURED
+from engine.gpu.step.slot_step import StepSizes
 
 _PATIENCE = 16
 """Steps for which a larger graph stands in before one of the right size is captured."""

@@ -1,0 +1,1 @@
+"""Attention over paged keys: cut into pieces, planned by cost, computed."""

@@ -1,0 +1,1 @@
+"""Products with weights, whole or in fewer bits."""

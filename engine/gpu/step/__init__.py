@@ -1,0 +1,1 @@
+"""What a step is told, and what the device knows already."""
