@@ -46,7 +46,7 @@ class _Staging:
     """A buffer on the device, and when whoever used it last is done with it."""
 
     rows: Tensor
-    free: Mark = None
+    free: Mark
 
 
 class HostStore:
@@ -78,10 +78,12 @@ class HostStore:
             for first in range(0, num_slots, self._per_slab)
         ]
         self._per_move = _rows_of_staging(width * 8, num_slots)
+        shape = (_BUFFERS, self._per_move, width)
         self._outward, self._inward = (
             [
-                _Staging(torch.empty(self._per_move, width, dtype=torch.int64, device=store.device))
-                for _ in range(_BUFFERS)
+                # what had this memory before may not have been computed yet
+                _Staging(rows, self._lanes.computing.mark())
+                for rows in torch.empty(shape, dtype=torch.int64, device=store.device)
             ]
             for _ in range(2)
         )
