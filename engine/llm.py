@@ -54,7 +54,7 @@ class LLM:
         model: Local folder or hub id.
         **config: The command line's names: ``dtype``, ``device``, ``max_num_seqs``,
             ``max_num_batched_tokens``, ``max_model_len``, ``kv_cache_tokens``,
-            ``kv_cache_memory``, ``enable_prefix_caching``, ``quantization``.
+            ``kv_cache_memory``, ``enable_prefix_caching``, ``quantization``, ``deterministic``.
 
     Raises:
         ConfigError: A name is unknown or a value cannot work.
