@@ -54,7 +54,8 @@ class LLM:
         model: Local folder or hub id.
         **config: The command line's names: ``dtype``, ``device``, ``max_num_seqs``,
             ``max_num_batched_tokens``, ``max_model_len``, ``kv_cache_tokens``,
-            ``kv_cache_memory``, ``kv_cache_dtype``, ``enable_prefix_caching``, ``quantization``.
+            ``kv_cache_memory``, ``kv_cache_dtype``, ``enable_prefix_caching``, ``quantization``,
+            ``deterministic``.
 
     Raises:
         ConfigError: A name is unknown or a value cannot work.

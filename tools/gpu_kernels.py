@@ -215,7 +215,8 @@ def measure(capability: int, shape: Shape, dtype: torch.dtype) -> list[Resources
     with compiling_for(capability) as compiled:
         launch_all(shape, dtype)
         launch_linears(shape, dtype)
-    return [_resources(f"sm_{capability}", shape.name, *made) for made in compiled]
+    once = {id(made): (made, constants) for made, constants in compiled}
+    return [_resources(f"sm_{capability}", shape.name, *kernel) for kernel in once.values()]
 
 
 def _resources(target: str, shape: str, made: Any, constants: dict[str, Any]) -> Resources:

@@ -87,8 +87,9 @@ def multiply(
     output = tl.program_id(1) * OUTPUTS + tl.arange(0, OUTPUTS)
     there = tl.minimum(output, outputs - 1)  # the last tile reads some weights twice
     steps = tl.cdiv(inputs, STEP)
-    first = tl.program_id(2) * tl.cdiv(steps, tl.num_programs(2)) * STEP
-    last = tl.minimum(first + tl.cdiv(steps, tl.num_programs(2)) * STEP, inputs)
+    part = tl.cdiv(steps, tl.num_programs(2)) * STEP
+    first = tl.program_id(2) * part
+    last = tl.minimum(first + part, inputs)
     total = tl.zeros([ROWS, OUTPUTS], tl.float32)
     if FORMAT == "int4":
         word_row = payload + there.to(tl.int64)[None, :] * (steps * (STEP // 8))

@@ -20,7 +20,7 @@ EXPANDS_ABOVE = 128
 _SKINNY_ROWS = 16
 _LARGE_ROWS = 64
 _PROGRAMS = 256
-"""Programs that one product is cut into at least; about two for each part of a large GPU."""
+"""Programs that one product is cut into, if it can be; two for each processor of a large GPU."""
 _LEAST_PART = 1024
 """Inputs that a program takes at least, or adding the parts up costs more than is won."""
 _ADD_OUTPUTS = 1024
