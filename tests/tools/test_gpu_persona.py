@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
@@ -20,18 +19,10 @@ class Planner:
 
 
 @dataclass
-class Forward:
-    """Has a planner."""
+class Runner:
+    """As the engine's on a GPU."""
 
     planner: Planner = field(default_factory=Planner)
-
-
-@dataclass
-class Runner:
-    """Holds another runner, or a forward."""
-
-    _runner: Any = None
-    _forward: Any = None
 
 
 @pytest.mark.parametrize(
@@ -41,16 +32,16 @@ class Runner:
 def test_a_reading_holds_while_it_is_measured(
     reading: Reading, shares: bool, chooses: bool
 ) -> None:
-    """However deep the planner lies; afterwards it is as it was."""
-    planner = Planner()
-    with personas_read(Runner(_runner=Runner(_forward=Forward(planner))), reading):
-        assert (planner.shares, planner.costs is not None) == (shares, chooses)
-    assert planner == Planner()
+    """Afterwards it is as it was."""
+    runner = Runner()
+    with personas_read(runner, reading):
+        assert (runner.planner.shares, runner.planner.costs is not None) == (shares, chooses)
+    assert runner == Runner()
 
 
 def test_what_does_not_choose_cannot_be_measured_choosing() -> None:
     """The two other readings can."""
-    runner = Runner(_forward=Forward(Planner(costs=None)))
+    runner = Runner(Planner(costs=None))
     with pytest.raises(NotHere, match="nothing is chosen"), personas_read(runner, "chosen"):
         pass
     with personas_read(runner, "together"):
@@ -60,5 +51,5 @@ def test_what_does_not_choose_cannot_be_measured_choosing() -> None:
 def test_what_reads_nothing_together_is_passed_over() -> None:
     """As on a CPU."""
     for reading in READINGS:
-        with pytest.raises(NotHere, match="does not read"), personas_read(Runner(), reading):
+        with pytest.raises(NotHere, match="does not read"), personas_read(object(), reading):
             pass

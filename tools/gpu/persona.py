@@ -11,19 +11,17 @@ from tools.gpu.results import NotHere
 Reading = Literal["apart", "together", "chosen"]
 READINGS: tuple[Reading, ...] = ("apart", "together", "chosen")
 
-_WITHIN = ("_runner", "runner", "_forward", "forward")
-
 
 @contextlib.contextmanager
 def personas_read(runner: Any, reading: Reading) -> Iterator[None]:
     """Have a runner read what streams have in common apart, together, or as it chooses itself.
 
-    The engine has no setting for this, so what plans its attention is looked for.
-
     Raises:
         NotHere: Nothing is read together here, or nothing chooses.
     """
-    planner = _planner(runner)
+    planner = getattr(runner, "planner", None)
+    if planner is None:
+        raise NotHere("what computes here does not read shared beginnings together")
     before = planner.shares, planner.costs
     if reading == "chosen" and planner.costs is None:
         raise NotHere("the engine reads together whenever it can; nothing is chosen")
@@ -34,13 +32,3 @@ def personas_read(runner: Any, reading: Reading) -> Iterator[None]:
         yield
     finally:
         planner.shares, planner.costs = before
-
-
-def _planner(runner: Any) -> Any:
-    held: list[Any] = [runner]
-    for candidate in held:
-        planner = getattr(candidate, "planner", None)
-        if hasattr(planner, "shares") and hasattr(planner, "costs"):
-            return planner
-        held += [getattr(candidate, name) for name in _WITHIN if hasattr(candidate, name)]
-    raise NotHere("what computes here does not read shared beginnings together")
