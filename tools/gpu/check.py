@@ -22,8 +22,8 @@ from pathlib import Path
 
 from tools.gpu.figure import draw_figure
 from tools.gpu.options import Options
-from tools.gpu.parts import PARTS, PartSpec
-from tools.gpu.results import Part, Results
+from tools.gpu.parts import OTHER_CARD, PARTS, PartSpec
+from tools.gpu.results import Results
 from tools.gpu.tables import tables
 
 _ROOT = Path(__file__).parents[2]
@@ -32,7 +32,6 @@ _ROOM_BYTES = 40 * 10**9
 """For the checkpoints of all shapes, the largest of 16 GB."""
 _PATIENCE_S = 10.0
 """For a part that is asked to end."""
-_OTHER_CARD = 3
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         for name in options.parts or PARTS:
             found = _run(PARTS[name], folder / "results.json", told, deadline, again=options.again)
-            if found == _OTHER_CARD:
+            if found == OTHER_CARD:
                 return found
             status |= int(found != 0)
     _report(folder)
@@ -68,30 +67,34 @@ def _run(spec: PartSpec, file: Path, told: Options, deadline: float, *, again: b
     if left_s < spec.least_s:
         print(f"{spec.name}: left, {left_s:.0f} s are too few for it", flush=True)
         if not results.part(spec.name):
-            Part(results, spec.name, 0).leave("everything")
+            results.record(spec.name)["left"].append("everything")
+            results.save()
         return 0
     seconds = left_s if told.tiny else min(left_s, spec.most_s)
     print(f"{spec.name}: within {seconds:.0f} s", flush=True)
     command = [sys.executable, "-m", "tools.gpu.part", spec.name, "--results", str(file)]
     command += ["--seconds", f"{seconds:.1f}", "--options", told.to_json(), *["--again"] * again]
     process = subprocess.Popen(command, cwd=_ROOT, start_new_session=True)
+    status: int | None = None
     try:
         status = process.wait(seconds + _PATIENCE_S / 2)
-        _note_how_it_ended(spec, file, status)
-        return status
     except subprocess.TimeoutExpired:
         print(f"{spec.name}: ended, its time is over", flush=True)
-        return 0
     finally:
         _end(process)
+    _note_end(spec, file, status)
+    return status or 0
 
 
-def _note_how_it_ended(spec: PartSpec, file: Path, status: int) -> None:
-    """Note a part whose process died and could not say so itself."""
+def _note_end(spec: PartSpec, file: Path, status: int | None) -> None:
+    """Note what a process could not say itself: it was ended (``None``), or it died."""
     results = Results(file)
-    told = status == _OTHER_CARD or (status in (0, 1) and results.part(spec.name))
-    if not told:
-        Part(results, spec.name, 0).fail("everything", f"its process ended with status {status}")
+    if status is None:
+        results.record(spec.name)["left"].append("the rest")
+    elif status not in (0, 1, OTHER_CARD) or (status == 1 and not results.part(spec.name)):
+        failed = results.record(spec.name)["failed"]
+        failed["everything"] = f"its process ended with status {status}"
+    results.save()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

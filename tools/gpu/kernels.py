@@ -1,8 +1,8 @@
 """Part ``kernels``: what single kernels reach of the card, and others' beside them.
 
 Attention decodes one token per sequence over scattered pages of 16 tokens; a shared persona is read
-once or by each. Linears are those of whole layers. All sizes are larger than the cache, all calls
-are replayed from graphs in turns, and medians are kept.
+once or by each. Linears are those of whole layers; both go over more memory than a cache holds. The
+sampler takes logits that were just made. All calls are replayed from graphs, in turns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CACHE_BYTES = 2**28
 
 
 def run(part: Part, options: Options, device: torch.device) -> None:
-    """Measure attention, then linears."""
+    """Measure attention, linears and the sampler."""
     with torch.inference_mode():
         for case in attention_cases(options):
             name = f"attention of {case.model}, {case.batch} of {case.context}, {case.kind}" + (
@@ -48,7 +48,6 @@ def run(part: Part, options: Options, device: torch.device) -> None:
             if part.wants(name, seconds=0 if options.tiny else _LEAST_S):
                 with part.measuring(name):
                     part.add(name, **_linears(shape, rows, options, device))
-
         for batch in (2,) if options.tiny else (1, 64, 256):
             shape = smallest(options)
             name = f"sampling of {shape.name}, {batch} rows"

@@ -12,11 +12,8 @@ from pathlib import Path
 import torch
 
 from tools.gpu.options import Options
-from tools.gpu.parts import PARTS
+from tools.gpu.parts import OTHER_CARD, PARTS
 from tools.gpu.results import Part, Results
-
-OTHER_CARD = 3
-"""Exit status where the file holds figures of another card."""
 
 
 def card_name(device: torch.device) -> str:

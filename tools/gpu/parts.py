@@ -24,6 +24,9 @@ class PartSpec:
     function: str = "run"
 
 
+OTHER_CARD = 3
+"""Exit status of a run whose folder holds figures of another card."""
+
 PARTS = {
     spec.name: spec
     for spec in (

@@ -42,7 +42,7 @@ def place_of(name: str, options: Options) -> Place:
         if module is None or importlib.util.find_spec(module) is None:
             raise NotHere(f"{name} is not here; --peer {name}=PATH brings it (docs/gpu.md)")
         return Place(path=flash3_path(options))
-    path = Path(given).expanduser().resolve()
+    path = Path(given).expanduser().absolute()  # an environment's interpreter is a link: keep it
     if path.is_dir():
         return Place(path=[str(path), *flash3_path(options)])
     if path.is_file() and os.access(path, os.X_OK):

@@ -46,6 +46,19 @@ class Results:
         """Return a part's record; an empty one if it was never begun."""
         return dict(self.found["parts"].get(name, {}))
 
+    def record(self, name: str) -> dict[str, Any]:
+        """Return a part's record to be changed, an empty one if there was none; see `Part`."""
+        empty: dict[str, Any] = {
+            "complete": False,
+            "seconds": 0.0,
+            "rows": {},
+            "skipped": {},
+            "failed": {},
+            "left": [],
+        }
+        record: dict[str, Any] = self.found["parts"].setdefault(name, empty)
+        return record
+
     def rows(self, name: str) -> dict[str, Row]:
         """Return what a part has measured, by what was measured."""
         return dict(self.part(name).get("rows", {}))
@@ -86,15 +99,10 @@ class Part:
         self._started = time.monotonic()
         self._deadline = self._started + seconds
         self._before_s = 0.0 if again else float(results.part(name).get("seconds", 0.0))
-        self._record: dict[str, Any] = {
-            "complete": False,
-            "seconds": 0.0,
-            "rows": {} if again else results.rows(name),
-            "skipped": {},
-            "failed": {},
-            "left": [],
-        }
-        results.found["parts"][name] = self._record
+        rows = {} if again else results.rows(name)
+        results.found["parts"].pop(name, None)
+        self._record = results.record(name)
+        self._record["rows"] = rows
         self._save()
 
     @property
@@ -166,7 +174,7 @@ class Part:
             self.skip(name, str(reason))
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
-            self.fail(name, f"{type(error).__name__}: {str(error)[:300]}")
+            self.fail(name, f"{type(error).__name__}: {_end_of(str(error))}")
 
     def finish(self) -> None:
         """Note that the part has come to its end."""
@@ -177,6 +185,12 @@ class Part:
         taken_s = time.monotonic() - self._started
         self._record["seconds"] = round(self._before_s + taken_s, 1)
         self._results.save()
+
+
+def _end_of(text: str) -> str:
+    """Return the end of what a process said, which is where it says why."""
+    text = text.strip()
+    return text if len(text) <= _SHOWN else f"… {text[-_SHOWN:]}"
 
 
 def shown(figures: Row) -> str:

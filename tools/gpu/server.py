@@ -89,8 +89,10 @@ def _measure_wire(part: Part, workload: Workload, sizes: _Sizes, character: Path
                 if part.wants(name):
                     measured = talk_from_processes(load, streams)
                     part.add(name, **measured.summary(streams))
-    except SystemExit as error:  # how a server that does not start is told of
-        raise RuntimeError(str(error)) from error
+    except SystemExit as error:
+        if not isinstance(error.code, str):  # somebody ends this process
+            raise
+        raise RuntimeError(error.code) from error  # the server did not start
 
 
 def _write_character(folder: Path, persona: int) -> Path:
