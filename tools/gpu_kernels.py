@@ -30,10 +30,14 @@ from triton.runtime.jit import JITFunction
 
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.gpu.paged_attention import attend
+from engine.gpu.request_state import RequestState
 from engine.gpu.rows import gate_rows, norm_rows, place
+from engine.gpu.sample import sample
+from engine.gpu.sampling_state import SamplingState
 from engine.gpu.step_buffer import StepPlan, send
 from engine.model.forward import Span
 
+_TILING = ("ROWS", "KEYS", "OWN", "FILTERS")
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 
@@ -70,6 +74,7 @@ class Shape:
     kv_heads: int
     dim: int
     intermediate: int
+    vocab: int
     window: int | None = None
     softcap: float | None = None
     sinks: bool = False
@@ -77,11 +82,11 @@ class Shape:
 
 
 SHAPES = (
-    Shape("Qwen3-0.6B", 1024, 16, 8, 128, 3072, head_norms=True),
-    Shape("Llama-3.2-1B", 2048, 32, 8, 64, 8192),
-    Shape("Llama-3.1-8B", 4096, 32, 8, 128, 14336),
-    Shape("Gemma-2-9B", 3584, 16, 8, 256, 14336, window=4096, softcap=50.0),
-    Shape("gpt-oss-20B", 2880, 64, 8, 64, 2880, window=128, sinks=True),
+    Shape("Qwen3-0.6B", 1024, 16, 8, 128, 3072, 151936, head_norms=True),
+    Shape("Llama-3.2-1B", 2048, 32, 8, 64, 8192, 128256),
+    Shape("Llama-3.1-8B", 4096, 32, 8, 128, 14336, 128256),
+    Shape("Gemma-2-9B", 3584, 16, 8, 256, 14336, 256000, window=4096, softcap=50.0),
+    Shape("gpt-oss-20B", 2880, 64, 8, 64, 2880, 201088, window=128, sinks=True),
 )
 
 
@@ -163,6 +168,28 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
     norm_rows(rows, torch.ones(shape.hidden), out, epsilon=1e-6, delta=out)
     gated = torch.zeros(tokens, shape.intermediate, dtype=dtype)
     gate_rows(torch.zeros(tokens, 2 * shape.intermediate, dtype=dtype), gated, "silu")
+    _sample(shape.vocab, dtype)
+
+
+def _sample(vocab: int, dtype: torch.dtype) -> None:
+    """Sample as plainly as can be, and with everything that a request may ask for."""
+    cpu, numbers = torch.device("cpu"), torch.zeros(2, dtype=torch.int32)
+    requests, state = RequestState(2, 4096, cpu), SamplingState(2, vocab, cpu)
+    masks = torch.zeros(2, state.ends.shape[1], dtype=torch.int32)
+    for whole in (False, True):
+        sample(
+            torch.zeros(2, vocab, dtype=dtype),
+            numbers,
+            numbers,
+            numbers,
+            requests,
+            state,
+            numbers,
+            changes=whole,
+            filters=whole,
+            masks=masks if whole else None,
+            masked=numbers if whole else None,
+        )
 
 
 def measure(capability: int, shape: Shape, dtype: torch.dtype) -> list[Resources]:
@@ -183,7 +210,7 @@ def _resources(target: str, shape: str, made: Any, constants: dict[str, Any]) ->
         target=target,
         shape=shape,
         kernel=made.metadata.name,
-        tile=", ".join(f"{k} {constants[k]}" for k in ("ROWS", "KEYS") if k in constants),
+        tile=", ".join(f"{k} {constants[k]}" for k in _TILING if k in constants),
         registers=found["REG"],
         spilled=found["STACK"] + found["LOCAL"],
         shared=made.metadata.shared,

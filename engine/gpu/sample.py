@@ -10,7 +10,7 @@ import torch
 import triton
 from torch import Tensor
 
-from engine.gpu.filter_kernels import CAPACITY, gather_candidates, set_cutoffs
+from engine.gpu.candidate_kernels import CAPACITY, gather_candidates, set_cutoffs
 from engine.gpu.noise import GROUP, PARTS
 from engine.gpu.penalties import change_scores
 from engine.gpu.request_state import RequestState

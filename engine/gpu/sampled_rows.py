@@ -77,7 +77,7 @@ class Survey(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What may be drawn where tokens are left out; see `engine.gpu.filter_kernels`.
+    """What may be drawn where tokens are left out; see `engine.gpu.candidate_kernels`.
 
     Attributes:
         cutoffs: ``[sequences]`` float32.

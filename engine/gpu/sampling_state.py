@@ -122,9 +122,7 @@ class SlotSampling:
     @property
     def changes_logits(self) -> bool:
         """Whether penalties, bias or bans apply, now or later."""
-        return bool(
-            self.looks_back or self.limits_tokens or self.logit_bias or self.min_tokens > 0
-        )
+        return bool(self.looks_back or self.limits_tokens or self.logit_bias or self.min_tokens > 0)
 
     @property
     def excludes_top_choices(self) -> bool:

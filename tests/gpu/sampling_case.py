@@ -34,7 +34,7 @@ def packed(masks: Sequence[Bools | None], device: torch.device) -> Tensor:
 
 @dataclass
 class Case:
-    """Sequences in slots 0, 1, 2 …
+    """Sequences in slots from 0 on.
 
     Attributes:
         vocab: Columns of the logits.

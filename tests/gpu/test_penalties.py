@@ -72,9 +72,7 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "how", CHANGES, ids=lambda how: ",".join(changed_fields(how)) or "nothing"
-)
+@pytest.mark.parametrize("how", CHANGES, ids=lambda how: ",".join(changed_fields(how)) or "nothing")
 def test_each_change_is_right(how: SlotSampling, device: torch.device) -> None:
     """For tokens of prompt and reply, in every group of the vocabulary."""
     case = Case(VOCAB, [how], [TEXT], [6], device)
@@ -139,7 +137,9 @@ def test_long_repeats_are_counted_up_to_the_longest_match(device: torch.device) 
 
 def test_matches_are_gone_after_the_step(device: torch.device) -> None:
     """The counts are as they were loaded, ready for the next one."""
-    case = Case(VOCAB, [SlotSampling(dry_multiplier=1.0, repetition_penalty=1.1)], [TEXT], [6], device)
+    case = Case(
+        VOCAB, [SlotSampling(dry_multiplier=1.0, repetition_penalty=1.1)], [TEXT], [6], device
+    )
     before = case.state.counts.clone()
     first = scores_of(case, logits_of(1, device))
     assert torch.equal(case.state.counts, before)
