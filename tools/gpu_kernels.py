@@ -32,8 +32,8 @@ from engine.attention.kv_store import KVStore, LayerShape
 from engine.gpu.paged_attention import attend
 from engine.gpu.request_state import RequestState
 from engine.gpu.rows import gate_rows, norm_rows, place
-from engine.gpu.sample import sample
-from engine.gpu.sampling_state import SamplingState
+from engine.gpu.sampling.sample import sample
+from engine.gpu.sampling.sampling_state import SamplingState
 from engine.gpu.step_buffer import StepPlan, send
 from engine.model.forward import Span
 

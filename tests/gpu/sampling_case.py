@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from engine.gpu.request_state import RequestState
-from engine.gpu.sample import sample
-from engine.gpu.sampling_state import SamplingState, SlotSampling
+from engine.gpu.sampling.sample import sample
+from engine.gpu.sampling.sampling_state import SamplingState, SlotSampling
 from tests.gpu.sampling_reference import Bools, choose
 
 UNTOUCHED = -99

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from engine.gpu.sampling_state import NOT_FINITE, NOTHING_LEFT, SlotSampling
+from engine.gpu.sampling.sampling_state import NOT_FINITE, NOTHING_LEFT, SlotSampling
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from engine.gpu.noise import coin, exponential, noise_block, noise_of
+from engine.gpu.sampling.noise import coin, exponential, noise_block, noise_of
 from tests.gpu.sampling_reference import coin as expected_coin
 from tests.gpu.sampling_reference import noise, philox
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.gpu.penalties import change_scores
-from engine.gpu.sampled_rows import SampledRows
-from engine.gpu.sampling_state import SlotSampling
+from engine.gpu.sampling.penalties import change_scores
+from engine.gpu.sampling.sampled_rows import SampledRows
+from engine.gpu.sampling.sampling_state import SlotSampling
 from tests.gpu.sampling_case import Case, numbers, packed
 from tests.gpu.sampling_reference import Bools, Floats, changed_scores, dry_penalties
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.gpu.sampling_state import NOT_FINITE, NOTHING_LEFT, SlotSampling
+from engine.gpu.sampling.sampling_state import NOT_FINITE, NOTHING_LEFT, SlotSampling
 from tests.gpu.sampling_case import UNTOUCHED, Case, numbers
 from tests.gpu.sampling_reference import kept
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import InvalidParameter
-from engine.gpu.sampling_state import (
+from engine.gpu.sampling.sampling_state import (
     INTEGERS,
     MAX_BIASED_TOKENS,
     NUMBERS,

@@ -13,8 +13,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.gpu.noise import GROUP, LANES, PARTS, exponential, noise_block, weigh
-from engine.gpu.slot_kernels import (
+from engine.gpu.sampling.noise import GROUP, LANES, PARTS, exponential, noise_block, weigh
+from engine.gpu.sampling.slot_kernels import (
     filters_of,
     is_early,
     is_in,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.gpu.sampling_state import INTEGERS, MATCH_SHIFT, NUMBERS
-from engine.gpu.slot_kernels import integer_of, is_early, is_in, number_of
+from engine.gpu.sampling.sampling_state import INTEGERS, MATCH_SHIFT, NUMBERS
+from engine.gpu.sampling.slot_kernels import integer_of, is_early, is_in, number_of
 
 _LONGEST_MATCH = tl.constexpr(256)
 _UNROLLED = tl.constexpr(8)
@@ -123,7 +123,7 @@ def change_logits(
 ):
     """Write a row's scores after bias, penalties and bans; what is not finite stays so.
 
-    End tokens are not banned here: `engine.gpu.sample_kernels` must know how likely they are. One
+    End tokens are not banned here: `engine.gpu.sampling.sample_kernels` must know how likely they are. One
     program per sequence and `TOKENS`.
     """
     sequence = tl.program_id(0)

@@ -10,14 +10,14 @@ import torch
 import triton
 from torch import Tensor
 
-from engine.gpu.candidate_kernels import CAPACITY, gather_candidates, set_cutoffs
-from engine.gpu.noise import GROUP, PARTS
-from engine.gpu.penalties import change_scores
+from engine.gpu.sampling.candidate_kernels import CAPACITY, gather_candidates, set_cutoffs
+from engine.gpu.sampling.noise import GROUP, PARTS
+from engine.gpu.sampling.penalties import change_scores
 from engine.gpu.request_state import RequestState
-from engine.gpu.sample_kernels import choose_tokens
-from engine.gpu.sampled_rows import Candidates, SampledRows, Scores, Survey
-from engine.gpu.sampling_state import SamplingState
-from engine.gpu.survey_kernels import survey_rows
+from engine.gpu.sampling.sample_kernels import choose_tokens
+from engine.gpu.sampling.sampled_rows import Candidates, SampledRows, Scores, Survey
+from engine.gpu.sampling.sampling_state import SamplingState
+from engine.gpu.sampling.survey_kernels import survey_rows
 
 
 def sample(
@@ -37,8 +37,8 @@ def sample(
     """Choose the next token of each sequence and write it behind its others.
 
     A token depends on its own row, slot and mask alone, whatever the batch. Grammar, bias, bans and
-    penalties come first (`engine.gpu.penalty_kernels`), then temperature and filters
-    (`engine.gpu.filter_kernels`), then a race (`engine.gpu.noise`). Rows of temperature 0 take the
+    penalties come first (`engine.gpu.sampling.penalty_kernels`), then temperature and filters
+    (`engine.gpu.sampling.filter_kernels`), then a race (`engine.gpu.sampling.noise`). Rows of temperature 0 take the
     first of the largest scores.
 
     The slots' ``num_computed`` rises by ``num_new``. Where something is sampled, ``num_tokens``
@@ -53,7 +53,7 @@ def sample(
         requests: Updated.
         state: Updated.
         out: ``[sequences]`` int32, the token, or `NOT_FINITE` or `NOTHING_LEFT` of
-            `engine.gpu.sampling_state`; written where something is sampled.
+            `engine.gpu.sampling.sampling_state`; written where something is sampled.
         changes: Whether any of the slots changes its logits (`SlotSampling.changes_logits`).
         filters: Whether any of them leaves tokens out (`SlotSampling.filters`).
         masks: ``[sequences, words]`` int32, a bit for each token that a grammar allows.

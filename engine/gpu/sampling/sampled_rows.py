@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.gpu.request_state import RequestState
-from engine.gpu.sampling_state import SamplingState
+from engine.gpu.sampling.sampling_state import SamplingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Scores(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What is known of each group of a row; see `engine.gpu.survey_kernels.survey_rows`.
+    """What is known of each group of a row; see `engine.gpu.sampling.survey_kernels.survey_rows`.
 
     Attributes:
         largest: ``[accounts, sequences, groups]`` float32.
@@ -77,7 +77,7 @@ class Survey(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What may be drawn where tokens are left out; see `engine.gpu.candidate_kernels`.
+    """What may be drawn where tokens are left out; see `engine.gpu.sampling.candidate_kernels`.
 
     Attributes:
         cutoffs: ``[sequences]`` float32.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.gpu.noise import GROUP, LANES, PARTS, noise_block, weigh
-from engine.gpu.slot_kernels import filters_of, seed_of, sharpness_of
-from engine.gpu.survey_kernels import load_group, race_group, row_top
+from engine.gpu.sampling.noise import GROUP, LANES, PARTS, noise_block, weigh
+from engine.gpu.sampling.slot_kernels import filters_of, seed_of, sharpness_of
+from engine.gpu.sampling.survey_kernels import load_group, race_group, row_top
 
 CAPACITY = tl.constexpr(8192)
 """Candidates that a list has room for."""

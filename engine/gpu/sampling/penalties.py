@@ -1,4 +1,4 @@
-"""Launches the kernels of `engine.gpu.penalty_kernels`."""
+"""Launches the kernels of `engine.gpu.sampling.penalty_kernels`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import torch
 import triton
 from torch import Tensor
 
-from engine.gpu.penalty_kernels import change_logits, find_repeats
-from engine.gpu.sampled_rows import SampledRows, Scores
-from engine.gpu.sampling_state import MAX_BIASED_TOKENS
+from engine.gpu.sampling.penalty_kernels import change_logits, find_repeats
+from engine.gpu.sampling.sampled_rows import SampledRows, Scores
+from engine.gpu.sampling.sampling_state import MAX_BIASED_TOKENS
 
 _PLACES = 256
 _TOKENS = 1024

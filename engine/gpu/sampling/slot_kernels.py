@@ -1,12 +1,12 @@
-"""How kernels read what a slot asks for; see `engine.gpu.sampling_state`."""
+"""How kernels read what a slot asks for; see `engine.gpu.sampling.sampling_state`."""
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-from engine.gpu.noise import coin
-from engine.gpu.sampling_state import INTEGERS, NUMBERS
+from engine.gpu.sampling.noise import coin
+from engine.gpu.sampling.sampling_state import INTEGERS, NUMBERS
 
 _NUM_NUMBERS = tl.constexpr(len(NUMBERS))
 _NUM_INTEGERS = tl.constexpr(len(INTEGERS))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.gpu.filter_kernels import draw_filtered
-from engine.gpu.noise import weigh
-from engine.gpu.sampling_state import INTEGERS, NOT_FINITE, NOTHING_LEFT, OCCURRENCE
-from engine.gpu.slot_kernels import integer_of, sharpness_of
-from engine.gpu.survey_kernels import NO_TOKEN, row_top
+from engine.gpu.sampling.filter_kernels import draw_filtered
+from engine.gpu.sampling.noise import weigh
+from engine.gpu.sampling.sampling_state import INTEGERS, NOT_FINITE, NOTHING_LEFT, OCCURRENCE
+from engine.gpu.sampling.slot_kernels import integer_of, sharpness_of
+from engine.gpu.sampling.survey_kernels import NO_TOKEN, row_top
 
 _NOT_FINITE = tl.constexpr(NOT_FINITE)
 _NOTHING_LEFT = tl.constexpr(NOTHING_LEFT)

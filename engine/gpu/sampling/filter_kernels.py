@@ -15,10 +15,10 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.gpu.candidate_kernels import CAPACITY
-from engine.gpu.noise import exponential, noise_of, weigh
-from engine.gpu.slot_kernels import filters_of, is_in, load_scores, seed_of, sharpness_of
-from engine.gpu.survey_kernels import NO_TOKEN
+from engine.gpu.sampling.candidate_kernels import CAPACITY
+from engine.gpu.sampling.noise import exponential, noise_of, weigh
+from engine.gpu.sampling.slot_kernels import filters_of, is_in, load_scores, seed_of, sharpness_of
+from engine.gpu.sampling.survey_kernels import NO_TOKEN
 
 _TILE = tl.constexpr(1024)
 _CUTS = tl.constexpr(8)
