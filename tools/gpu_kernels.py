@@ -35,12 +35,14 @@ from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.linear.linears import EXPANDS_ABOVE, PackedLinear
 from engine.gpu.linear.packed_weight import PackedWeight, pack, pack_plain
 from engine.gpu.rows import gate_rows, norm_rows, place
+from engine.gpu.sampling.sample import sample
+from engine.gpu.sampling.sampling_state import SamplingState
 from engine.gpu.step.request_state import RequestState
 from engine.gpu.step.slot_step import decode_sizes, layout_of, look_up, read_step
 from engine.gpu.step.span_step import send_spans
 from engine.model.forward import Span
 
-_TILE = ("FORMAT", "GROUP", "ROWS", "KEYS", "OUTPUTS", "STEP")
+_TILE = ("FORMAT", "GROUP", "ROWS", "KEYS", "OUTPUTS", "STEP", "OWN", "FILTERS")
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 
 
@@ -77,6 +79,7 @@ class Shape:
     kv_heads: int
     dim: int
     intermediate: int
+    vocab: int
     window: int | None = None
     softcap: float | None = None
     sinks: bool = False
@@ -84,11 +87,11 @@ class Shape:
 
 
 SHAPES = (
-    Shape("Qwen3-0.6B", 1024, 16, 8, 128, 3072, head_norms=True),
-    Shape("Llama-3.2-1B", 2048, 32, 8, 64, 8192),
-    Shape("Llama-3.1-8B", 4096, 32, 8, 128, 14336),
-    Shape("Gemma-2-9B", 3584, 16, 8, 256, 14336, window=4096, softcap=50.0),
-    Shape("gpt-oss-20B", 2880, 64, 8, 64, 2880, window=128, sinks=True),
+    Shape("Qwen3-0.6B", 1024, 16, 8, 128, 3072, 151936, head_norms=True),
+    Shape("Llama-3.2-1B", 2048, 32, 8, 64, 8192, 128256),
+    Shape("Llama-3.1-8B", 4096, 32, 8, 128, 14336, 128256),
+    Shape("Gemma-2-9B", 3584, 16, 8, 256, 14336, 256000, window=4096, softcap=50.0),
+    Shape("gpt-oss-20B", 2880, 64, 8, 64, 2880, 201088, window=128, sinks=True),
 )
 
 
@@ -140,6 +143,7 @@ def launch_all(shape: Shape, dtype: torch.dtype) -> None:
     norm_rows(rows, torch.ones(shape.hidden), out, epsilon=1e-6, delta=out)
     gated = torch.zeros(tokens, shape.intermediate, dtype=dtype)
     gate_rows(torch.zeros(tokens, 2 * shape.intermediate, dtype=dtype), gated, "silu")
+    launch_sampler(shape.vocab, dtype)
     planner = WorkPlanner([shape.window], shape.heads, shape.kv_heads)
     sizes = decode_sizes(4, 2, planner)
     numbers = torch.zeros(layout_of(sizes, 1).length, dtype=torch.int32)
@@ -208,6 +212,27 @@ def launch_linears(shape: Shape, dtype: torch.dtype) -> None:
     for linear in (PackedLinear(whole, None, one_tile=True), *linears):
         for rows in (1, 17, EXPANDS_ABOVE + 1):
             linear(torch.zeros(rows, inputs, dtype=dtype))
+
+
+def launch_sampler(vocab: int, dtype: torch.dtype) -> None:
+    """Sample as plainly as can be, and with everything that a request may ask for."""
+    cpu, numbers = torch.device("cpu"), torch.zeros(2, dtype=torch.int32)
+    requests, state = RequestState(2, 4096, cpu), SamplingState(2, vocab, cpu)
+    masks = torch.zeros(2, state.ends.shape[1], dtype=torch.int32)
+    for whole in (False, True):
+        sample(
+            torch.zeros(2, vocab, dtype=dtype),
+            numbers,
+            numbers,
+            numbers,
+            requests,
+            state,
+            numbers,
+            changes=whole,
+            filters=whole,
+            masks=masks if whole else None,
+            masked=numbers if whole else None,
+        )
 
 
 def measure(capability: int, shape: Shape, dtype: torch.dtype) -> list[Resources]:

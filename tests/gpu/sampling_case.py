@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.gpu.step.request_state import RequestState
 from engine.gpu.sampling.sample import sample
 from engine.gpu.sampling.sampling_state import SamplingState, SlotSampling
-from engine.gpu.step.request_state import RequestState
 from tests.gpu.sampling_reference import Bools, choose
 
 UNTOUCHED = -99
@@ -34,7 +34,7 @@ def packed(masks: Sequence[Bools | None], device: torch.device) -> Tensor:
 
 @dataclass
 class Case:
-    """Sequences in slots 0, 1, 2 …
+    """Sequences in slots from 0 on.
 
     Attributes:
         vocab: Columns of the logits.

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from engine.gpu.sampling.sampling_state import NOT_FINITE, NOTHING_LEFT, SlotSampling
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-_MASK = np.uint64(0xFFFFFFFF)
 
-
-def philox(seed: int, block: object, position: object, stream: int) -> list[NDArray[np.uint64]]:
+def philox(
+    seed: int, block: ArrayLike, position: ArrayLike, stream: int
+) -> list[NDArray[np.uint64]]:
     """Philox4x32-7 by the paper (Salmon et al. 2011), of counter (block, position, stream, 0)."""
     high, low = np.uint64(32), np.uint64(0xFFFFFFFF)
     key = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32 & 0xFFFFFFFF)]
@@ -28,7 +28,7 @@ def philox(seed: int, block: object, position: object, stream: int) -> list[NDAr
     return [a, b, c, d]
 
 
-def noise(seed: int, position: object, token: NDArray[np.int64]) -> Floats:
+def noise(seed: int, position: ArrayLike, token: NDArray[np.int64]) -> Floats:
     """Exponential noise of tokens: four tokens that are 256 apart share a block."""
     block = token // 1024 * 256 + token % 256
     numbers = np.choose(token // 256 % 4, philox(seed, block, position, 0))
@@ -102,7 +102,7 @@ def kept(scores: Floats, how: SlotSampling, position: int) -> Bools:
     with np.errstate(invalid="ignore"):
         weights = np.exp((scores - scores.max()) / how.temperature)
     order = np.sort(weights)[::-1]
-    stays = weights > 0
+    stays: Bools = weights > 0
     if 0 < how.top_k < len(scores):
         stays &= weights >= order[how.top_k - 1]
     if how.top_p < 1:

@@ -93,7 +93,7 @@ def test_noise_is_precise_at_both_ends(device: torch.device) -> None:
 
 
 def test_noise_is_exponential_and_uncorrelated(device: torch.device) -> None:
-    """Mean, variance, quantiles; next tokens, next places and next seeds have to do with nothing."""
+    """Mean, variance, quantiles; other tokens, places and seeds have nothing to do with it."""
     count = 8192
     tokens = torch.arange(count, dtype=torch.int32)
     here = torch.zeros_like(tokens)

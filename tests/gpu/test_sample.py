@@ -104,6 +104,13 @@ def test_a_row_with_too_many_candidates_is_walked_through(device: torch.device) 
     assert case.sample(logits) == case.expected(logits)
 
 
+def test_scores_that_hardly_differ_are_told_apart(device: torch.device) -> None:
+    """The search for a bound goes on until one distinct score is left."""
+    hows = [SlotSampling(top_k=1, seed=seed) for seed in range(3)]
+    logits = logits_of(3, 200, device) * 1e-30
+    assert Case.alike(200, hows, device, TEXT).sample(logits) == logits.argmax(dim=1).tolist()
+
+
 def test_xtc_never_excludes_an_end_token(device: torch.device) -> None:
     """Such a row is left alone, and one whose end token stays is not."""
     logits = torch.full((2, 50), -30.0, device=device)

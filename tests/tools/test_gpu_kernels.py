@@ -18,12 +18,18 @@ KERNELS = {
     "add_norm",
     "add_parts",
     "attend_piece",
+    "change_logits",
+    "choose_tokens",
     "expand",
+    "find_repeats",
     "gate",
+    "gather_candidates",
     "look_up_tokens",
     "merge_pieces",
     "multiply",
     "place_heads",
+    "set_cutoffs",
+    "survey_rows",
 }
 
 

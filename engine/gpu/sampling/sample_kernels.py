@@ -5,11 +5,11 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.gpu.sampling.filter_kernels import draw_filtered, row_top
+from engine.gpu.sampling.filter_kernels import draw_filtered
 from engine.gpu.sampling.noise import weigh
 from engine.gpu.sampling.sampling_state import INTEGERS, NOT_FINITE, NOTHING_LEFT, OCCURRENCE
 from engine.gpu.sampling.slot_kernels import integer_of, sharpness_of
-from engine.gpu.sampling.survey_kernels import NO_TOKEN
+from engine.gpu.sampling.survey_kernels import NO_TOKEN, row_top
 
 _NOT_FINITE = tl.constexpr(NOT_FINITE)
 _NOTHING_LEFT = tl.constexpr(NOTHING_LEFT)
@@ -98,10 +98,10 @@ def choose_tokens(
             winner = tl.min(winner, axis=0)
             if FILTERS:
                 if tl.load(cutoffs + sequence) < float("inf"):
+                    source = (logits, changed_scores, changed, sequence, row, stride, vocab)
                     listed, candidate = draw_filtered(
-                        logits, changed_scores, changed, slot, sequence, row, position, numbers,
-                        integers, ends, top, cutoffs, totals, sizes, listed_scores, listed_tokens,
-                        stride, vocab, words, CHANGES,
+                        source, slot, position, numbers, integers, ends, words, top,
+                        cutoffs, totals, sizes, listed_scores, listed_tokens, CHANGES,
                     )  # fmt: skip
                     winner = tl.where(listed > most, candidate, winner)
                     most = tl.maximum(listed, most)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.gpu.sampling.sampling_state import SamplingState
 from engine.gpu.step.request_state import RequestState
+from engine.gpu.sampling.sampling_state import SamplingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Survey(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What may be drawn where tokens are left out; see `engine.gpu.sampling.filter_kernels`.
+    """What may be drawn where tokens are left out; see `engine.gpu.sampling.candidate_kernels`.
 
     Attributes:
         cutoffs: ``[sequences]`` float32.

@@ -78,18 +78,17 @@ def is_in(bits, row, words, token, mask):
 
 
 @triton.jit
-def load_scores(
-    logits,  # [rows, stride]
-    changed_scores,  # [sequences, vocab] float32, of sequences that change their logits
-    changed,  # [sequences] int32, which these are
-    sequence,
-    row,
-    stride,
-    vocab,
-    token,
-    CHANGES: tl.constexpr,
-):
-    """Return the scores of some tokens of a sequence, float32; of tokens beyond, minus infinity."""
+def load_scores(row_of_scores, token, CHANGES: tl.constexpr):
+    """Return the scores of some tokens, float32; of tokens beyond the vocabulary, -inf.
+
+    Args:
+        row_of_scores: ``logits [rows, stride]``; ``changed_scores [sequences, vocab]`` float32, in
+            their stead where ``changed [sequences]`` is not 0; the sequence, its row, ``stride``
+            and ``vocab``.
+        token: Which.
+        CHANGES: Whether anything was changed.
+    """
+    logits, changed_scores, changed, sequence, row, stride, vocab = row_of_scores
     within = token < vocab
     low = float("-inf")
     given = logits + row.to(tl.int64) * stride + token

@@ -3,9 +3,9 @@
 Every program takes a group of the vocabulary and leaves what the end needs, relative to the group's
 own largest score, because that of the row is not known yet.
 
-Before ``min_tokens`` the survey keeps two accounts, one of the end tokens, which are banned, and one
-of all others. Where nothing else is left, the ban is lifted: then the end tokens' account stands for
-the row, and no filter applies.
+Before ``min_tokens`` the survey keeps two accounts, one of all other tokens and then one of the end
+tokens, which are banned. Where nothing else is left, the ban is lifted: the second account stands
+for the row, and no filter applies.
 """
 
 from __future__ import annotations
@@ -59,9 +59,8 @@ def survey_rows(
     if (slot < 0) | (row < 0):
         return
     token = group * GROUP + tl.arange(0, LANES)
-    scores = load_group(
-        logits, changed_scores, changed, sequence, row, stride, vocab, token, CHANGES
-    )
+    source = (logits, changed_scores, changed, sequence, row, stride, vocab)
+    scores = load_group(source, token, CHANGES)
     place = sequence * tl.num_programs(1) + group
     is_broken = tl.zeros([LANES], tl.int32)
     for part in tl.static_range(PARTS):
@@ -106,18 +105,20 @@ def survey_rows(
 
 
 @triton.jit
-def load_group(
-    logits, changed_scores, changed, sequence, row, stride, vocab, token, CHANGES: tl.constexpr
-):
+def load_group(row_of_scores, token, CHANGES: tl.constexpr):
     """Return a group's scores in `PARTS` of `LANES`; ``token`` is the first part's."""
     scores = ()
     for part in tl.static_range(PARTS):
-        at = token + part * LANES
-        found = load_scores(
-            logits, changed_scores, changed, sequence, row, stride, vocab, at, CHANGES
-        )
-        scores = scores + (found,)
+        scores = scores + (load_scores(row_of_scores, token + part * LANES, CHANGES),)
     return scores
+
+
+@triton.jit
+def row_top(largest, place, num_groups, PADDED: tl.constexpr):
+    """Return the largest scores of a row's groups, and of the row."""
+    group = tl.arange(0, PADDED)
+    tops = tl.load(largest + place + group, mask=group < num_groups, other=float("-inf"))
+    return tops, tl.max(tops, axis=0)
 
 
 @triton.jit
