@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.gpu.step.request_state import RequestState
 from engine.gpu.sampling.sample import sample
 from engine.gpu.sampling.sampling_state import SamplingState, SlotSampling
+from engine.gpu.step.request_state import RequestState
 from tests.gpu.sampling_reference import Bools, choose
 
 UNTOUCHED = -99

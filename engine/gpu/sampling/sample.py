@@ -13,11 +13,11 @@ from torch import Tensor
 from engine.gpu.sampling.candidate_kernels import CAPACITY, gather_candidates, set_cutoffs
 from engine.gpu.sampling.noise import GROUP, PARTS
 from engine.gpu.sampling.penalties import change_scores
-from engine.gpu.step.request_state import RequestState
 from engine.gpu.sampling.sample_kernels import choose_tokens
 from engine.gpu.sampling.sampled_rows import Candidates, SampledRows, Scores, Survey
 from engine.gpu.sampling.sampling_state import SamplingState
 from engine.gpu.sampling.survey_kernels import survey_rows
+from engine.gpu.step.request_state import RequestState
 
 
 def sample(

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.gpu.step.request_state import RequestState
 from engine.gpu.sampling.sampling_state import SamplingState
+from engine.gpu.step.request_state import RequestState
 
 
 @dataclass(frozen=True, slots=True)
