@@ -1,9 +1,10 @@
 """Executes planned steps on a GPU without ever waiting for the one before.
 
 A step is launched with what the device knows by itself: which token each sequence was given last,
-how long it is, how it samples (`engine.gpu.step.request_state`, `engine.gpu.sampling.sampling_state`). Its tokens
-come back through pinned memory while the next step runs, and are read when that one has been
-launched. Only a grammar makes a launch wait: what it allows depends on the token before.
+how long it is, how it samples (`engine.gpu.step.request_state`,
+`engine.gpu.sampling.sampling_state`). Its tokens come back through pinned memory while the next
+step runs, and are read when that one has been launched. Only a grammar makes a launch wait: what it
+allows depends on the token before.
 """
 
 from __future__ import annotations

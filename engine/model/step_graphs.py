@@ -1,10 +1,10 @@
 """Replays steps from captured CUDA graphs: the host launches one thing instead of hundreds.
 
-A graph belongs to a kind of step (see `engine.gpu.step.step_kinds`); whatever a step lacks is padding
-that computes nothing. Graphs share their memory. Those of decodes are captured when the engine
-starts, the largest first, for as long as it may take; others once they have been wanted.
-A step that is the one before it once more finds its numbers on the device already. Any other is
-laid out in one of two pinned buffers in turn, so that what has not been copied is not overwritten.
+A graph belongs to a kind of step (see `engine.gpu.step.step_kinds`); whatever a step lacks is
+padding that computes nothing. Graphs share their memory. Those of decodes are captured when the
+engine starts, the largest first, for as long as it may take; others once they have been wanted. A
+step that is the one before it once more finds its numbers on the device already. Any other is laid
+out in one of two pinned buffers in turn, so that what has not been copied is not overwritten.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Paged attention on a GPU: pieces of work, and the merging of their results.
 
-One program of `attend_piece` takes the queries of one piece (see `engine.gpu.attention.work_list`) for one
-key head: all query heads that share it lie side by side in the rows of a tile, so that keys are
-read once for them. It walks through one stretch of keys with an online softmax (Milakov and
+One program of `attend_piece` takes the queries of one piece (see `engine.gpu.attention.work_list`)
+for one key head: all query heads that share it lie side by side in the rows of a tile, so that keys
+are read once for them. It walks through one stretch of keys with an online softmax (Milakov and
 Gimelshein 2018; Dao et al. 2022) and leaves a normalised result with its log-sum-exp.
 `merge_pieces` adds a token's results up in the order of their stretches (as in Flash-Decoding).
 """

@@ -38,8 +38,8 @@ def sample(
 
     A token depends on its own row, slot and mask alone, whatever the batch. Grammar, bias, bans and
     penalties come first (`engine.gpu.sampling.penalty_kernels`), then temperature and filters
-    (`engine.gpu.sampling.filter_kernels`), then a race (`engine.gpu.sampling.noise`). Rows of temperature 0 take the
-    first of the largest scores.
+    (`engine.gpu.sampling.filter_kernels`), then a race (`engine.gpu.sampling.noise`). Rows of
+    temperature 0 take the first of the largest scores.
 
     The slots' ``num_computed`` rises by ``num_new``. Where something is sampled, ``num_tokens``
     rises by one, and the token stands in ``tokens``, if there is room, and in the counts of a slot
