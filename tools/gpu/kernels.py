@@ -26,6 +26,7 @@ from tools.gpu.shapes import SHAPES, Shape, largest, smallest
 from tools.gpu.timing import Launch, captured, medians_s
 
 _ROUNDS = 11
+_TINY_VOCAB = 600
 _LEAST_S = 4.0
 _KINDS = ("bf16", "fp8", "int8")
 _LINEARS = ("torch", "deterministic", "fp8", "int8")
@@ -53,7 +54,7 @@ def run(part: Part, options: Options, device: torch.device) -> None:
             name = f"sampling of {shape.name}, {batch} rows"
             if part.wants(name, seconds=0 if options.tiny else _LEAST_S):
                 with part.measuring(name):
-                    part.add(name, **_sampling(shape, batch, device))
+                    part.add(name, **_sampling(shape, batch, options, device))
 
 
 def attention_cases(options: Options) -> Iterator[AttentionCase]:
@@ -97,7 +98,7 @@ def _attention(case: AttentionCase, options: Options, device: torch.device) -> R
         name: float((found - ours).norm() / ours.norm()) for name, found in results.items()
     }
     replays = {name: captured(call, device) for name, call in calls.items()}
-    for name, seconds in medians_s(replays, device, rounds=_ROUNDS).items():
+    for name, seconds in medians_s(replays, device, rounds=1 if options.tiny else _ROUNDS).items():
         each_s = seconds / bench.num_sets
         is_once = name == "kaiwa"
         tokens = case.num_read_once if is_once else case.num_read_by_each
@@ -129,7 +130,7 @@ def _linears(shape: Shape, rows: int, options: Options, device: torch.device) ->
         width = {"fp8": 1, "int8": 1}.get(kind, dtype.itemsize)
         held[kind] = width * layers * sum(n * k for n, k in sizes)
         calls[kind] = captured(_all_of(made, inputs), device)
-    for kind, seconds in medians_s(calls, device, rounds=_ROUNDS).items():
+    for kind, seconds in medians_s(calls, device, rounds=1 if options.tiny else _ROUNDS).items():
         row[kind] = {
             "microseconds_per_layer": 1e6 * seconds / layers,
             "bytes_per_second": held[kind] / seconds,
@@ -138,11 +139,12 @@ def _linears(shape: Shape, rows: int, options: Options, device: torch.device) ->
     return row
 
 
-def _sampling(shape: Shape, batch: int, device: torch.device) -> Row:
+def _sampling(shape: Shape, batch: int, options: Options, device: torch.device) -> Row:
     """Microseconds by what requests ask of the sampler."""
-    calls = sampler_calls(batch, shape.settings["vocab_size"], device)
+    vocab = _TINY_VOCAB if options.tiny else shape.settings["vocab_size"]
+    calls = sampler_calls(batch, vocab, device)
     replays = {name: captured(call, device) for name, call in calls.items()}
-    seconds = medians_s(replays, device, rounds=_ROUNDS)
+    seconds = medians_s(replays, device, rounds=1 if options.tiny else _ROUNDS)
     return {"rows": batch, "microseconds": {name: 1e6 * s for name, s in seconds.items()}}
 
 

@@ -11,7 +11,7 @@ import torch
 Launch = Callable[[], object]
 """Launches work on the current stream and waits for none of it."""
 
-ROUNDS = 15
+ROUNDS, WARM_ROUNDS = 15, 2
 
 
 def median_s(call: Launch, device: torch.device, *, rounds: int = ROUNDS) -> float:
@@ -27,13 +27,14 @@ def medians_s(
     Args:
         calls: By name.
         device: Where they compute.
-        rounds: Over all calls, beside two that warm up.
+        rounds: Over all calls; more of them warm up, unless there is only one.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(rounds + 2):
+    warm = WARM_ROUNDS if rounds > 1 else 0
+    for turn in range(warm + rounds):
         for name, call in calls.items():
             taken = _seconds(call, device)
-            if turn >= 2:
+            if turn >= warm:
                 seconds[name].append(taken)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
