@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -14,6 +15,15 @@ if importlib.util.find_spec("triton") is None:
     collect_ignore_glob = [*kernels, "test_noise.py", "test_penalties.py", "test_sample.py"]
 elif not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when a kernel is defined
+
+
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Memory that nobody has written holds what is not a number, or the largest integer."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)  # torch fills what it allocates then
+    yield
+    torch.use_deterministic_algorithms(before)
 
 
 @pytest.fixture

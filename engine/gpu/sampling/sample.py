@@ -10,10 +10,10 @@ import torch
 import triton
 from torch import Tensor
 
+from engine.gpu.request_state import RequestState
 from engine.gpu.sampling.candidate_kernels import CAPACITY, gather_candidates, set_cutoffs
 from engine.gpu.sampling.noise import GROUP, PARTS
 from engine.gpu.sampling.penalties import change_scores
-from engine.gpu.request_state import RequestState
 from engine.gpu.sampling.sample_kernels import choose_tokens
 from engine.gpu.sampling.sampled_rows import Candidates, SampledRows, Scores, Survey
 from engine.gpu.sampling.sampling_state import SamplingState
@@ -37,9 +37,8 @@ def sample(
     """Choose the next token of each sequence and write it behind its others.
 
     A token depends on its own row, slot and mask alone, whatever the batch. Grammar, bias, bans and
-    penalties come first (`engine.gpu.sampling.penalty_kernels`), then temperature and filters
-    (`engine.gpu.sampling.filter_kernels`), then a race (`engine.gpu.sampling.noise`). Rows of temperature 0 take the
-    first of the largest scores.
+    penalties come first (`penalty_kernels`), then temperature and filters (`filter_kernels`), then
+    a race (`noise`). Rows of temperature 0 take the first of the largest scores.
 
     The slots' ``num_computed`` rises by ``num_new``. Where something is sampled, ``num_tokens``
     rises by one, and the token stands in ``tokens``, if there is room, and in the counts of a slot
