@@ -19,6 +19,10 @@ from engine.gpu.sampling.sampled_rows import Candidates, SampledRows, Scores, Su
 from engine.gpu.sampling.sampling_state import SamplingState
 from engine.gpu.sampling.survey_kernels import survey_rows
 
+_MOST_REGISTERS = 224
+"""More than the last kernel takes; left alone, the compiler aims at two programs per processor, of
+which there are rarely that many, and spills."""
+
 
 def sample(
     logits: Tensor,
@@ -90,6 +94,7 @@ def sample(
         OWN=changes,
         FILTERS=filters,
         num_warps=8 if filters else 1,
+        maxnreg=_MOST_REGISTERS if filters else None,
     )
 
 
