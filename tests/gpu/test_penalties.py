@@ -19,6 +19,8 @@ VOCAB = 1100
 TEXT = [7, 8, 9, 1050, 7, 8, VOCAB + 3, 5, 7, 8, 9, 3, 7, 8, 9]
 """With a token that the model has no column for; 9 is last, after 7 and 8."""
 
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+
 
 def logits_of(rows: int, device: torch.device) -> Tensor:
     """Normally distributed."""

@@ -16,6 +16,8 @@ from tests.gpu.sampling_reference import kept
 
 TEXT = [5, 6, 7, 8, 5, 6]
 
+pytestmark = pytest.mark.usefixtures("poisoned_memory")
+
 
 def logits_of(rows: int, vocab: int, device: torch.device, *, step: float = 0.0) -> Tensor:
     """Normally distributed, or in coarse steps, so that many are equal."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from engine.gpu.sampling.noise import GROUP, LANES, PARTS, noise_block, weigh
+from engine.gpu.sampling.noise import GROUP, LANES, PARTS, weigh
 from engine.gpu.sampling.slot_kernels import filters_of, seed_of, sharpness_of
 from engine.gpu.sampling.survey_kernels import load_group, race_group, row_top
 
@@ -149,7 +149,5 @@ def gather_candidates(
         tl.store(listed_tokens + out, token + part * LANES, mask=fits)
         rest = rest + (tl.where(x >= cutoff, float("-inf"), x),)
     if limited == 0:
-        block = group * LANES + tl.arange(0, LANES)
-        noise = noise_block(seed_of(integers, slot), position, block)
-        sharpness = sharpness_of(numbers, slot)
-        race_group(rest, top, token, noise, sharpness, True, place, leads, winners)
+        seed, sharpness = seed_of(integers, slot), sharpness_of(numbers, slot)
+        race_group(rest, top, sharpness, token, seed, position, True, place, leads, winners)

@@ -123,8 +123,8 @@ def change_logits(
 ):
     """Write a row's scores after bias, penalties and bans; what is not finite stays so.
 
-    End tokens are not banned here: `engine.gpu.sampling.sample_kernels` must know how likely they
-    are. One program per sequence and `TOKENS`.
+    End tokens are not banned here: the survey must know how likely they are. One program per
+    sequence and `TOKENS`.
     """
     sequence = tl.program_id(0)
     slot = tl.load(slots + sequence).to(tl.int64)

@@ -19,6 +19,10 @@ from engine.gpu.sampling.sampling_state import SamplingState
 from engine.gpu.sampling.survey_kernels import survey_rows
 from engine.gpu.step.request_state import RequestState
 
+_MOST_REGISTERS = 224
+"""More than the last kernel takes; left alone, the compiler aims at two programs per processor, of
+which there are rarely that many, and spills."""
+
 
 def sample(
     logits: Tensor,
@@ -37,9 +41,8 @@ def sample(
     """Choose the next token of each sequence and write it behind its others.
 
     A token depends on its own row, slot and mask alone, whatever the batch. Grammar, bias, bans and
-    penalties come first (`engine.gpu.sampling.penalty_kernels`), then temperature and filters
-    (`engine.gpu.sampling.filter_kernels`), then a race (`engine.gpu.sampling.noise`). Rows of
-    temperature 0 take the first of the largest scores.
+    penalties come first (`penalty_kernels`), then temperature and filters (`filter_kernels`), then
+    a race (`noise`). Rows of temperature 0 take the first of the largest scores.
 
     The slots' ``num_computed`` rises by ``num_new``. Where something is sampled, ``num_tokens``
     rises by one, and the token stands in ``tokens``, if there is room, and in the counts of a slot
@@ -91,6 +94,7 @@ def sample(
         OWN=changes,
         FILTERS=filters,
         num_warps=8 if filters else 1,
+        maxnreg=_MOST_REGISTERS if filters else None,
     )
 
 

@@ -71,7 +71,7 @@ def survey_rows(
         return
 
     position = tl.load(num_tokens + slot) - tl.load(num_prompt_tokens + slot)
-    noise = noise_block(seed_of(integers, slot), position, group * LANES + tl.arange(0, LANES))
+    seed = seed_of(integers, slot)
     sharpness = sharpness_of(numbers, slot)
     races = sharpness > 0
     if OWN:
@@ -89,7 +89,9 @@ def survey_rows(
                 tl.store(out, other_scores[part], mask=is_end)
             scores = other_scores
             top = _find_largest(end_scores, token, second, largest, firsts)
-            race_group(end_scores, top, token, noise, sharpness, races, second, leads, winners)
+            race_group(
+                end_scores, top, sharpness, token, seed, position, races, second, leads, winners
+            )
     top = _find_largest(scores, token, place, largest, firsts)
     if FILTERS:
         limited, _, _, _, xtc = filters_of(numbers, integers, slot, position)
@@ -101,7 +103,7 @@ def survey_rows(
                 mass += weigh(scores[part], top, sharpness)
                 tl.store(part_tops + place * PARTS + part, tl.max(scores[part], axis=0))
             tl.store(masses + place, tl.sum(mass, axis=0))
-    race_group(scores, top, token, noise, sharpness, races, place, leads, winners)
+    race_group(scores, top, sharpness, token, seed, position, races, place, leads, winners)
 
 
 @triton.jit
@@ -137,11 +139,12 @@ def _find_largest(scores, token, place, largest, firsts):
 
 
 @triton.jit
-def race_group(scores, top, token, noise, sharpness, races, place, leads, winners):
+def race_group(scores, top, sharpness, token, seed, position, races, place, leads, winners):
     """Store who wins a group's race; a lead of 0 where there is none."""
     lead = 0.0
     winner = NO_TOKEN
     if races:
+        noise = noise_block(seed, position, token // GROUP * LANES + token % LANES)
         most = tl.zeros([LANES], tl.float32)
         who = tl.zeros([LANES], tl.int32) + NO_TOKEN
         for part in tl.static_range(PARTS):
