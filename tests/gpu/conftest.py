@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -37,3 +38,12 @@ def sums_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         return TensorHandle(np.einsum("ik,kj->ij", a.data, b.data) + total.data, total.dtype.scalar)
 
     monkeypatch.setattr(InterpreterBuilder, "create_dot", dot)
+
+
+@pytest.fixture
+def poisoned_memory() -> Iterator[None]:
+    """Memory that nobody has written holds what is not a number, or the largest integer."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)  # torch fills what it allocates then
+    yield
+    torch.use_deterministic_algorithms(before)
