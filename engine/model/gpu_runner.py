@@ -124,6 +124,7 @@ class GpuRunner:
         """KV memory held."""
         return self.store.num_bytes
 
+    @torch.inference_mode()
     def prepare(self, seconds: float) -> None:
         """Measure what attention costs, and capture the likeliest steps for so long."""
         store, planner = self._forward.store, self._forward.planner

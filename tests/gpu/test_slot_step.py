@@ -115,6 +115,19 @@ def test_with_one_tile_every_piece_goes_to_it(device: torch.device) -> None:
         assert all(len(parts["small"]) == 0 for parts in step.work.values())
 
 
+@pytest.mark.parametrize("batch", [1, 3, 6])
+def test_every_part_is_aligned_whatever_the_sizes(batch: int, device: torch.device) -> None:
+    """Or kernels would be compiled for each alignment."""
+    planner = WorkPlanner(WINDOWS, 8, 2)
+    made = Batch([Span(300, 1, array("i", range(19)))] * batch, planner, device)
+    step = made.laid_out(made.plan.rounded_sizes)
+    found = look_up(step, made.state)
+    parts = [step.owners, step.offsets, step.slots, step.last_tokens, step.logit_rows, step.num_new]
+    parts += [part for work in step.work.values() for part in work.values()]
+    parts += [found.token_ids, found.positions, found.slots, found.work[None].ends]
+    assert {part.data_ptr() % 16 for part in parts if part.numel()} == {0}
+
+
 def test_few_sizes_serve_many_batches() -> None:
     """Batches are rounded to eights, contexts and chunks to powers of two."""
     planner = WorkPlanner([None], 8, 2)

@@ -30,6 +30,7 @@ from engine.gpu.step.step_buffer import (
     DeviceWork,
     Layout,
     WorkSizes,
+    aligned,
     lay_out_work,
 )
 from engine.gpu.step.step_kernels import look_up_tokens
@@ -210,8 +211,8 @@ def look_up(step: SlotStep, state: RequestState) -> DeviceStep:
         state: Read, not changed.
     """
     count = len(step.owners)
-    numbers = torch.empty(4, count, dtype=torch.int32, device=step.owners.device)
-    token_ids, positions, kv_slots, ends = numbers
+    room = torch.empty(4, aligned(count), dtype=torch.int32, device=step.owners.device)
+    token_ids, positions, kv_slots, ends = room[:, :count]
     look_up_tokens[(triton.cdiv(count, _LOOK_UP_WIDTH),)](
         step.owners,
         step.offsets,

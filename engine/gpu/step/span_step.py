@@ -42,7 +42,7 @@ def send_spans(
     of_all = Layout(
         {**shapes, "work": (len(planned), Layout(sizes.shapes).length)},
     )
-    flat = np.empty(of_all.length, dtype=np.int32)
+    flat = np.zeros(of_all.length, dtype=np.int32)
     parts = of_all.in_host(flat)
     for name, numbers in given.items():
         parts[name][...] = numbers
