@@ -130,7 +130,14 @@ class GpuRunner:
         store, planner = self._forward.store, self._forward.planner
         heads = self._forward.spec.heads
         if not planner.one_tile:  # with one tile, reading together only ever takes less
-            planner.costs = measure_pieces(store.keys[0], store.values[0], heads)
+            planner.costs = measure_pieces(
+                store.keys[0],
+                store.values[0],
+                heads,
+                self._forward.spec.dtype,
+                key_scales=store.key_scales[0],
+                value_scales=store.value_scales[0],
+            )
             self._try_flash(FlashAttention.find(store.keys[0].device))
         longest = -(-self.max_model_len // STRETCH)
         stretches = [n for n in _FIRST_STRETCHES if n <= longest] or [longest]

@@ -66,9 +66,9 @@ def test_costs_are_measured_on_the_device_by_reading_one_stretch(device: torch.d
         told.append(float(len(told) + 1))
         return told[-1]
 
-    costs = measure_pieces(keys, values, 8, listeners=24, time=time)
+    costs = measure_pieces(keys, values, 8, torch.float32, listeners=24, time=time)
     assert costs is not None
     small, large = 1.0 / 24, 2.0 / 3
     assert costs.small_s / costs.places == pytest.approx(small)
     assert costs.large_s / costs.places == pytest.approx(large)
-    assert measure_pieces(keys[:8], values[:8], 8) is None
+    assert measure_pieces(keys[:8], values[:8], 8, torch.float32) is None

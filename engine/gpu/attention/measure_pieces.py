@@ -35,7 +35,10 @@ def measure_pieces(
     keys: Tensor,
     values: Tensor,
     heads: int,
+    dtype: torch.dtype,
     *,
+    key_scales: Tensor | None = None,
+    value_scales: Tensor | None = None,
     listeners: int = _LISTENERS,
     time: Callable[[Callable[[], object]], float] = seconds_of,
 ) -> PieceCosts | None:
@@ -45,6 +48,9 @@ def measure_pieces(
         keys: ``[blocks, block_size, kv_heads, dim]`` of one layer; read only.
         values: Likewise.
         heads: Query heads.
+        dtype: Of queries.
+        key_scales: ``[blocks, block_size, kv_heads]`` where keys are kept in eight bits.
+        value_scales: Likewise.
         listeners: How many.
         time: Tells how long a launch takes.
 
@@ -57,7 +63,7 @@ def measure_pieces(
     device, kv_heads = keys.device, keys.shape[2]
     table = array("i", range(blocks))
     spans = [_Stretch(STRETCH - 1, 1, table)] * listeners
-    query = torch.zeros(listeners, heads, keys.shape[3], dtype=keys.dtype, device=device)
+    query = torch.zeros(listeners, heads, keys.shape[3], dtype=dtype, device=device)
     places = _PROGRAMS_PER_PROCESSOR
     if device.type == "cuda":
         places *= torch.cuda.get_device_properties(device).multi_processor_count
@@ -69,7 +75,15 @@ def measure_pieces(
         programs = (len(work.small) + len(work.large)) * kv_heads
 
         def launch() -> object:
-            return attend(query, keys, values, work, scaling=1.0)  # noqa: B023
+            return attend(
+                query,
+                keys,
+                values,
+                work,  # noqa: B023
+                scaling=1.0,
+                key_scales=key_scales,
+                value_scales=value_scales,
+            )
 
         found.append(time(launch) * places / programs)
     return PieceCosts(small_s=found[0], large_s=found[1], places=places)
