@@ -101,12 +101,12 @@ class EngineBench:
             "policy": "fcfs",
             **settings,
         }
+        started = time.perf_counter()
         try:
             EngineConfig.from_flat(model=str(folder), **settings)
+            self.llm = LLM(str(folder), **settings)
         except ConfigError as error:
             raise NotHere(error.message.partition(";")[0]) from error
-        started = time.perf_counter()
-        self.llm = LLM(str(folder), **settings)
         self.start_s = time.perf_counter() - started
         self.core: EngineCore = self.llm.core
         self._watched = WatchedRunner(self.core._runner)
