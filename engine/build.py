@@ -17,7 +17,7 @@ from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
 from engine.core import ModelRunner as StepRunner
 from engine.cost_model import StepCostModel
-from engine.errors import ModelError
+from engine.errors import ConfigError, ModelError
 from engine.grammar.compile import compile_grammar
 from engine.grammar.compile_threads import CompileThreads
 from engine.grammar.compiler import GrammarCompiler
@@ -105,7 +105,14 @@ def assemble_core(
     )
     grammars = _grammars(loaded, config)
     gate, masks = (None, None) if grammars is None else grammars
-    runner = _make_runner(loaded, config, num_blocks, masks, num_host_slots)
+    try:
+        runner = _make_runner(loaded, config, num_blocks, masks, num_host_slots)
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"{num_blocks} blocks of KV do not fit beside what else the device holds; lower "
+            "kv_cache_memory or kv_cache_tokens",
+            param="kv_cache_memory",
+        ) from error
     if rehearses:
         if not isinstance(runner, ModelRunner):
             runner.prepare(_CAPTURE_BUDGET_S)

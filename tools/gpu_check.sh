@@ -10,7 +10,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
-needed="httptools llguidance msgspec starlette uvicorn uvloop websockets"
+needed="httptools llguidance msgspec prometheus_client pytest_timeout rich starlette uvicorn uvloop websockets"
 site=$PWD/build/gpu-site
 if ! PYTHONPATH="$site" $python -c "import $(echo $needed | tr " " ,)" >/dev/null 2>&1 && [ -d build/wheels ]; then
     # A folder on the path and no environment of its own: one made from an environment would not

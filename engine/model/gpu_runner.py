@@ -258,7 +258,7 @@ class GpuRunner:
                 (np.maximum(ends - w, 0) if w else 0 * ends) // STRETCH for w in planner.windows
             ]
             stretches = np.stack([(ends - 1) // STRETCH, *seen]).tobytes()
-            key = slots, samples, stretches, self._num_loads, planner.shares
+            key = slots, samples, stretches, self._num_loads, planner.shares, planner.costs
             if self._plan is not None and self._plan[0] == key:
                 return self._plan[1]
         spans = [
@@ -298,7 +298,8 @@ class GpuRunner:
         if kind.reports and kind.samples:
             raw = torch.log_softmax(logits.float(), dim=-1)
             best, ids = torch.topk(raw, min(MAX_LOGPROBS, vocab))
-            reports = raw.gather(1, tokens.long().clamp_min(0)[:, None])[:, 0], best, ids
+            drawn = tokens.long().clamp(0, vocab - 1)  # nothing is drawn for padding
+            reports = raw.gather(1, drawn[:, None])[:, 0], best, ids
         return StepOutput(tokens, reports)
 
 

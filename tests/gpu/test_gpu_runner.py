@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,6 +22,8 @@ from engine.core import EngineCore
 from engine.gpu.attention.choose_attention import AttentionChoice
 from engine.gpu.attention.flash_attention import FlashAttention
 from engine.gpu.linear.weights import DecoderWeights
+from engine.gpu.step.slot_step import decode_sizes, lay_out_nothing, layout_of, read_step
+from engine.gpu.step.step_kinds import StepKind
 from engine.model.gpu_forward import GpuForward
 from engine.model.gpu_runner import GpuRunner
 from engine.model.loader import LoadedModel, load_model
@@ -226,6 +229,24 @@ def test_a_step_left_to_flash_attention_says_the_same(loaded: LoadedModel) -> No
     by_flash = replace(loaded, make_forward=with_flash)
     crowd = [*FEW, request("seeded", random_prompt(18, seed=8), temperature=1.0, seed=3)]
     assert replies(by_flash, crowd) == replies(loaded, crowd)
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+def test_a_step_of_padding_alone_computes_with_no_memory_that_nobody_wrote(
+    loaded: LoadedModel,
+) -> None:
+    """As graphs are captured: no token is drawn, and none is looked up."""
+    runner = GpuRunner(loaded, 4, num_slots=2)
+    sizes = decode_sizes(2, 1, runner.planner)
+    numbers = np.empty(layout_of(sizes, len(runner.planner.windows)).length, dtype=np.int32)
+    lay_out_nothing(sizes, len(runner.planner.windows), numbers)
+    step = read_step(torch.from_numpy(numbers).to(loaded.device), sizes, runner.planner)
+    kind = StepKind(sizes, samples=True, changes=True, filters=True, reports=True)
+    with torch.inference_mode():
+        output = runner._compute(step, kind)
+    assert output.reports is not None
+    assert not runner._requests.num_tokens.any()
+    assert not runner.store.keys[0].any()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="only a GPU can be waited for")

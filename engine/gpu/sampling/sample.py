@@ -104,8 +104,9 @@ def _survey(
     count, vocab = len(rows.slots), rows.state.vocab
     groups = triton.cdiv(vocab, GROUP)
     accounts = 2 if own else 1
-    largest, masses, leads = rows.scratch(3, accounts, count, groups)
-    firsts, winners = rows.scratch(2, accounts, count, groups, dtype=torch.int32)
+    shape = accounts, count, groups  # one by one: parts of one piece of memory are not aligned
+    largest, masses, leads = (rows.scratch(*shape) for _ in range(3))
+    firsts, winners = (rows.scratch(*shape, dtype=torch.int32) for _ in range(2))
     part_tops = rows.scratch(count, groups, PARTS.value)
     survey = Survey(largest, firsts, masses, leads, winners, part_tops)
     survey_rows[count, groups](

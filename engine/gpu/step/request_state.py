@@ -61,9 +61,9 @@ class RequestState:
         """Give a slot to a sequence."""
         self._write(self.tokens[slot], token_ids)
         self._write(self.tables[slot], block_table)
-        self.num_tokens[slot] = len(token_ids)
-        self.num_prompt_tokens[slot] = num_prompt_tokens
-        self.num_computed[slot] = num_computed
+        self.num_tokens[slot].fill_(len(token_ids))  # assigning would wait for the device
+        self.num_prompt_tokens[slot].fill_(num_prompt_tokens)
+        self.num_computed[slot].fill_(num_computed)
 
     def extend_tables(self, news: Sequence[tuple[int, int, Sequence[int]]]) -> None:
         """Put blocks behind the tables of some slots.

@@ -8,7 +8,7 @@ import triton.language as tl
 from engine.gpu.overlap import wait_for_those_before
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def look_up_tokens(
     owners,  # [count] int32 slots, -1 for padding
     offsets,  # [count] int32, from what its sequence has computed
