@@ -53,6 +53,8 @@ _MOST_MASK_THREADS = 8
 _PROFILE_ROUNDS = 3
 """Rehearsals of each size that the cost model begins with, unless one takes longer than that."""
 _PROFILE_BUDGET_S = 1.0
+_CONVERSATIONS_PER_SLOT = 2
+"""Whole contexts that host memory holds for each place in the batch, if nothing is said."""
 _CAPTURE_BUDGET_S = 4.0
 """For steps to be captured before the first request comes."""
 
@@ -90,18 +92,20 @@ def assemble_core(
     Raises:
         ConfigError: The budget cannot work on this machine.
     """
+    useful_tokens = config.scheduler.max_num_seqs * loaded.max_model_len
     num_host_slots = resolve_num_host_slots(
         config.cache,
         bytes_per_token=loaded.kv_bytes_per_token,
         free_host_bytes=free_memory_bytes(torch.device("cpu")),
         device=loaded.device.type,
+        useful_tokens=_CONVERSATIONS_PER_SLOT * useful_tokens,
     )
     num_blocks = resolve_num_blocks(
         config.cache,
         bytes_per_token=loaded.kv_bytes_per_token,
         free_bytes=_free_for_kv(loaded, config, num_host_slots),
         device=loaded.device.type,
-        useful_tokens=config.scheduler.max_num_seqs * loaded.max_model_len,
+        useful_tokens=useful_tokens,
     )
     grammars = _grammars(loaded, config)
     gate, masks = (None, None) if grammars is None else grammars

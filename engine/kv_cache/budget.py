@@ -103,7 +103,12 @@ def resolve_num_blocks(
 
 
 def resolve_num_host_slots(
-    config: CacheConfig, *, bytes_per_token: int, free_host_bytes: int, device: str
+    config: CacheConfig,
+    *,
+    bytes_per_token: int,
+    free_host_bytes: int,
+    device: str,
+    useful_tokens: int | None = None,
 ) -> int:
     """Decide how many blocks host memory holds beside the device's.
 
@@ -112,6 +117,7 @@ def resolve_num_host_slots(
         bytes_per_token: KV bytes of one token over all layers.
         free_host_bytes: Memory free on the host.
         device: ``"cpu"`` or ``"cuda"``; decides the default when nothing is asked for.
+        useful_tokens: More than this is never needed; only a default is cut to it.
 
     Raises:
         ConfigError: More is asked for than is free.
@@ -129,4 +135,6 @@ def resolve_num_host_slots(
             "give 0 to do without",
             param="host_cache_memory",
         )
+    if config.host_cache_memory is None and useful_tokens is not None:
+        budget = min(budget, useful_tokens * bytes_per_token)
     return budget // (BLOCK_SIZE * bytes_per_token)

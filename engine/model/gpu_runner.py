@@ -9,6 +9,7 @@ allows depends on the token before.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.sampling.sample import sample
 from engine.gpu.sampling.sampling_state import NOT_FINITE, NOTHING_LEFT, SamplingState, SlotSampling
 from engine.gpu.step.request_state import RequestState
-from engine.gpu.step.slot_step import SlotPlan, SlotStep, look_up, sequences_of
+from engine.gpu.step.slot_step import SlotPlan, SlotStep, decode_sizes, look_up, sequences_of
 from engine.gpu.step.step_kinds import StepKind
 from engine.model.forward import Span
 from engine.model.gpu_forward import GpuForward
@@ -139,6 +140,9 @@ class GpuRunner:
                 value_scales=store.value_scales[0],
             )
             self._try_flash(FlashAttention.find(store.keys[0].device))
+        few = decode_sizes(2, 1, planner)
+        for changes, filters in itertools.product((False, True), repeat=2):
+            self.graphs.warm_up(StepKind(few, samples=True, changes=changes, filters=filters))
         longest = -(-self.max_model_len // STRETCH)
         stretches = [n for n in _FIRST_STRETCHES if n <= longest] or [longest]
         self.graphs.prepare(len(self._requests.num_tokens), stretches, seconds)

@@ -156,10 +156,7 @@ class StepGraphs:
     def _capture(self, kind: StepKind) -> _Captured:
         """Capture a step of padding alone: it changes nothing, and warms up what it launches."""
         inputs = self._buffer(kind.sizes)
-        nothing = np.empty(len(inputs), dtype=np.int32)
-        lay_out_nothing(kind.sizes, len(self._planner.windows), nothing)
-        inputs.copy_(torch.from_numpy(nothing))
-        step = read_step(inputs, kind.sizes, self._planner)
+        step = self._lay_out_nothing(inputs, kind.sizes)
         side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(side):  # kernels are compiled and libraries warmed before capture
@@ -169,6 +166,16 @@ class StepGraphs:
         with torch.cuda.graph(graph, pool=self._pool):
             output = self._compute(step, kind)
         return _Captured(graph, inputs, output)
+
+    def warm_up(self, kind: StepKind) -> None:
+        """Launch a step of padding alone, so that its kernels are compiled."""
+        self._compute(self._lay_out_nothing(self._buffer(kind.sizes), kind.sizes), kind)
+
+    def _lay_out_nothing(self, inputs: Tensor, sizes: StepSizes) -> SlotStep:
+        nothing = np.empty(len(inputs), dtype=np.int32)
+        lay_out_nothing(sizes, len(self._planner.windows), nothing)
+        inputs.copy_(torch.from_numpy(nothing))
+        return read_step(inputs, sizes, self._planner)
 
     def _buffer(self, sizes: StepSizes) -> Tensor:
         length = layout_of(sizes, len(self._planner.windows)).length

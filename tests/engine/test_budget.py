@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from engine.config import CacheConfig
+from engine.config import BLOCK_SIZE, CacheConfig
 from engine.errors import ConfigError
 from engine.kv_cache.budget import (
     free_beside_steps,
@@ -131,3 +133,12 @@ def test_more_host_memory_than_is_free_is_refused_with_the_numbers() -> None:
             free_host_bytes=100_000,
             device="cpu",
         )
+
+
+def test_host_memory_is_no_larger_by_default_than_could_be_of_use() -> None:
+    """What was asked for is not cut."""
+    facts: dict[str, Any] = {"bytes_per_token": 10, "free_host_bytes": 10**9, "device": "cuda"}
+    facts["useful_tokens"] = 64
+    assert resolve_num_host_slots(CacheConfig(), **facts) == 4
+    asked = CacheConfig(host_cache_memory=BLOCK_SIZE * 10 * 100)
+    assert resolve_num_host_slots(asked, **facts) == 100
