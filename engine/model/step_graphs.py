@@ -101,12 +101,14 @@ class StepGraphs:
         kind = StepKind(plan.rounded_sizes, plan.samples_any, changes, filters, reports)
         if self._pool is None or not kind.may_be_captured:
             return self._launch(plan, kind)
-        kind = self._chooser.choose(kind, self._captured)
-        captured = self._captured.get(kind) or self._try_capture(kind)
-        if captured is None:
+        chosen = self._chooser.choose(kind, self._captured)
+        captured = None
+        if chosen is not None:
+            captured = self._captured.get(chosen) or self._try_capture(chosen)
+        if chosen is None or captured is None:
             return self._launch(plan, kind)
         if captured.plan is not plan:
-            self._fill(captured.inputs, plan, kind.sizes)
+            self._fill(captured.inputs, plan, chosen.sizes)
             captured.plan = plan
         captured.graph.replay()
         return captured.output

@@ -11,6 +11,8 @@ from engine.gpu.step.slot_step import StepSizes
 
 _PATIENCE = 16
 """Steps for which a larger graph stands in before one of the right size is captured."""
+_RARE = 2
+"""Steps that are launched as they come before a graph is captured for their like."""
 _LARGEST_STAND_IN = 4
 """How many times a step's own results a stand-in may have."""
 _MOST_TOKENS = 1024
@@ -53,15 +55,18 @@ class StepKind:
 class KindChooser:
     """Says which graph a step is replayed from.
 
-    A graph of the very kind, if there is one. Else a larger one that can stand in, for a while:
-    capturing takes as long as many steps, and kinds that come once should not cost that.
+    A graph of the very kind, if there is one. Else a larger one that can stand in, or none, for a
+    while: capturing takes as long as many steps, and kinds that come once should not cost that.
     """
 
     def __init__(self) -> None:
         self._wanted: Counter[StepKind] = Counter()
 
-    def choose(self, wanted: StepKind, captured: Collection[StepKind]) -> StepKind:
-        """Return a kind that is captured, or the one that is to be captured now: the wanted one."""
+    def choose(self, wanted: StepKind, captured: Collection[StepKind]) -> StepKind | None:
+        """Return a kind that is captured, or the wanted one if it is to be captured now.
+
+        ``None`` where the step is better launched as it comes.
+        """
         if wanted in captured:
             return wanted
         self._wanted[wanted] += 1
@@ -71,5 +76,7 @@ class KindChooser:
                 return min(
                     able, key=lambda k: (k.reports, k.changes, k.filters, k.sizes.work.slots)
                 )
+        if self._wanted[wanted] <= _RARE:
+            return None
         del self._wanted[wanted]
         return wanted
