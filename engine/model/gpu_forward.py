@@ -1,8 +1,8 @@
-"""Steps a decoder on a GPU: products by torch, everything between them by kernels of ours.
+"""Steps a decoder on a GPU: products by torch or by kernels of ours, and kernels between them.
 
-Per layer nine launches: norm, q/k/v product, head norms with rotary positions and the KV write,
-attention and its merging, output product, norm with the residual added, gate and up product, gate,
-down product; the residual of a layer's end is added by the norm of the next.
+Per layer ten launches or a few more: norm, q/k/v product, head norms with rotary positions and the
+KV write, attention and its merging, output product, norm with the residual added, gate and up
+product, gate, down product; the residual of a layer's end is added by the norm of the next.
 """
 
 from __future__ import annotations
