@@ -31,6 +31,7 @@ from triton.runtime.jit import JITFunction
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.decoder.quantised import QuantisedWeight
 from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.linear.linears import EXPANDS_ABOVE, PackedLinear
 from engine.gpu.linear.packed_weight import PackedWeight, pack, pack_plain
@@ -39,7 +40,6 @@ from engine.gpu.sampling.sample import sample
 from engine.gpu.sampling.sampling_state import SamplingState
 from engine.gpu.step.request_state import RequestState
 from engine.gpu.step.slot_step import decode_sizes, layout_of, look_up, read_step
-from engine.gpu.step.span_step import send_spans
 from engine.model.forward import Span
 
 _TILE = ("FORMAT", "GROUP", "ROWS", "KEYS", "OUTPUTS", "STEP", "OWN", "FILTERS")

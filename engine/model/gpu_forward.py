@@ -16,12 +16,12 @@ from engine.attention.kv_store import KVStore, LayerShape
 from engine.attention.transfer import bring
 from engine.decoder.spec import DecoderSpec
 from engine.gpu.attention.choose_attention import AttentionChoice
+from engine.gpu.attention.device_work import DeviceStep
 from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.linear.weights import DecoderWeights, Layer
 from engine.gpu.rows import gate_rows, norm_rows, place
-from engine.gpu.step.span_step import send_spans
-from engine.gpu.step.step_buffer import DeviceStep
 from engine.model.draw import DrawRow
 from engine.model.draw import draw as draw_in_torch
 from engine.model.forward import Logits, Span

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
-from engine.gpu.step.span_step import send_spans
 from engine.model.forward import Span
 from tests.support.eight_bits import dequantised, quantised
 

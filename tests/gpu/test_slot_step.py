@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from engine.config import BLOCK_SIZE
+from engine.gpu.attention.device_work import SMALL_ROWS, DeviceStep, DeviceWork
+from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.step.request_state import RequestState
 from engine.gpu.step.slot_step import SlotPlan, SlotStep, StepSizes, layout_of, look_up, read_step
-from engine.gpu.step.span_step import send_spans
-from engine.gpu.step.step_buffer import SMALL_ROWS, DeviceStep, DeviceWork
 from engine.model.forward import Span
 
 WINDOWS = [None, 300]

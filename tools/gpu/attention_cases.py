@@ -16,10 +16,10 @@ from torch import Tensor
 
 from engine.attention.kv_store import KVStore, LayerShape
 from engine.config import BLOCK_SIZE
+from engine.gpu.attention.device_work import DeviceWork
 from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
-from engine.gpu.step.span_step import send_spans
-from engine.gpu.step.step_buffer import DeviceWork
 from engine.model.forward import Span
 from tools.gpu.results import NotHere
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.flash_attention import FlashAttention, PagedSequences
 from engine.gpu.attention.paged_attention import attend
+from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
-from engine.gpu.step.span_step import send_spans
 from engine.gpu.timing import seconds_of
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from torch import Tensor
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.paged_attention import attend
 from engine.gpu.attention.piece_costs import PieceCosts
+from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_list import STRETCH
 from engine.gpu.attention.work_planner import WorkPlanner
-from engine.gpu.step.span_step import send_spans
 from engine.gpu.timing import seconds_of
 
 _PROGRAMS_PER_PROCESSOR = 2

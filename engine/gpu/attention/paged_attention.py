@@ -14,11 +14,11 @@ from engine.attention.kv_store import KVStore, kv_format
 from engine.attention.metadata import Span, StepMetadata
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.attention_kernels import attend_piece, merge_pieces
+from engine.gpu.attention.device_work import LARGE_ROWS, SMALL_ROWS, DeviceWork
+from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_list import STRETCH
 from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.overlap import OVERLAP
-from engine.gpu.step.span_step import send_spans
-from engine.gpu.step.step_buffer import LARGE_ROWS, SMALL_ROWS, DeviceWork
 
 _WIDE_DIM = 128
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
-
-Ints = NDArray[np.int32]
+from engine.gpu.layout import Ints
 
 STRETCH = 256
 """Keys in a stretch."""

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.attention.metadata import Span
+from engine.gpu.attention.device_work import LARGE_ROWS, WorkSizes, is_small
 from engine.gpu.attention.piece_costs import PieceCosts
 from engine.gpu.attention.work_list import WorkList, plan_work
-from engine.gpu.step.step_buffer import LARGE_ROWS, WorkSizes, is_small
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,20 +19,19 @@ from torch import Tensor
 
 from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
-from engine.gpu.attention.flash_attention import PagedSequences
-from engine.gpu.attention.work_list import STRETCH, Ints
-from engine.gpu.attention.work_planner import WorkPlanner, sizes_of
-from engine.gpu.overlap import OVERLAP
-from engine.gpu.step.request_state import RequestState
-from engine.gpu.step.step_buffer import (
+from engine.gpu.attention.device_work import (
     SMALL_ROWS,
     DeviceStep,
     DeviceWork,
-    Layout,
     WorkSizes,
-    aligned,
     lay_out_work,
 )
+from engine.gpu.attention.flash_attention import PagedSequences
+from engine.gpu.attention.work_list import STRETCH
+from engine.gpu.attention.work_planner import WorkPlanner, sizes_of
+from engine.gpu.layout import Ints, Layout, aligned
+from engine.gpu.overlap import OVERLAP
+from engine.gpu.step.request_state import RequestState
 from engine.gpu.step.step_kernels import look_up_tokens
 
 _SMALL_BATCHES = (1, 2, 4, 8)

@@ -10,8 +10,9 @@ import torch
 from engine.attention.metadata import Span
 from engine.attention.transfer import bring
 from engine.config import BLOCK_SIZE
+from engine.gpu.attention.device_work import DeviceStep, DeviceWork, lay_out_work
 from engine.gpu.attention.work_planner import WorkPlanner, sizes_of
-from engine.gpu.step.step_buffer import DeviceStep, DeviceWork, Layout, lay_out_work
+from engine.gpu.layout import Layout
 
 
 def send_spans(

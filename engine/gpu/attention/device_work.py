@@ -1,8 +1,8 @@
-"""What the device needs to know of a step's attention, in one flat buffer of numbers.
+"""What the device needs to know of a step's attention.
 
-The buffer's layout follows from a few sizes. With sizes rounded up, steps of different batches
-share a layout, and a captured graph can be replayed over it: what is padding computes nothing, or
-writes where nobody looks.
+A work list is laid out in a flat buffer by a few sizes. With sizes rounded up, steps of different
+batches share a layout, and a captured graph can be replayed over it: what is padding computes
+nothing, or writes where nobody looks.
 """
 
 from __future__ import annotations
@@ -15,53 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.gpu.attention.flash_attention import PagedSequences
-from engine.gpu.attention.work_list import Ints, WorkList
+from engine.gpu.attention.work_list import WorkList
+from engine.gpu.layout import Ints
 
 SMALL_ROWS = 16
 """The least that a matrix unit takes; pieces of a decode step mostly fit."""
 LARGE_ROWS = 64
-_ALIGNED = 4
-"""Numbers of 32 bits in 16 bytes."""
-
-
-class Layout:
-    """Named parts of a flat buffer of int32, one after the other.
-
-    Each begins at a multiple of 16 bytes: Triton compiles a kernel anew for pointers that do not,
-    which would take a second in the middle of somebody's reply.
-
-    Args:
-        shapes: Of the parts, in their order.
-    """
-
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._shapes = dict(shapes)
-        self._places: dict[str, slice] = {}
-        self._length = 0
-        for name, shape in shapes.items():
-            count = int(np.prod(shape))
-            self._places[name] = slice(self._length, self._length + count)
-            self._length += aligned(count)
-
-    @property
-    def length(self) -> int:
-        """Numbers in all parts together, and between them."""
-        return self._length
-
-    def in_host(self, flat: Ints) -> dict[str, Ints]:
-        """Return the parts of a buffer, as views."""
-        places = self._places.items()
-        return {name: flat[place].reshape(self._shapes[name]) for name, place in places}
-
-    def on_device(self, flat: Tensor) -> dict[str, Tensor]:
-        """Return the parts of a buffer, as views."""
-        places = self._places.items()
-        return {name: flat[place].view(self._shapes[name]) for name, place in places}
-
-
-def aligned(count: int) -> int:
-    """Return how many numbers to set aside so that what follows is aligned."""
-    return -(-count // _ALIGNED) * _ALIGNED
 
 
 @dataclass(frozen=True, slots=True)
