@@ -100,12 +100,12 @@ def place_heads(
     key_norm,  # [DIM] float32, or [KV_HEADS * DIM] if SPANS
     rotary,  # [positions, ROTARY_DIM] float32, cosines of the first half and then sines
     positions,  # [tokens] int32
-    slots,  # [tokens] int32, block * block_size + offset; -1 for nowhere
+    kv_slots,  # [tokens] int32, block * block_size + offset; -1 for nowhere
     query,  # [tokens, HEADS, DIM]
-    keys,  # [slots, KV_HEADS, DIM]
-    values,  # [slots, KV_HEADS, DIM]
-    key_scales,  # [slots, KV_HEADS] bfloat16, if FORMAT
-    value_scales,  # [slots, KV_HEADS] bfloat16, if FORMAT
+    keys,  # [kv slots, KV_HEADS, DIM]
+    values,  # [kv slots, KV_HEADS, DIM]
+    key_scales,  # [kv slots, KV_HEADS] bfloat16, if FORMAT
+    value_scales,  # [kv slots, KV_HEADS] bfloat16, if FORMAT
     epsilon,
     HEADS: tl.constexpr,
     KV_HEADS: tl.constexpr,
@@ -132,7 +132,7 @@ def place_heads(
     row = qkv + token * width
     x = tl.load(row + head * DIM + at, mask=within, other=0.0).to(tl.float32)
     is_value = head >= HEADS + KV_HEADS
-    slot = tl.load(slots + token).to(tl.int64)
+    slot = tl.load(kv_slots + token).to(tl.int64)
     stores = within & (slot + at >= at)  # padding has no slot
     if is_value:
         place = slot * KV_HEADS + head - HEADS - KV_HEADS

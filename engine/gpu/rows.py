@@ -83,7 +83,7 @@ def place(
     keys: Tensor,
     values: Tensor,
     positions: Tensor,
-    slots: Tensor,
+    kv_slots: Tensor,
     *,
     rotary: Tensor | None,
     query_norm: Tensor | None,
@@ -101,7 +101,7 @@ def place(
             `engine.gpu.eight_bit_kernels`).
         values: Likewise.
         positions: ``[tokens]`` int32.
-        slots: ``[tokens]`` int32, ``block * block_size + offset``; -1 for nowhere.
+        kv_slots: ``[tokens]`` int32, ``block * block_size + offset``; -1 for nowhere.
         rotary: ``[positions, rotary_dim]`` float32, cosines of the first half and then sines.
         query_norm: ``[dim]`` float32, or ``[heads * dim]`` for a norm over all heads.
         key_norm: Likewise; both or neither.
@@ -118,7 +118,7 @@ def place(
         qkv if key_norm is None else key_norm,
         qkv if rotary is None else rotary,
         positions,
-        slots,
+        kv_slots,
         query,
         keys,
         values,

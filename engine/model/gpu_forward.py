@@ -130,7 +130,7 @@ class GpuForward:
             keys,
             values,
             step.positions,
-            step.slots,
+            step.kv_slots,
             rotary=layer.spec.rotary,
             query_norm=layer.spec.query_norm,
             key_norm=layer.spec.key_norm,

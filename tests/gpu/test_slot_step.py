@@ -92,18 +92,18 @@ def test_the_device_finds_in_its_state_what_the_host_would_have_brought(
     count = len(expected.token_ids)
     for sizes in (batch.plan.sizes, batch.plan.rounded_sizes):
         found = look_up(batch.laid_out(sizes), batch.state)
-        for name in ("token_ids", "positions", "slots"):
+        for name in ("token_ids", "positions", "kv_slots"):
             numbers = getattr(found, name).tolist()
             assert numbers[:count] == getattr(expected, name).tolist()
-            assert set(numbers[count:]) <= {-1 if name == "slots" else 0}
+            assert set(numbers[count:]) <= {-1 if name == "kv_slots" else 0}
         for window in WINDOWS:
             work, other = found.work[window], expected.work[window]
             assert queries(work) == queries(other)
             assert all(n * share <= SMALL_ROWS for n in work.small[:, 1].tolist())
             assert work.ends.tolist() == [*other.ends.tolist(), *[0] * (len(work.ends) - count)]
-            firsts = work.first_slots.tolist()
-            assert firsts[: count + 1] == other.first_slots.tolist()
-            assert set(firsts[count:]) == {int(other.first_slots[-1])}
+            firsts = work.first_results.tolist()
+            assert firsts[: count + 1] == other.first_results.tolist()
+            assert set(firsts[count:]) == {int(other.first_results[-1])}
 
 
 def test_with_one_tile_every_piece_goes_to_it(device: torch.device) -> None:
@@ -124,7 +124,7 @@ def test_every_part_is_aligned_whatever_the_sizes(batch: int, device: torch.devi
     found = look_up(step, made.state)
     parts = [step.owners, step.offsets, step.slots, step.last_tokens, step.logit_rows, step.num_new]
     parts += [part for work in step.work.values() for part in work.values()]
-    parts += [found.token_ids, found.positions, found.slots, found.work[None].ends]
+    parts += [found.token_ids, found.positions, found.kv_slots, found.work[None].ends]
     assert {part.data_ptr() % 16 for part in parts if part.numel()} == {0}
 
 

@@ -27,10 +27,10 @@ def attend_piece(
     order,  # [places] int32
     tables,  # [sequences, table_stride] int32
     ends,  # [tokens] int32
-    first_slots,  # [tokens + 1] int32
+    first_results,  # [tokens + 1] int32
     first_stretches,  # [tokens] int32
-    partial,  # [slots, HEADS, VALUE_DIM] float32
-    lse,  # [slots, HEADS] float32, to the base 2
+    partial,  # [results, HEADS, VALUE_DIM] float32
+    lse,  # [results, HEADS] float32, to the base 2
     table_stride,
     query_stride,
     scaling,  # of the scores
@@ -132,9 +132,9 @@ def attend_piece(
         out = out * decay[:, None] + tl.dot(weights.to(v.dtype), v, input_precision="ieee")
         highest = now
 
-    slot = tl.load(first_slots + token, mask=is_row, other=0) + stretch
-    slot -= tl.load(first_stretches + token, mask=is_row, other=0)
-    target = slot.to(tl.int64) * HEADS + head
+    result = tl.load(first_results + token, mask=is_row, other=0) + stretch
+    result -= tl.load(first_stretches + token, mask=is_row, other=0)
+    target = result.to(tl.int64) * HEADS + head
     saw = total > 0
     total = tl.where(saw, total, 1.0)
     out = out / total[:, None]
@@ -148,9 +148,9 @@ def attend_piece(
 
 @triton.jit
 def merge_pieces(
-    partial,  # [slots, HEADS, VALUE_DIM] float32
-    lse,  # [slots, HEADS] float32, to the base 2
-    first_slots,  # [tokens + 1] int32
+    partial,  # [results, HEADS, VALUE_DIM] float32
+    lse,  # [results, HEADS] float32, to the base 2
+    first_results,  # [tokens + 1] int32
     sinks,  # [HEADS] float32
     out,  # [tokens, HEADS, VALUE_DIM]
     HEADS: tl.constexpr,
@@ -164,8 +164,8 @@ def merge_pieces(
     token = tl.program_id(0)
     head = tl.program_id(1)
     dim = tl.arange(0, PADDED_VALUE_DIM)
-    first = tl.load(first_slots + token).to(tl.int64)
-    count = tl.load(first_slots + token + 1) - first
+    first = tl.load(first_results + token).to(tl.int64)
+    count = tl.load(first_results + token + 1) - first
     highest = tl.full([], float("-inf"), tl.float32)
     if HAS_SINKS:
         highest = tl.load(sinks + head) * 1.4426950408889634

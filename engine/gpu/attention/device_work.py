@@ -31,13 +31,13 @@ class WorkSizes:
         tokens: New tokens of the step.
         small: Pieces whose queries fit the small tile.
         large: Other pieces.
-        slots: Results of pieces, all tokens together.
+        results: Of pieces, all tokens together.
     """
 
     tokens: int
     small: int
     large: int
-    slots: int
+    results: int
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -45,14 +45,14 @@ class WorkSizes:
         return {
             "small": (self.small, 4),
             "large": (self.large, 4),
-            "order": (self.slots,),
-            "first_slots": (self.tokens + 1,),
+            "order": (self.results,),
+            "first_results": (self.tokens + 1,),
             "first_stretches": (self.tokens,),
         }
 
     def fits(self, other: WorkSizes) -> bool:
         """Whether a work list of these sizes can be laid out in the other's."""
-        mine, others = ((s.tokens, s.small, s.large, s.slots) for s in (self, other))
+        mine, others = ((s.tokens, s.small, s.large, s.results) for s in (self, other))
         return all(m <= o for m, o in zip(mine, others, strict=True))
 
 
@@ -64,21 +64,21 @@ class DeviceWork:
         small: ``[pieces, 4]`` for the small tile; those without queries are padding.
         large: ``[pieces, 4]`` for the large one.
         order: ``[places]``.
-        first_slots: ``[tokens + 1]``.
+        first_results: ``[tokens + 1]``.
         first_stretches: ``[tokens]``.
         tables: ``[rows, blocks]`` block ids, the rows that pieces are read by.
         ends: ``[tokens]`` how many keys of its sequence each token sees.
-        num_slots: Results of pieces, padding included.
+        num_results: Results of pieces, padding included.
     """
 
     small: Tensor
     large: Tensor
     order: Tensor
-    first_slots: Tensor
+    first_results: Tensor
     first_stretches: Tensor
     tables: Tensor
     ends: Tensor
-    num_slots: int
+    num_results: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class DeviceStep:
     Attributes:
         token_ids: ``[tokens]``.
         positions: ``[tokens]``.
-        slots: ``[tokens]`` where keys and values go, ``block * block_size + offset``; -1 for
+        kv_slots: ``[tokens]`` where keys and values go, ``block * block_size + offset``; -1 for
             nowhere.
         work: By window.
         sequences: As FlashAttention takes them, where this step is left to it.
@@ -96,7 +96,7 @@ class DeviceStep:
 
     token_ids: Tensor
     positions: Tensor
-    slots: Tensor
+    kv_slots: Tensor
     work: dict[int | None, DeviceWork]
     sequences: PagedSequences | None = None
 
@@ -119,10 +119,10 @@ def lay_out_work(work: WorkList, small: NDArray[np.bool_], parts: Mapping[str, I
         "small": work.pieces[small],
         "large": work.pieces[~small],
         "order": work.order,
-        "first_slots": work.first_slots,
+        "first_results": work.first_results,
         "first_stretches": work.first_stretches,
     }
     for name, numbers in found.items():
         part = parts[name]
-        part[...] = work.num_slots if name == "first_slots" else 0
+        part[...] = work.num_results if name == "first_results" else 0
         part[tuple(slice(n) for n in numbers.shape)] = numbers

@@ -82,8 +82,8 @@ def attend(
     tokens, heads, dim = query.shape
     kv_heads, value_dim = values.shape[2:]
     device = query.device
-    partial = torch.empty(work.num_slots, heads, value_dim, device=device)
-    lse = torch.empty(work.num_slots, heads, device=device)
+    partial = torch.empty(work.num_results, heads, value_dim, device=device)
+    lse = torch.empty(work.num_results, heads, device=device)
     out = torch.empty(tokens, heads, value_dim, dtype=query.dtype, device=device)
     padded_value_dim = max(16, triton.next_power_of_2(value_dim))
     for pieces, rows in ((work.small, SMALL_ROWS), (work.large, LARGE_ROWS)):
@@ -100,7 +100,7 @@ def attend(
             work.order,
             work.tables,
             work.ends,
-            work.first_slots,
+            work.first_results,
             work.first_stretches,
             partial,
             lse,
@@ -130,7 +130,7 @@ def attend(
     merge_pieces[(tokens, heads)](
         partial,
         lse,
-        work.first_slots,
+        work.first_results,
         lse if sinks is None else sinks,
         out,
         HEADS=heads,

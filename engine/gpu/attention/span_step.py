@@ -35,7 +35,7 @@ def send_spans(
     given = {
         "token_ids": np.asarray(token_ids, dtype=np.int32),
         "positions": positions,
-        "slots": blocks * BLOCK_SIZE + positions % BLOCK_SIZE,
+        "kv_slots": blocks * BLOCK_SIZE + positions % BLOCK_SIZE,
         "ends": work.ends,
         "tables": work.tables,
     }
@@ -56,8 +56,8 @@ def send_spans(
             **of_work.on_device(row),
             tables=there["tables"],
             ends=there["ends"],
-            num_slots=sizes.slots,
+            num_results=sizes.results,
         )
         for window, row in zip(planned, there["work"], strict=True)
     }
-    return DeviceStep(there["token_ids"], there["positions"], there["slots"], works)
+    return DeviceStep(there["token_ids"], there["positions"], there["kv_slots"], works)

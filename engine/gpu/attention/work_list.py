@@ -3,7 +3,7 @@
 Keys are cut into stretches of a fixed size, counted from a sequence's first token, so what a query
 adds up never depends on who else is in the batch. Queries of different sequences whose blocks are
 the same throughout a stretch become one piece: a prompt that many share is read once for all of
-them, for as many such groups as there are. Each query has one slot per stretch that it sees, for
+them, for as many such groups as there are. Each query has one place per stretch that it sees, for
 the piece's result; merging them by their log-sum-exp gives its attention.
 """
 
@@ -36,7 +36,7 @@ class WorkList:
         order: ``[places]`` tokens of the packed batch, those of a piece side by side.
         tables: ``[sequences, blocks]`` block ids, padded with 0.
         ends: ``[tokens]`` how many keys of its sequence each token sees.
-        first_slots: ``[tokens + 1]`` where each token's slots begin.
+        first_results: ``[tokens + 1]`` where each token's results begin.
         first_stretches: ``[tokens]`` the first stretch that each token sees.
     """
 
@@ -44,13 +44,13 @@ class WorkList:
     order: Ints
     tables: Ints
     ends: Ints
-    first_slots: Ints
+    first_results: Ints
     first_stretches: Ints
 
     @property
-    def num_slots(self) -> int:
-        """Slots of all tokens."""
-        return int(self.first_slots[-1])
+    def num_results(self) -> int:
+        """Results of all tokens."""
+        return int(self.first_results[-1])
 
 
 def plan_work(
@@ -72,14 +72,14 @@ def plan_work(
     lowest = np.zeros_like(ends) if window is None else np.maximum(ends - window, 0)
     first_stretches = (lowest // STRETCH).astype(np.int32)
     num_stretches = -(-ends // STRETCH) - first_stretches
-    first_slots = np.concatenate([[0], np.cumsum(num_stretches)]).astype(np.int32)
+    first_results = np.concatenate([[0], np.cumsum(num_stretches)]).astype(np.int32)
     tables = _tables(spans)
     single = counts == 1
     cuts = _Cuts(most_queries)
     _cut_decodes(cuts, np.flatnonzero(single), firsts, ends, first_stretches, tables, shares)
     for i in np.flatnonzero(~single):
         _cut_chunk(cuts, int(i), int(firsts[i]), int(counts[i]), ends, first_stretches)
-    return WorkList(*cuts.together(), tables, ends, first_slots, first_stretches)
+    return WorkList(*cuts.together(), tables, ends, first_results, first_stretches)
 
 
 class _Cuts:

@@ -105,5 +105,5 @@ def sizes_of(works: Sequence[PlannedWork]) -> WorkSizes:
         tokens=len(works[0].work.ends),
         small=max(planned.num_small for planned in works),
         large=max(planned.num_large for planned in works),
-        slots=max(planned.work.num_slots for planned in works),
+        results=max(planned.work.num_results for planned in works),
     )

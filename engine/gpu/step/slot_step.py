@@ -77,7 +77,7 @@ class SlotStep:
         logit_rows: ``[sequences]`` the sequence's own place where it samples, else -1.
         num_new: ``[sequences]`` new tokens.
         work: By window, each part of its lists by name.
-        num_slots: Results of pieces.
+        num_results: Results of pieces.
     """
 
     owners: Tensor
@@ -87,7 +87,7 @@ class SlotStep:
     logit_rows: Tensor
     num_new: Tensor
     work: dict[int | None, dict[str, Tensor]]
-    num_slots: int
+    num_results: int
 
     @property
     def is_decode(self) -> bool:
@@ -199,7 +199,7 @@ def read_step(flat: Tensor, sizes: StepSizes, planner: WorkPlanner) -> SlotStep:
     of_work = Layout(sizes.work.shapes)
     rows = parts.pop("work")
     work = {w: of_work.on_device(row) for w, row in zip(planner.windows, rows, strict=True)}
-    return SlotStep(**parts, work=work, num_slots=sizes.work.slots)
+    return SlotStep(**parts, work=work, num_results=sizes.work.results)
 
 
 def look_up(step: SlotStep, state: RequestState) -> DeviceStep:
@@ -231,7 +231,7 @@ def look_up(step: SlotStep, state: RequestState) -> DeviceStep:
         **OVERLAP.options(),
     )
     work = {
-        window: DeviceWork(**parts, tables=state.tables, ends=ends, num_slots=step.num_slots)
+        window: DeviceWork(**parts, tables=state.tables, ends=ends, num_results=step.num_results)
         for window, parts in step.work.items()
     }
     return DeviceStep(token_ids, positions, kv_slots, work)

@@ -41,7 +41,7 @@ class StepKind:
     def may_be_captured(self) -> bool:
         """Whether that is worth its memory."""
         work = self.sizes.work
-        return work.tokens <= _MOST_TOKENS and work.slots <= MOST_CAPTURED
+        return work.tokens <= _MOST_TOKENS and work.results <= MOST_CAPTURED
 
     def stands_in_for(self, wanted: StepKind) -> bool:
         """Whether a graph of this kind computes all that another would, and not much more."""
@@ -49,7 +49,7 @@ class StepKind:
             if getattr(wanted, name) and not getattr(self, name):
                 return False
         mine, others = self.sizes, wanted.sizes
-        return others.fits(mine) and mine.work.slots <= _LARGEST_STAND_IN * others.work.slots
+        return others.fits(mine) and mine.work.results <= _LARGEST_STAND_IN * others.work.results
 
 
 class KindChooser:
@@ -74,7 +74,7 @@ class KindChooser:
             able = [kind for kind in captured if kind.stands_in_for(wanted)]
             if able:
                 return min(
-                    able, key=lambda k: (k.reports, k.changes, k.filters, k.sizes.work.slots)
+                    able, key=lambda k: (k.reports, k.changes, k.filters, k.sizes.work.results)
                 )
         if self._wanted[wanted] <= _RARE:
             return None

@@ -36,8 +36,8 @@ def test_a_token_has_one_slot_for_each_stretch_that_it_sees() -> None:
         most_queries=16,
     )
     assert work.ends.tolist() == [*range(251, 261), STRETCH + 1]
-    assert work.first_slots.tolist() == [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16]
-    assert work.num_slots == 16
+    assert work.first_results.tolist() == [0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16]
+    assert work.num_results == 16
 
 
 def test_what_many_share_is_one_piece_for_all_of_them() -> None:
@@ -103,7 +103,7 @@ def test_every_query_meets_each_stretch_that_it_sees_once(seed: int, window: int
         lowest = 0 if window is None else max(0, end - window)
         expected.update((token, s) for s in range(lowest // STRETCH, -(-end // STRETCH)))
     assert met(work) == expected
-    assert work.num_slots == expected.total()
+    assert work.num_results == expected.total()
     for place, count, table, stretch in work.pieces.tolist():
         assert 1 <= count <= most
         for token in work.order[place : place + count].tolist():
