@@ -29,6 +29,7 @@ from triton.runtime import driver
 from triton.runtime.jit import JITFunction
 
 from engine.attention.kv_store import KVStore, LayerShape
+from engine.attention.metadata import Span
 from engine.decoder.quantised import QuantisedWeight
 from engine.gpu.attention.paged_attention import attend
 from engine.gpu.attention.span_step import send_spans
@@ -40,7 +41,6 @@ from engine.gpu.sampling.sample import sample
 from engine.gpu.sampling.sampling_state import SamplingState
 from engine.gpu.step.request_state import RequestState
 from engine.gpu.step.slot_step import decode_sizes, layout_of, look_up, read_step
-from engine.model.forward import Span
 
 _TILE = ("FORMAT", "GROUP", "ROWS", "KEYS", "OUTPUTS", "STEP", "OWN", "FILTERS")
 _TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"

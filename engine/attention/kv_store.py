@@ -133,9 +133,10 @@ class KVStore(BlockStore):
     ``[num_blocks, block_size, kv_heads]`` for keys and for values; codes of ``fp8`` are kept as
     bytes. Only the GPU's kernels write and read those.
 
-    Attention reads whole blocks and multiplies what a query must not see by zero. Zero times
-    not-a-number is not zero, so a block is cleared when a sequence starts to fill it: whatever a
-    broken sequence left behind must not reach the heir of its blocks.
+    Attention in torch reads whole blocks and multiplies what a query must not see by zero. Zero
+    times not-a-number is not zero, so there a block is cleared when a sequence starts to fill it:
+    whatever a broken sequence left behind must not reach the heir of its blocks. The GPU's kernels
+    read nothing that no query of theirs may see, and clear nothing.
 
     Attributes:
         key_scales: Per layer; ``None`` where numbers are kept as they are.

@@ -10,10 +10,10 @@ do not round alike.
 
 from __future__ import annotations
 
+from array import array
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,23 +23,19 @@ from engine.config import BLOCK_SIZE
 _SMALLEST_PADDED = 64
 
 
-class Span(Protocol):
-    """One sequence's share of a step."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One sequence's share of a step.
 
-    @property
-    def start(self) -> int:
-        """Tokens whose keys are stored already."""
-        ...
+    Attributes:
+        start: Tokens whose keys are stored already.
+        num_tokens: New tokens.
+        block_table: ``array("i")`` of blocks that cover ``start + num_tokens`` tokens.
+    """
 
-    @property
-    def num_tokens(self) -> int:
-        """New tokens."""
-        ...
-
-    @property
-    def block_table(self) -> Sequence[int]:
-        """Blocks that cover ``start + num_tokens`` tokens."""
-        ...
+    start: int
+    num_tokens: int
+    block_table: array[int]
 
 
 @dataclass(frozen=True, slots=True)

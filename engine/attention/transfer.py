@@ -16,7 +16,7 @@ def bring(
     device: torch.device,
     dtype: torch.dtype = torch.int32,
 ) -> Tensor:
-    """Copy numbers to a device.
+    """Return numbers as a tensor of their shape on a device; int32 if nothing else is said.
 
     A GPU reads them from pinned memory, behind what it has been given to do before; torch keeps
     that memory until then.

@@ -16,27 +16,13 @@ _FIRST_WITH_OVERLAP = 90
 """The compute capability, times ten."""
 
 
-class Overlap:
-    """Whether launches overlap; measured with and without.
-
-    Attributes:
-        wanted: May be switched off.
-    """
-
-    def __init__(self) -> None:
-        self.wanted = True
-
-    def options(self) -> dict[str, bool]:
-        """Return what a launch is given beside its arguments."""
-        if not self.wanted or triton.knobs.runtime.interpret:
-            return {"OVERLAPS": False}
-        if driver.active.get_current_target().arch < _FIRST_WITH_OVERLAP:
-            return {"OVERLAPS": False}
-        return {"OVERLAPS": True, "launch_pdl": True}
-
-
-OVERLAP = Overlap()
-"""The process's own: what is launched by any model runs on the same device."""
+def overlap_options() -> dict[str, bool]:
+    """Return what a launch is given beside its arguments, so that launches overlap if they can."""
+    if triton.knobs.runtime.interpret:
+        return {"OVERLAPS": False}
+    if driver.active.get_current_target().arch < _FIRST_WITH_OVERLAP:
+        return {"OVERLAPS": False}
+    return {"OVERLAPS": True, "launch_pdl": True}
 
 
 @triton.jit

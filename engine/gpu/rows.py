@@ -7,7 +7,7 @@ from torch import Tensor
 
 from engine.attention.kv_store import kv_format
 from engine.decoder.spec import Activation
-from engine.gpu.overlap import OVERLAP
+from engine.gpu.overlap import overlap_options
 from engine.gpu.row_kernels import add_norm, gate, place_heads
 
 _GATE_COLUMNS = 1024
@@ -52,7 +52,7 @@ def norm_rows(
         HAS_BEFORE=before is not None,
         HAS_WEIGHT=weight is not None,
         num_warps=_warps(padded),
-        **OVERLAP.options(),
+        **overlap_options(),
     )
 
 
@@ -73,7 +73,7 @@ def gate_rows(gates_and_ups: Tensor, out: Tensor, activation: Activation) -> Non
         COLUMNS=_GATE_COLUMNS,
         ACTIVATION=activation,
         num_warps=4,
-        **OVERLAP.options(),
+        **overlap_options(),
     )
 
 
@@ -135,7 +135,7 @@ def place(
         PADDED_HEADS=triton.next_power_of_2(heads),
         FORMAT=kv_format(keys.dtype),
         num_warps=1,
-        **OVERLAP.options(),
+        **overlap_options(),
     )
 
 

@@ -109,7 +109,7 @@ def make_body(
         if (asked := _only_by_kernels(config)) is not None:
             raise UnsupportedModel(
                 f"{asked} needs the compiled kernels, and they do not run {architecture} here: "
-                f"{error}; leave it out, or mend that"
+                f"{error}; leave it out"
             ) from error
         if kv_cache_dtype != "auto":
             raise _no_such_kv(kv_cache_dtype, f"they do not run {architecture}: {error}") from error
@@ -124,8 +124,7 @@ def make_body(
 
 def _no_such_kv(asked: KVCacheDType, why: str) -> ConfigError:
     return ConfigError(
-        f"kv_cache_dtype {asked} needs the GPU's kernels, and {why}; leave kv_cache_dtype out, or "
-        "mend that",
+        f"kv_cache_dtype {asked} needs the GPU's kernels, and {why}; leave kv_cache_dtype out",
         param="kv_cache_dtype",
     )
 

@@ -120,7 +120,9 @@ def read_weights(
     except ModelError:
         raise
     except Exception as error:  # a broken checkpoint shows itself in many ways
-        raise UnsupportedModel(f"{folder} cannot be loaded: {error}") from error
+        raise UnsupportedModel(
+            f"{folder} cannot be loaded: {error}; fetch it again, or choose another checkpoint"
+        ) from error
     _check_keys(folder, info)
     if not getattr(type(model), "_supports_attention_backend", False):
         raise UnsupportedModel(

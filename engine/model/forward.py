@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,22 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.attention.kv_store import BlockStore
+from engine.attention.metadata import Span
 from engine.model.draw import DrawRow
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One sequence's share of a step.
-
-    Attributes:
-        start: Tokens whose keys are stored already.
-        num_tokens: New tokens.
-        block_table: ``array("i")`` of blocks that cover ``start + num_tokens`` tokens.
-    """
-
-    start: int
-    num_tokens: int
-    block_table: array[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.attention.kv_store import KVStore, LayerShape
+from engine.attention.metadata import Span
 from engine.attention.transfer import bring
 from engine.decoder.spec import DecoderSpec
 from engine.gpu.attention.choose_attention import AttentionChoice
@@ -24,7 +25,7 @@ from engine.gpu.linear.weights import DecoderWeights, Layer
 from engine.gpu.rows import gate_rows, norm_rows, place
 from engine.model.draw import DrawRow
 from engine.model.draw import draw as draw_in_torch
-from engine.model.forward import Logits, Span
+from engine.model.forward import Logits
 
 
 class GpuForward:

@@ -12,42 +12,38 @@ from __future__ import annotations
 import itertools
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from engine.attention.host_store import HostStore
 from engine.attention.kv_store import BlockStore
+from engine.attention.metadata import Span
 from engine.attention.transfer import bring
 from engine.gpu.attention.choose_attention import choose_attention
 from engine.gpu.attention.flash_attention import FlashAttention, why_not_flash
 from engine.gpu.attention.measure_pieces import measure_pieces
-from engine.gpu.attention.work_list import STRETCH
+from engine.gpu.attention.work_list import STRETCH, stretches_seen
 from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.sampling.sample import sample
-from engine.gpu.sampling.sampling_state import NOT_FINITE, NOTHING_LEFT, SamplingState, SlotSampling
+from engine.gpu.sampling.sampling_state import SamplingState, SlotSampling
 from engine.gpu.step.request_state import RequestState
 from engine.gpu.step.slot_step import SlotPlan, SlotStep, decode_sizes, look_up, sequences_of
 from engine.gpu.step.step_kinds import StepKind
-from engine.model.forward import Span
 from engine.model.gpu_forward import GpuForward
 from engine.model.grammar_masks import GrammarMasks
+from engine.model.launched_step import Fetched, Launched
 from engine.model.loader import LoadedModel
-from engine.model.noise import seed_of_name
 from engine.model.runner import all_chunks
-from engine.model.sampler import LOWEST_LOGPROB, NUMBER_MISSING, nothing_left
+from engine.model.slot_sampling import sampling_of
 from engine.model.slot_state import SlotState
 from engine.model.step_graphs import StepGraphs, StepOutput
 from engine.outputs import (
     Chunk,
-    Logprob,
     ModelRunnerOutput,
-    SampledToken,
     StepPlan,
-    TokenLogprobs,
 )
 from engine.sampling_params import MAX_LOGPROBS
 
@@ -101,7 +97,7 @@ class GpuRunner:
         self.graphs = StepGraphs(self._compute, forward.planner, device)
         self._slots: dict[int, SlotState] = {}
         self._hows: dict[int, SlotSampling] = {}
-        self._in_flight: deque[_Launched] = deque()
+        self._in_flight: deque[Launched] = deque()
         self._num_loads = 0
         self._plan: tuple[object, SlotPlan] | None = None
 
@@ -177,7 +173,7 @@ class GpuRunner:
         self._take_in(plan)
         chunks = all_chunks(plan)
         if not chunks:
-            self._in_flight.append(_Launched([], [], None))
+            self._in_flight.append(Launched([], [], None))
             return
         failed = self._constrain(chunks)
         hows = [self._hows[chunk.slot] for chunk in chunks if chunk.samples]
@@ -191,7 +187,7 @@ class GpuRunner:
         )
         for chunk, state in zip(chunks, states, strict=True):
             state.num_computed_tokens += chunk.num_tokens
-        self._in_flight.append(_Launched(chunks, states, _Fetched.of(output), failed))
+        self._in_flight.append(Launched(chunks, states, Fetched.of(output), failed))
 
     def collect(self) -> ModelRunnerOutput:
         """Return the output of the step that was launched first, once it is there."""
@@ -205,7 +201,7 @@ class GpuRunner:
         self._host_store.restore(plan.restores)
         for load in plan.loads:
             state = self._slots[load.slot] = SlotState(load)
-            how = self._hows[load.slot] = _sampling_of(state)
+            how = self._hows[load.slot] = sampling_of(state)
             self._requests.load(
                 load.slot,
                 state.token_ids,
@@ -254,14 +250,12 @@ class GpuRunner:
         """Plan a step, or find that it is the one before it once more."""
         slots = [chunk.slot for chunk in chunks]
         samples = [chunk.samples for chunk in chunks]
-        ends = np.array([state.num_computed_tokens + 1 for state in states])
+        ends = np.array([state.num_computed_tokens + 1 for state in states], dtype=np.int32)
         planner = self._forward.planner
         key: object = None
         if all(chunk.num_tokens == 1 for chunk in chunks):
-            seen = [
-                (np.maximum(ends - w, 0) if w else 0 * ends) // STRETCH for w in planner.windows
-            ]
-            stretches = np.stack([(ends - 1) // STRETCH, *seen]).tobytes()
+            seen = [stretches_seen(ends, window) for window in planner.windows]
+            stretches = np.concatenate([numbers for pair in seen for numbers in pair]).tobytes()
             key = slots, samples, stretches, self._num_loads, planner.shares, planner.costs
             if self._plan is not None and self._plan[0] == key:
                 return self._plan[1]
@@ -305,108 +299,3 @@ class GpuRunner:
             drawn = tokens.long().clamp(0, vocab - 1)  # nothing is drawn for padding
             reports = raw.gather(1, drawn[:, None])[:, 0], best, ids
         return StepOutput(tokens, reports)
-
-
-@dataclass(slots=True)
-class _Fetched:
-    """What a step left, on its way to the host."""
-
-    tensors: list[Tensor]
-    arrived: Callable[[], None]
-
-    @classmethod
-    def of(cls, output: StepOutput) -> _Fetched:
-        on_device = [output.tokens, *(output.reports or ())]
-        if not output.tokens.is_cuda:
-            return cls([tensor.clone() for tensor in on_device], lambda: None)
-        pinned = [torch.empty(t.shape, dtype=t.dtype, pin_memory=True) for t in on_device]
-        for there, here in zip(on_device, pinned, strict=True):
-            here.copy_(there, non_blocking=True)
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
-        return cls(pinned, event.synchronize)
-
-
-@dataclass(slots=True)
-class _Launched:
-    """A step that has been launched.
-
-    Attributes:
-        chunks: What was computed.
-        states: Whose, by chunk; a slot may have another holder by the time this is read.
-        fetched: What it leaves; ``None`` for nothing.
-        failed: A sentence for each slot that could not sample.
-        output: Once it has been read.
-    """
-
-    chunks: Sequence[Chunk]
-    states: Sequence[SlotState]
-    fetched: _Fetched | None
-    failed: dict[int, str] = field(default_factory=dict)
-    output: ModelRunnerOutput | None = None
-
-    def read(self) -> ModelRunnerOutput:
-        """Wait for the tokens and put them behind their sequences, once."""
-        if self.output is None:
-            self.output = ModelRunnerOutput(sampled={}, failed=self.failed)
-            if self.fetched is not None:
-                self.fetched.arrived()
-                self._read(self.fetched.tensors, self.output)
-        return self.output
-
-    def _read(self, tensors: Sequence[Tensor], output: ModelRunnerOutput) -> None:
-        token_ids = tensors[0].tolist()
-        for row, (chunk, state) in enumerate(zip(self.chunks, self.states, strict=True)):
-            if not chunk.samples or chunk.slot in output.failed:
-                continue
-            token_id = token_ids[row]
-            if token_id == NOT_FINITE:
-                output.failed[chunk.slot] = NUMBER_MISSING
-            elif token_id == NOTHING_LEFT:
-                output.failed[chunk.slot] = nothing_left(state)
-            else:
-                report = None if len(tensors) == 1 else _report(tensors[1:], row, state, token_id)
-                output.sampled[chunk.slot] = SampledToken(token_id, report)
-                state.token_ids.append(token_id)
-
-
-def _report(
-    tensors: Sequence[Tensor], row: int, state: SlotState, token_id: int
-) -> TokenLogprobs | None:
-    count = state.params.logprobs
-    if count is None:
-        return None
-    chosen, best, ids = (tensor[row] for tensor in tensors)
-    pairs = zip(ids[:count].tolist(), best[:count].tolist(), strict=True)
-    return TokenLogprobs(_logprob(token_id, float(chosen)), [_logprob(i, v) for i, v in pairs])
-
-
-def _logprob(token_id: int, value: float) -> Logprob:
-    return Logprob(token_id, max(value, LOWEST_LOGPROB))
-
-
-def _sampling_of(state: SlotState) -> SlotSampling:
-    """Say how a sequence samples in the device's terms."""
-    params = state.params
-    return SlotSampling(
-        temperature=params.temperature,
-        top_k=params.top_k,
-        top_p=params.top_p,
-        min_p=params.min_p,
-        presence_penalty=params.presence_penalty,
-        frequency_penalty=params.frequency_penalty,
-        repetition_penalty=params.repetition_penalty,
-        dry_multiplier=params.dry_multiplier,
-        dry_base=params.dry_base,
-        dry_allowed_length=params.dry_allowed_length,
-        dry_range=params.dry_range,
-        dry_breaker_ids=params.dry_breaker_ids,
-        xtc_probability=params.xtc_probability,
-        xtc_threshold=params.xtc_threshold,
-        logit_bias=params.logit_bias,
-        allowed_token_ids=params.allowed_token_ids,
-        banned_token_ids=params.banned_token_ids,
-        stop_token_ids=state.stop_token_ids,
-        min_tokens=params.min_tokens,
-        seed=seed_of_name(state.request_id) if params.seed is None else params.seed,
-    )

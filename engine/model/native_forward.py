@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.attention.metadata import Span
 from engine.decoder.pack import PackedDecoder
 from engine.decoder.packed_kv_store import PackedKVStore
 from engine.decoder.spec import DecoderSpec
 from engine.model.draw import DrawRow
-from engine.model.forward import Logits, Span
+from engine.model.forward import Logits
 from engine.native import structs
 from engine.native.decoder import NativeDecoder
 

@@ -8,8 +8,8 @@ import torch
 
 from engine.attention.host_store import HostStore
 from engine.attention.kv_store import BlockStore
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
-from engine.model.forward import Span
 from engine.model.grammar_masks import GrammarMasks
 from engine.model.loader import LoadedModel
 from engine.model.sampler import Sampler

@@ -25,12 +25,12 @@ from engine.model.penalties import LogitChanges, bans, changes_logits
 from engine.model.slot_state import SlotState
 from engine.outputs import Logprob, ModelRunnerOutput, SampledToken, TokenLogprobs
 
-_COLDEST = 1e-5
+COLDEST = 1e-5
 """Temperatures below this are greedy (vLLM's ``_SAMPLING_EPS``)."""
 NUMBER_MISSING = (
     "the model's output for this request is not a finite number; try again, or with another prompt"
 )
-LOWEST_LOGPROB = -9999.0
+_LOWEST_LOGPROB = -9999.0
 """Stands for minus infinity, which JSON cannot say (OpenAI's convention)."""
 
 
@@ -104,7 +104,7 @@ class Sampler:
         self, logits: Tensor, states: Sequence[SlotState], largest: NDArray[np.int32] | None
     ) -> list[int]:
         """Return a token for each row."""
-        drawing = [row for row, s in enumerate(states) if s.params.temperature >= _COLDEST]
+        drawing = [row for row, s in enumerate(states) if s.params.temperature >= COLDEST]
         drawn: Sequence[int] = []
         if drawing:
             rows = [_draw_row(states[row], logits.shape[1]) for row in drawing]
@@ -151,14 +151,16 @@ def _report(raw: Tensor | None, request: SlotState, token_id: int) -> TokenLogpr
     if raw is None or count is None:
         return None
     values, ids = torch.topk(raw, min(count, len(raw)))
-    return TokenLogprobs(
-        chosen=_logprob(token_id, float(raw[token_id])),
-        top=[_logprob(i, v) for i, v in zip(ids.tolist(), values.tolist(), strict=True)],
-    )
+    return logprobs_of(token_id, float(raw[token_id]), ids.tolist(), values.tolist())
 
 
-def _logprob(token_id: int, value: float) -> Logprob:
-    return Logprob(token_id, max(value, LOWEST_LOGPROB))
+def logprobs_of(
+    token_id: int, value: float, top_ids: Sequence[int], top_values: Sequence[float]
+) -> TokenLogprobs:
+    """Return a report of a chosen token and the likeliest ones, in numbers that JSON can say."""
+    pairs = zip((token_id, *top_ids), (value, *top_values), strict=True)
+    chosen, *top = (Logprob(i, max(v, _LOWEST_LOGPROB)) for i, v in pairs)
+    return TokenLogprobs(chosen, top)
 
 
 def _largest(

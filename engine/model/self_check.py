@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from engine.attention.kv_store import LayerShape
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
 from engine.errors import EngineError, SelfCheckFailed
-from engine.model.forward import Forward, Span
+from engine.model.forward import Forward
 
 _NUM_TOKENS = 24
 _LONGEST_WINDOW = 128

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.attention.transfer import bring
 from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.step.slot_step import (
     SlotPlan,
@@ -29,6 +30,8 @@ from engine.gpu.step.slot_step import (
     read_step,
 )
 from engine.gpu.step.step_kinds import KindChooser, StepKind
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,6 @@ class StepOutput:
     tokens: Tensor
     reports: tuple[Tensor, Tensor, Tensor] | None
 
-
-logger = logging.getLogger(__name__)
 
 Compute = Callable[[SlotStep, StepKind], StepOutput]
 """Launches a step's kernels, and nothing that waits for the device."""
@@ -136,6 +137,10 @@ class StepGraphs:
                 if kind not in self._captured and self._try_capture(kind) is None:
                     return
 
+    def warm_up(self, kind: StepKind) -> None:
+        """Launch a step of padding alone, so that its kernels are compiled."""
+        self._compute(self._lay_out_nothing(self._buffer(kind.sizes), kind.sizes), kind)
+
     def _launch(self, plan: SlotPlan, kind: StepKind) -> StepOutput:
         """Launch a step's kernels one by one."""
         exact = replace(kind, sizes=plan.sizes)
@@ -169,14 +174,10 @@ class StepGraphs:
             output = self._compute(step, kind)
         return _Captured(graph, inputs, output)
 
-    def warm_up(self, kind: StepKind) -> None:
-        """Launch a step of padding alone, so that its kernels are compiled."""
-        self._compute(self._lay_out_nothing(self._buffer(kind.sizes), kind.sizes), kind)
-
     def _lay_out_nothing(self, inputs: Tensor, sizes: StepSizes) -> SlotStep:
         nothing = np.empty(len(inputs), dtype=np.int32)
         lay_out_nothing(sizes, len(self._planner.windows), nothing)
-        inputs.copy_(torch.from_numpy(nothing))
+        inputs.copy_(bring(nothing, self._device))
         return read_step(inputs, sizes, self._planner)
 
     def _buffer(self, sizes: StepSizes) -> Tensor:

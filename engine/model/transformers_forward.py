@@ -13,11 +13,11 @@ from torch import Tensor
 
 from engine.attention.interface import AttentionBackend, attending
 from engine.attention.kv_store import KVStore, LayerShape
-from engine.attention.metadata import StepMetadata
+from engine.attention.metadata import Span, StepMetadata
 from engine.attention.reference import ReferenceAttention
 from engine.model.draw import DrawRow
 from engine.model.draw import draw as draw_in_torch
-from engine.model.forward import Logits, Span
+from engine.model.forward import Logits
 
 _ROW_MULTIPLE = 4
 

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from engine.attention.interface import ATTENTION_NAME, register_attention
+from engine.attention.metadata import Span
 from engine.decoder.quantised import Kind, QuantisedWeight, quantise_per_channel
 from engine.gpu.attention.paged_attention import PagedAttention
 from engine.gpu.linear.weights import DecoderWeights
-from engine.model.forward import Forward, Span
+from engine.model.forward import Forward
 from engine.model.gpu_forward import GpuForward
 from engine.model.probe import probe_layers
 from engine.model.transformers_forward import TransformersForward
+from tests.gpu.closeness import error
 from tests.gpu.decoders import take_model_apart
 from tests.support.tiny_models import FAMILIES, VOCAB_SIZE, make_model
 
@@ -80,11 +82,6 @@ def four_bits(weight: Tensor) -> QuantisedWeight:
     zeros = (-low / scales).round()
     payload = (groups / scales[..., None] + zeros[..., None]).round().clamp(0, 15)
     return QuantisedWeight(payload.flatten(1).to(torch.uint8), scales, zeros, (1, 16), 4)
-
-
-def error(found: Tensor, expected: Tensor) -> float:
-    """Relative, by norms; not a number never passes."""
-    return float((found - expected).norm() / expected.norm())
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))

@@ -20,6 +20,7 @@ from engine.gpu.linear.linears import (
     make_whole,
 )
 from engine.gpu.linear.packed_weight import can_pack, pack, pack_plain
+from tests.gpu.closeness import error
 
 OUT, IN = 70, 304
 """Neither is a multiple of any tile."""
@@ -64,11 +65,6 @@ VARIANTS = [
     Variant("int4 by 128", torch.uint8, (1, 128), bits=4, zeros=True),
     Variant("int4 by channel", torch.uint8, (1, ALL), bits=4, zeros=True),
 ]
-
-
-def error(found: Tensor, expected: Tensor) -> float:
-    """Relative, by norms; not a number never passes."""
-    return float((found.cpu().double() - expected).norm() / expected.norm())
 
 
 def rows_of(count: int, dtype: torch.dtype, device: torch.device, inputs: int = IN) -> Tensor:

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.paged_attention import attend
 from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
-from engine.model.forward import Span
+from tests.gpu.closeness import error
 from tests.support.eight_bits import dequantised, quantised
 
 BLOCKS = 120
@@ -146,11 +147,6 @@ class Case:
                 out.append(torch.einsum("kst,tkd->ksd", weights, value[seen]).flatten(0, 1))
                 token += 1
         return torch.stack(out)
-
-
-def error(found: Tensor, expected: Tensor) -> float:
-    """Relative, by norms; not a number never passes."""
-    return float((found.double() - expected).norm() / expected.norm())
 
 
 @pytest.mark.slow

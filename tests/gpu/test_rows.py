@@ -9,13 +9,9 @@ from torch.nn import functional
 
 from engine.decoder.spec import Activation
 from engine.gpu.rows import gate_rows, norm_rows, place
+from tests.gpu.closeness import error
 
 EPSILON = 1e-6
-
-
-def error(found: Tensor, expected: Tensor) -> float:
-    """Relative, by norms; not a number never passes."""
-    return float((found.cpu().double() - expected.cpu()).norm() / expected.norm())
 
 
 def poisoned(*shape: int, device: torch.device) -> Tensor:

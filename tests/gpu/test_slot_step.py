@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.device_work import SMALL_ROWS, DeviceStep, DeviceWork
 from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
 from engine.gpu.step.request_state import RequestState
 from engine.gpu.step.slot_step import SlotPlan, SlotStep, StepSizes, layout_of, look_up, read_step
-from engine.model.forward import Span
 
 WINDOWS = [None, 300]
 NUM_SLOTS = 48

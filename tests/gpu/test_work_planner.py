@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from engine.attention.metadata import Span
 from engine.gpu.attention.measure_pieces import measure_pieces
 from engine.gpu.attention.piece_costs import PieceCosts
 from engine.gpu.attention.work_planner import WorkPlanner
-from engine.model.forward import Span
 
 
 def listeners(count: int) -> list[Span]:
@@ -57,7 +57,6 @@ def test_costs_are_the_shared_work_or_the_longest_program() -> None:
 
 def test_costs_are_measured_on_the_device_by_reading_one_stretch(device: torch.device) -> None:
     """Each tile's own; a memory without a whole stretch tells nothing."""
-    pytest.importorskip("triton")
     keys, values = torch.zeros(2, 16, 16, 1, 16, device=device)
     told: list[float] = []
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from engine.attention.kv_store import LayerShape
+from engine.attention.metadata import Span
 from engine.config import KVCacheDType, ModelConfig
 from engine.errors import ConfigError, ModelNotFound, UnsupportedModel
 from engine.model import loader
 from engine.model.bodies import make_body
 from engine.model.checkpoint import read_weights
-from engine.model.forward import Span
 from engine.model.loader import load_model, resolve_device, resolve_dtype
 from tests.support.tiny_models import (
     CONTEXT,

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE, DType, ModelConfig
 from engine.decoder import pack
-from engine.model.forward import Forward, Span
+from engine.model.forward import Forward
 from engine.model.loader import load_model
 from tests.model.conftest import Load
 from tests.model.driver import random_prompt

@@ -20,14 +20,10 @@ from engine.outputs import TokenLogprobs
 from engine.request import EngineRequest
 from engine.sampling_params import SamplingParams
 from tests.model.driver import random_prompt
-from tests.support.device import DEVICE, is_known
+from tests.support.device import DEVICE
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        DEVICE == "cuda" and not is_known("deterministic"),
-        reason="the engine has no deterministic mode on a GPU yet",
-    ),
     pytest.mark.parametrize("family", ["qwen3", "gemma2"]),
 ]
 

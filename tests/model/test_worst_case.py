@@ -9,10 +9,11 @@ from functools import partial
 import pytest
 import torch
 
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE, SchedulerConfig
 from engine.errors import ConfigError
 from engine.gpu.attention.work_list import STRETCH
-from engine.model.forward import Forward, Logits, Span
+from engine.model.forward import Forward, Logits
 from engine.model.loader import LoadedModel
 from engine.model.runner import ModelRunner
 from engine.model.worst_case import (

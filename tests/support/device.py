@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 
-from engine.config import CacheConfig, Device, ModelConfig, SchedulerConfig
+from engine.config import Device
 
 DEVICE: Device = "cuda" if os.environ.get("KAIWA_TEST_DEVICE") == "cuda" else "cpu"
-
-
-def is_known(setting: str) -> bool:
-    """Whether the engine has a setting of this name."""
-    rooms = (ModelConfig, CacheConfig, SchedulerConfig)
-    return any(field.name == setting for room in rooms for field in fields(room))

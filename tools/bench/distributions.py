@@ -13,8 +13,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
-from engine.model.forward import Forward, Span
+from engine.model.forward import Forward
 
 WINDOW = 512
 """Tokens of the longest text."""

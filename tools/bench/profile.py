@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE, ModelConfig
-from engine.model.forward import Span
 from engine.model.loader import LoadedModel, load_model
 from engine.model.native_forward import NativeForward
 from engine.model.threads import available_cores, prepare_stepping_thread

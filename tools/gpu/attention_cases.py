@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from engine.attention.kv_store import KVStore, LayerShape
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.device_work import DeviceWork
 from engine.gpu.attention.paged_attention import attend
 from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_planner import WorkPlanner
-from engine.model.forward import Span
 from tools.gpu.results import NotHere
 
 _LEAST_BYTES = 2**28
@@ -76,9 +76,6 @@ class AttentionBench:
     Args:
         case: Its size.
         device: Where.
-
-    Raises:
-        NotHere: Keys are not held so here.
     """
 
     def __init__(self, case: AttentionCase, device: torch.device) -> None:
@@ -171,15 +168,16 @@ def _scattered_tables(sets: int, batch: int, together: int, own: int) -> list[li
     return found
 
 
-def _fill(store: Any, kind: str) -> dict[str, Any]:
+def _fill(store: KVStore, kind: str) -> dict[str, Any]:
     """Store random numbers; returns the scales as `attend` takes them."""
     if kind == "bf16":
         for stored in (store.keys[0], store.values[0]):
             stored.normal_()
         return {}
-    if getattr(store, "key_scales", None) is None:
-        raise NotHere(f"the engine does not hold keys in {kind}")
-    scales = {"key_scales": store.key_scales[0], "value_scales": store.value_scales[0]}
+    key_scale, value_scale = store.key_scales[0], store.value_scales[0]
+    assert key_scale is not None
+    assert value_scale is not None
+    scales = {"key_scales": key_scale, "value_scales": value_scale}
     for stored, scale in zip((store.keys[0], store.values[0]), scales.values(), strict=True):
         numbers = torch.randn(stored.shape, device=stored.device)
         codes = (numbers * 30).clamp(-127, 127) if kind == "int8" else numbers

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from engine.config import EngineConfig
 from engine.core import EngineCore, ModelRunner
 from engine.errors import ConfigError
 from engine.llm import LLM
@@ -104,7 +103,6 @@ class EngineBench:
         }
         started = time.perf_counter()
         try:
-            EngineConfig.from_flat(model=str(folder), **settings)
             self.llm = LLM(str(folder), **settings)
         except ConfigError as error:
             raise NotHere(error.message.partition(";")[0]) from error

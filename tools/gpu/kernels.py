@@ -7,15 +7,15 @@ sampler takes logits that were just made. All calls are replayed from graphs, in
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from engine.decoder.spec import MergedLinear
+from engine.gpu.linear.linears import make_linear as make_engine_linear
 from tools.gpu.attention_cases import AttentionBench, AttentionCase
 from tools.gpu.flash3 import flash3_decode
 from tools.gpu.options import Options
@@ -29,7 +29,8 @@ _ROUNDS = 11
 _TINY_VOCAB = 600
 _LEAST_S = 4.0
 _KINDS = ("bf16", "fp8", "int8")
-_LINEARS = ("torch", "deterministic", "fp8", "int8")
+Held = Literal["torch", "deterministic", "fp8", "int8"]
+"""How the weights of a linear layer are held."""
 _CACHE_BYTES = 2**28
 
 
@@ -119,7 +120,7 @@ def _linears(shape: Shape, rows: int, options: Options, device: torch.device) ->
     calls: dict[str, Launch] = {}
     held: dict[str, int] = {}
     row: Row = {"model": shape.name, "rows": rows, "layers": layers}
-    for kind in _LINEARS:
+    for kind in get_args(Held):
         try:
             made = [
                 (k, make_linear(n, k, kind, dtype, device)) for _ in range(layers) for n, k in sizes
@@ -156,21 +157,13 @@ def _all_of(made: list[tuple[int, Any]], inputs: dict[int, Tensor]) -> Launch:
     return launch
 
 
-def make_linear(n: int, k: int, kind: str, dtype: torch.dtype, device: torch.device) -> Any:
-    """Return a linear layer with random weights, held as ``kind`` says.
-
-    Raises:
-        NotHere: The engine has no such layers.
-    """
+def make_linear(n: int, k: int, kind: Held, dtype: torch.dtype, device: torch.device) -> Any:
+    """Return a linear layer with random weights, held as ``kind`` says."""
     plain = nn.Linear(k, n, bias=False, device=device, dtype=dtype)
     nn.init.normal_(plain.weight, std=0.02)
     if kind == "torch":
         return plain
-    try:
-        room = importlib.import_module("engine.gpu.linear.linears")
-    except ModuleNotFoundError as error:
-        raise NotHere("the engine has no linear layers of its own") from error
     merged = MergedLinear([plain])
     if kind == "deterministic":
-        return room.make_linear(merged, dtype, device, deterministic=True)
-    return room.make_linear(merged, dtype, device, quantization=kind)
+        return make_engine_linear(merged, dtype, device, deterministic=True)
+    return make_engine_linear(merged, dtype, device, quantization=kind)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import triton
 import triton.language as tl
-from triton.language.extra import cuda
+
+from engine.gpu.overlap import wait_for_those_before
 
 
 @triton.jit
@@ -27,7 +28,5 @@ def read_all(numbers, sums, length, TILE: tl.constexpr, PROGRAMS: tl.constexpr):
 @triton.jit
 def add_one(number, PDL: tl.constexpr):
     """The smallest kernel that a graph cannot leave out: each waits for the one before it."""
-    if PDL:
-        cuda.gdc_launch_dependents()
-        cuda.gdc_wait()
+    wait_for_those_before(PDL)
     tl.store(number, tl.load(number) + 1)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from tools.gpu.options import Options
-from tools.gpu.results import NotHere, Part, Row
+from tools.gpu.results import Part, Row
 
 _TOOL = "tools.gpu_quality"
 _ROOT = Path(__file__).parents[2]
@@ -22,20 +22,18 @@ VARIANTS = ("kv=fp8", "kv=int8", "weights=fp8", "weights=int8", "kv=fp8+weights=
 def run(part: Part, options: Options, device: torch.device) -> None:
     """Compare each way of holding numbers with the model's own."""
     del device
-    if all(map(part.has, VARIANTS)) or not part.wants("all of it", seconds=10):
+    variants = VARIANTS[:2] if options.tiny else VARIANTS
+    if all(map(part.has, variants)) or not part.wants("all of it", seconds=10):
         return
     with part.measuring("all of it"):
-        for name, row in _measure(options, part.seconds_left).items():
+        for name, row in _measure(variants, options, part.seconds_left).items():
             part.add(name, **row)
 
 
-def _measure(options: Options, seconds: float) -> dict[str, Row]:
-    if importlib.util.find_spec(_TOOL) is None:
-        raise NotHere(f"there is no {_TOOL} here")
+def _measure(variants: Sequence[str], options: Options, seconds: float) -> dict[str, Row]:
     sizes = ["--count", "40"]
     if options.tiny:
         sizes = ["--count", "1", "--window", "12", "--text", "LICENSE"]
-    variants = VARIANTS[:2] if options.tiny else VARIANTS
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "quality.json"
         command = [sys.executable, "-m", _TOOL, "--variants", ",".join(variants)]

@@ -7,9 +7,12 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from engine.attention.metadata import Span
+from engine.attention.transfer import bring
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.flash_attention import FlashAttention, PagedSequences
 from engine.gpu.attention.paged_attention import attend
@@ -43,13 +46,6 @@ class AttentionChoice:
         return self.in_decodes if is_decode else self.in_chunks
 
 
-@dataclass(frozen=True, slots=True)
-class _Sequence:
-    start: int
-    num_tokens: int
-    block_table: array[int]
-
-
 def choose_attention(
     flash: FlashAttention,
     keys: Tensor,
@@ -80,10 +76,10 @@ def choose_attention(
     if not streams or not chunk:
         return AttentionChoice()
     decodes = [
-        _Sequence(context, 1, array("i", range(i * per_sequence, (i + 1) * per_sequence)))
+        Span(context, 1, array("i", range(i * per_sequence, (i + 1) * per_sequence)))
         for i in range(streams)
     ]
-    prompt = [_Sequence(0, chunk, array("i", range(-(-chunk // BLOCK_SIZE))))]
+    prompt = [Span(0, chunk, array("i", range(-(-chunk // BLOCK_SIZE))))]
     keys.normal_()
     values.normal_()
     try:
@@ -100,7 +96,7 @@ def _wins(
     keys: Tensor,
     values: Tensor,
     heads: int,
-    spans: list[_Sequence],
+    spans: list[Span],
     time: Callable[[Callable[[], object]], float],
 ) -> bool:
     device, kv_heads, dim = keys.device, keys.shape[2], keys.shape[3]
@@ -108,14 +104,12 @@ def _wins(
     query = torch.randn(tokens, heads, dim, dtype=keys.dtype, device=device)
     planner = WorkPlanner([None], heads, kv_heads)
     work = send_spans(spans, [0] * tokens, planner, device).work[None]
-    counts = torch.tensor([0, *(span.num_tokens for span in spans)], dtype=torch.int32)
+    counts = np.array([0, *(span.num_tokens for span in spans)])
     sequences = PagedSequences(
-        first_queries=counts.cumsum(0, dtype=torch.int32).to(device),
-        lengths=torch.tensor(
-            [span.start + span.num_tokens for span in spans], dtype=torch.int32, device=device
-        ),
+        first_queries=bring(np.cumsum(counts), device),
+        lengths=bring([span.start + span.num_tokens for span in spans], device),
         tables=work.tables,
-        most_queries=max(span.num_tokens for span in spans),
+        most_queries=int(counts.max()),
     )
     scaling = dim**-0.5
 

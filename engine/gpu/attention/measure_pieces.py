@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.paged_attention import attend
 from engine.gpu.attention.piece_costs import PieceCosts
@@ -20,15 +20,6 @@ from engine.gpu.timing import seconds_of
 _PROGRAMS_PER_PROCESSOR = 2
 _LISTENERS = 512
 """Enough that every processor is busy with either tile."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stretch:
-    """One stretch of keys with which all listeners begin."""
-
-    start: int
-    num_tokens: int
-    block_table: array[int]
 
 
 def measure_pieces(
@@ -62,7 +53,7 @@ def measure_pieces(
         return None
     device, kv_heads = keys.device, keys.shape[2]
     table = array("i", range(blocks))
-    spans = [_Stretch(STRETCH - 1, 1, table)] * listeners
+    spans = [Span(STRETCH - 1, 1, table)] * listeners
     query = torch.zeros(listeners, heads, keys.shape[3], dtype=dtype, device=device)
     places = _PROGRAMS_PER_PROCESSOR
     if device.type == "cuda":

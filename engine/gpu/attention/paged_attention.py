@@ -18,7 +18,7 @@ from engine.gpu.attention.device_work import LARGE_ROWS, SMALL_ROWS, DeviceWork
 from engine.gpu.attention.span_step import send_spans
 from engine.gpu.attention.work_list import STRETCH
 from engine.gpu.attention.work_planner import WorkPlanner
-from engine.gpu.overlap import OVERLAP
+from engine.gpu.overlap import overlap_options
 
 _WIDE_DIM = 128
 
@@ -125,7 +125,7 @@ def attend(
             UPCAST=triton.knobs.runtime.interpret,
             num_warps=tiling.num_warps,
             num_stages=tiling.num_stages,
-            **OVERLAP.options(),
+            **overlap_options(),
         )
     merge_pieces[(tokens, heads)](
         partial,
@@ -138,7 +138,7 @@ def attend(
         PADDED_VALUE_DIM=padded_value_dim,
         HAS_SINKS=sinks is not None,
         num_warps=1,
-        **OVERLAP.options(),
+        **overlap_options(),
     )
     return out
 

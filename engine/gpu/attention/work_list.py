@@ -53,6 +53,17 @@ class WorkList:
         return int(self.first_results[-1])
 
 
+def stretches_seen(ends: Ints, window: int | None) -> tuple[Ints, Ints]:
+    """Return the first and the last stretch that tokens see.
+
+    Args:
+        ends: ``[tokens]`` how many keys of its sequence each sees.
+        window: How many of the last ones; ``None`` for all.
+    """
+    lowest = np.zeros_like(ends) if window is None else np.maximum(ends - window, 0)
+    return lowest // STRETCH, (ends - 1) // STRETCH
+
+
 def plan_work(
     spans: Sequence[Span], *, window: int | None, most_queries: int, shares: bool = True
 ) -> WorkList:
@@ -69,9 +80,8 @@ def plan_work(
     firsts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     within = np.arange(firsts[-1], dtype=np.int32) - np.repeat(firsts[:-1], counts)
     ends = np.repeat(starts, counts) + within + 1
-    lowest = np.zeros_like(ends) if window is None else np.maximum(ends - window, 0)
-    first_stretches = (lowest // STRETCH).astype(np.int32)
-    num_stretches = -(-ends // STRETCH) - first_stretches
+    first_stretches, last_stretches = stretches_seen(ends, window)
+    num_stretches = last_stretches + 1 - first_stretches
     first_results = np.concatenate([[0], np.cumsum(num_stretches)]).astype(np.int32)
     tables = _tables(spans)
     single = counts == 1

@@ -62,7 +62,7 @@ INTEGERS = (
     "seed_high",
 )
 
-_COLDEST = 1e-5
+COLDEST = 1e-5
 """Temperatures below this are greedy (vLLM's ``_SAMPLING_EPS``)."""
 _MOST_LIKELY = 0.5
 """Two tokens cannot both be likelier, so an XTC threshold above it does nothing (llama.cpp)."""
@@ -102,7 +102,7 @@ class SlotSampling:
     @property
     def greedy(self) -> bool:
         """Whether the largest logit is taken."""
-        return self.temperature < _COLDEST
+        return self.temperature < COLDEST
 
     @property
     def looks_back(self) -> bool:
@@ -168,13 +168,6 @@ class SamplingState:
         self.allowed, self.ends, self.breakers = zeros(words), zeros(words), zeros(words)
         self.biased = zeros(MAX_BIASED_TOKENS)
         self.biases = zeros(MAX_BIASED_TOKENS, torch.float32)
-
-    @property
-    def num_bytes(self) -> int:
-        """Memory held."""
-        sets = (self.counts, self.allowed, self.ends, self.breakers)
-        held = (self.numbers, self.integers, *sets, self.biased, self.biases)
-        return sum(tensor.numel() * tensor.element_size() for tensor in held)
 
     def load(
         self, slot: int, token_ids: Sequence[int], num_prompt_tokens: int, how: SlotSampling

@@ -43,12 +43,6 @@ class RequestState:
         self.num_computed = zeros(num_slots)
         self.tables = zeros(num_slots, -(-max_model_len // BLOCK_SIZE))
 
-    @property
-    def num_bytes(self) -> int:
-        """Memory held."""
-        held = (self.tokens, self.num_tokens, self.num_prompt_tokens, self.num_computed)
-        return sum(t.numel() * t.element_size() for t in (*held, self.tables))
-
     def load(
         self,
         slot: int,
@@ -80,4 +74,4 @@ class RequestState:
 
     def _write(self, row: Tensor, numbers: Sequence[int]) -> None:
         if len(numbers):
-            row[: len(numbers)].copy_(bring(numbers, row.device))
+            row[: len(numbers)] = bring(numbers, row.device)

@@ -30,7 +30,7 @@ from engine.gpu.attention.flash_attention import PagedSequences
 from engine.gpu.attention.work_list import STRETCH
 from engine.gpu.attention.work_planner import WorkPlanner, sizes_of
 from engine.gpu.layout import Ints, Layout, aligned
-from engine.gpu.overlap import OVERLAP
+from engine.gpu.overlap import overlap_options
 from engine.gpu.step.request_state import RequestState
 from engine.gpu.step.step_kernels import look_up_tokens
 
@@ -228,7 +228,7 @@ def look_up(step: SlotStep, state: RequestState) -> DeviceStep:
         BLOCK=BLOCK_SIZE,
         WIDTH=_LOOK_UP_WIDTH,
         num_warps=_LOOK_UP_WIDTH // 32,
-        **OVERLAP.options(),
+        **overlap_options(),
     )
     work = {
         window: DeviceWork(**parts, tables=state.tables, ends=ends, num_results=step.num_results)

@@ -111,7 +111,7 @@ class _Tensors:
 
     def wrong(self, what: str) -> UnsupportedModel:
         return UnsupportedModel(
-            f"{self.layer}: {what}; the checkpoint is damaged, or not as it says"
+            f"{self.layer}: {what}; the checkpoint is damaged, or not as it says; fetch it again"
         )
 
 

@@ -8,9 +8,9 @@ from collections import Counter
 
 import pytest
 
+from engine.attention.metadata import Span
 from engine.config import BLOCK_SIZE
 from engine.gpu.attention.work_list import STRETCH, WorkList, plan_work
-from engine.model.forward import Span
 
 PER_STRETCH = STRETCH // BLOCK_SIZE
 
