@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from dataclasses import dataclass, replace
 
 import pytest
@@ -17,18 +18,11 @@ from engine.attention.interface import (
     register_attention,
 )
 from engine.attention.kv_store import KVStore, LayerShape
-from engine.attention.metadata import StepMetadata, padded_length
+from engine.attention.metadata import Span, StepMetadata, padded_length
 from engine.attention.reference import ReferenceAttention
 from engine.config import BLOCK_SIZE
 
 HEADS, KV_HEADS, DIM = 4, 2, 16
-
-
-@dataclass(frozen=True)
-class Piece:
-    start: int
-    num_tokens: int
-    block_table: list[int]
 
 
 @dataclass(frozen=True)
@@ -122,7 +116,7 @@ class Paged:
             table = self._tables.setdefault(id(sequence), [])
             while len(table) * BLOCK_SIZE < end:
                 table.append(self._free.pop())
-            pieces.append(Piece(sequence.done, count, list(table)))
+            pieces.append(Span(sequence.done, count, array("i", table)))
             packed.append((sequence, slice(sequence.done, end)))
             sequence.done = end
         metadata = StepMetadata(pieces, dtype=torch.float32, device=torch.device("cpu"))
