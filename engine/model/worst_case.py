@@ -16,7 +16,8 @@ import torch
 
 from engine.config import BLOCK_SIZE, SchedulerConfig
 from engine.errors import ConfigError
-from engine.gpu.attention.work_list import MOST_CAPTURED, STRETCH
+from engine.gpu.attention.work_list import STRETCH
+from engine.gpu.step.capture import MOST_RESULTS, RARE
 from engine.kv_cache.budget import free_beside_steps
 from engine.model.loader import LoadedModel
 from engine.model.memory import give_back_memory
@@ -170,18 +171,22 @@ def measure_largest_steps(
 
 
 def run_largest_steps(steps: Steps, limits: SchedulerConfig, max_model_len: int) -> None:
-    """Read prompts that fill a step and all end in it, then decode a token for each.
+    """Read prompts that fill a step and all end in it, and decode tokens for each.
 
-    Everybody asks the sampler for the most that it can be asked for.
+    Everybody asks the sampler for the most that it can be asked for. Each step comes as often as it
+    takes until a graph is captured for its like, whose memory counts too.
     """
     tokens = limits.max_num_batched_tokens
     count = min(limits.max_num_seqs, tokens)
+    times = min(RARE + 1, max_model_len - 1)
     lengths = [tokens // count + (slot < tokens % count) for slot in range(count)]
-    lengths = [min(length, max_model_len - 1) for length in lengths]
-    loads = [_load(slot, length) for slot, length in enumerate(lengths)]
+    lengths = [min(length, max_model_len - times) for length in lengths]
     chunks = [Chunk(slot, length, samples=True) for slot, length in enumerate(lengths)]
-    steps.execute(StepPlan(0, loads=loads, chunks=chunks))
-    steps.execute(StepPlan(1, decodes=tuple(range(count))))
+    for _ in range(times):
+        loads = [_load(slot, length, times) for slot, length in enumerate(lengths)]
+        steps.execute(StepPlan(0, loads=loads, chunks=chunks))
+    for _ in range(times):
+        steps.execute(StepPlan(1, decodes=tuple(range(count))))
 
 
 def attention_bytes(
@@ -199,12 +204,13 @@ def attention_bytes(
         context: Tokens of the longest sequence.
     """
     results = max_num_batched_tokens * -(-context // STRETCH)
-    captured = min(_GRAPH_ROUNDING * results, MOST_CAPTURED)
+    captured = min(_GRAPH_ROUNDING * results, MOST_RESULTS)
     return (results + captured) * num_heads * (value_dim + 1) * 4
 
 
-def _load(slot: int, length: int) -> SlotLoad:
+def _load(slot: int, length: int, num_decodes: int) -> SlotLoad:
     """Return a sequence whose blocks are anybody's: what is stored there is never looked at."""
+    num_blocks = -(-(length + num_decodes) // BLOCK_SIZE)
     return SlotLoad(
         slot=slot,
         request_id=f"largest-{slot}",
@@ -219,6 +225,6 @@ def _load(slot: int, length: int) -> SlotLoad:
         token_ids=[0] * length,
         num_prompt_tokens=length,
         num_computed_tokens=0,
-        block_table=[i % _NUM_BLOCKS for i in range(length // BLOCK_SIZE + 1)],
+        block_table=[i % _NUM_BLOCKS for i in range(num_blocks)],
         stop_token_ids=frozenset(),
     )

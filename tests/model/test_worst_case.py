@@ -55,20 +55,21 @@ def steps_of(
 
 
 def test_prompts_fill_a_step_and_everybody_samples(load: Load) -> None:
-    """In the step that ends all prompts, and in the next."""
-    assert steps_of(load("llama"), LIMITS, 512) == [(40, 6), (6, 6)]
+    """In the step that ends all prompts and in the next, often enough for a graph of each."""
+    assert steps_of(load("llama"), LIMITS, 512) == [(40, 6)] * 3 + [(6, 6)] * 3
 
 
 def test_more_replies_than_tokens_fit_are_never_in_a_step(load: Load) -> None:
     """One token each is the most."""
     limits = SchedulerConfig(max_num_seqs=64, max_num_batched_tokens=5)
-    assert steps_of(load("llama"), limits, 512) == [(5, 5), (5, 5)]
+    assert steps_of(load("llama"), limits, 512) == [(5, 5)] * 6
 
 
 def test_no_sequence_is_longer_than_the_context(load: Load) -> None:
-    """Which leaves a token for the reply."""
+    """Which leaves tokens for the reply."""
     limits = SchedulerConfig(max_num_seqs=2, max_num_batched_tokens=100)
-    assert steps_of(load("llama"), limits, 20) == [(38, 2), (2, 2)]
+    assert steps_of(load("llama"), limits, 20) == [(34, 2)] * 3 + [(2, 2)] * 3
+    assert steps_of(load("llama"), limits, 2) == [(2, 2), (2, 2)]
 
 
 def test_what_torch_peaks_at_and_what_others_keep_is_taken() -> None:

@@ -21,9 +21,6 @@ from engine.gpu.layout import Ints
 
 STRETCH = 256
 """Keys in a stretch."""
-MOST_CAPTURED = 2**16
-"""Results of pieces beyond which a step is not captured: its graph would hold too much memory, as
-each is a row of numbers for every query head."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,17 +6,13 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from engine.gpu.attention.work_list import MOST_CAPTURED
+from engine.gpu.step.capture import MOST_RESULTS, MOST_TOKENS, RARE
 from engine.gpu.step.slot_step import StepSizes
 
 _PATIENCE = 16
 """Steps for which a larger graph stands in before one of the right size is captured."""
-_RARE = 2
-"""Steps that are launched as they come before a graph is captured for their like."""
 _LARGEST_STAND_IN = 4
 """How many times a step's own results a stand-in may have."""
-_MOST_TOKENS = 1024
-"""New tokens of a step beyond which the device, not the host, takes most of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ class StepKind:
     def may_be_captured(self) -> bool:
         """Whether that is worth its memory."""
         work = self.sizes.work
-        return work.tokens <= _MOST_TOKENS and work.results <= MOST_CAPTURED
+        return work.tokens <= MOST_TOKENS and work.results <= MOST_RESULTS
 
     def stands_in_for(self, wanted: StepKind) -> bool:
         """Whether a graph of this kind computes all that another would, and not much more."""
@@ -76,7 +72,7 @@ class KindChooser:
                 return min(
                     able, key=lambda k: (k.reports, k.changes, k.filters, k.sizes.work.results)
                 )
-        if self._wanted[wanted] <= _RARE:
+        if self._wanted[wanted] <= RARE:
             return None
         del self._wanted[wanted]
         return wanted
