@@ -20,6 +20,7 @@ from torch import Tensor
 
 from engine.attention.transfer import bring
 from engine.gpu.attention.work_planner import WorkPlanner
+from engine.gpu.step.capture import MOST_GRAPHS
 from engine.gpu.step.slot_step import (
     SlotPlan,
     SlotStep,
@@ -149,8 +150,8 @@ class StepGraphs:
         return self._compute(read_step(inputs, exact.sizes, self._planner), exact)
 
     def _try_capture(self, kind: StepKind) -> _Captured | None:
-        """Capture a kind, unless that has failed before; without a graph, steps are slower."""
-        if kind in self._refused:
+        """Capture a kind, if it can be; without a graph, steps are slower."""
+        if kind in self._refused or len(self._captured) >= MOST_GRAPHS:
             return None
         try:
             self._captured[kind] = self._capture(kind)

@@ -9,3 +9,5 @@ MOST_RESULTS = 2**16
 for every query head."""
 RARE = 2
 """Steps that are launched as they come before a graph is captured for their like."""
+MOST_GRAPHS = 128
+"""Graphs of one model; the driver holds some memory for each."""
