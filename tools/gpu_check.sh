@@ -10,7 +10,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
-needed="httptools llguidance msgspec prometheus_client pytest_timeout rich starlette uvicorn uvloop websockets"
+needed="execnet httptools llguidance msgspec prometheus_client pytest_timeout rich starlette uvicorn uvloop websockets xdist"
 site=$PWD/build/gpu-site
 if ! PYTHONPATH="$site" $python -c "import $(echo $needed | tr " " ,)" >/dev/null 2>&1 && [ -d build/wheels ]; then
     # A folder on the path and no environment of its own: one made from an environment would not
@@ -18,5 +18,7 @@ if ! PYTHONPATH="$site" $python -c "import $(echo $needed | tr " " ,)" >/dev/nul
     $python -m pip install --quiet --no-index --no-deps --no-compile --upgrade \
         --disable-pip-version-check --target "$site" build/wheels/*.whl
 fi
+command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null ||
+    echo "there is no C compiler here, and Triton needs one to launch anything" >&2
 export PYTHONPATH="$PWD:$site${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 exec $python -m tools.gpu.check "$@"

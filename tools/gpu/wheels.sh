@@ -19,7 +19,7 @@ pinned() { # at the version that the tests run with
 }
 wanted=""
 for name in httptools llguidance msgspec starlette uvicorn uvloop websockets prometheus-client \
-    rich pytest-timeout; do
+    rich pytest-timeout pytest-xdist execnet; do
     wanted="$wanted $(pinned $name)"
 done
 mkdir -p "$folder"
