@@ -1,0 +1,1 @@
+"""The GPU's work, planned without one."""
