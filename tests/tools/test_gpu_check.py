@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def check(folder: Path, scratch: Path, *arguments: str) -> subprocess.CompletedP
     """Run the script as on a GPU machine, with shapes that a CPU computes."""
     command = ["sh", "tools/gpu_check.sh", str(folder), *arguments, "--tiny"]
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    environment["PYTHON"] = sys.executable  # `python3` may be one without torch
     return subprocess.run(
         [*command, "--scratch", str(scratch)],
         cwd=ROOT,
