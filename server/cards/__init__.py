@@ -1,0 +1,1 @@
+"""Character cards: every format in and out, nothing lost, nothing believed."""

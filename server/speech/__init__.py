@@ -1,0 +1,1 @@
+"""Text as a voice takes it: segments, how long they last, and the mouth's shapes."""
