@@ -16,7 +16,7 @@ from clients.python.address import is_loopback, realtime_address, web_address
 from clients.python.client import DEFAULT_URL, RealtimeClient
 from clients.python.connecting import told_reason, trust
 from clients.python.errors import ClientError, ConnectFailed, ConnectRefused
-from server.protocol.server_events import CHARACTER_V1
+from server.protocol.character_events import CHARACTER_V1
 
 
 @dataclass(frozen=True, slots=True)

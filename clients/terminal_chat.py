@@ -14,13 +14,9 @@ from clients.python.events import raise_if_failed
 from clients.terminal_line import Line
 from clients.terminal_screen import Screen
 from clients.terminal_words import Words
+from server.protocol.character_events import CharacterExpression
 from server.protocol.objects import ResponseMetrics
-from server.protocol.server_events import (
-    CharacterExpression,
-    ErrorEvent,
-    ResponseDone,
-    ResponseOutputTextDelta,
-)
+from server.protocol.server_events import ErrorEvent, ResponseDone, ResponseOutputTextDelta
 
 EXIT_OK = 0
 EXIT_FAILED = 1

@@ -35,6 +35,7 @@ from clients.python.events import (
     response_id,
 )
 from server.errors import ErrorCode
+from server.protocol.character_events import CHARACTER_V1
 from server.protocol.client_events import (
     CharacterDraft,
     CharacterPlayback,
@@ -48,7 +49,6 @@ from server.protocol.codec import encode_client_event
 from server.protocol.items import ContentPart, Item, MessageItem
 from server.protocol.objects import ResponseParams, SessionObject
 from server.protocol.server_events import (
-    CHARACTER_V1,
     ErrorEvent,
     ResponseCreated,
     ResponseDone,

@@ -10,11 +10,11 @@ import msgspec
 
 from clients.python.errors import ReplyFailed
 from server.errors import InvalidEvent
+from server.protocol.character_events import CharacterExpression
 from server.protocol.codec import decode_server_event
 from server.protocol.items import FunctionCallItem
 from server.protocol.objects import ResponseMetrics, Usage
 from server.protocol.server_events import (
-    CharacterExpression,
     ResponseCreated,
     ResponseDone,
     ResponseOutputItemDone,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from server.protocol.objects import LocalizedText
+from server.protocol.character_objects import LocalizedText
 
 VRM_EXPRESSIONS = ("happy", "angry", "sad", "relaxed", "surprised", "neutral")
 """The faces that every VRM avatar has; a character has them unless it says otherwise."""

@@ -27,7 +27,7 @@ from typing import Any
 from engine.errors import InvalidParameter
 from server.characters.character import VRM_EXPRESSIONS, Character
 from server.errors import CharacterFileError, shorten
-from server.protocol.objects import LocalizedText
+from server.protocol.character_objects import LocalizedText
 from server.sampling import SAMPLING_TYPES, build_sampling_params
 
 MAX_FILE_BYTES = 256 * 1024

@@ -13,7 +13,7 @@ from server.errors import InvalidValue, ProtocolError
 from server.http.completion_form import FormFields, read_form
 from server.http.completion_messages import MessageBody, read_messages
 from server.http.refusals import HttpRefusal, from_protocol_error, from_validation, invalid
-from server.protocol.objects import ListenerSetting
+from server.protocol.character_objects import ListenerSetting
 from server.text.pace import check_listener
 from server.tools.reply_form import FormWish
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -117,6 +119,46 @@ class CharacterPlayback(ClientEvent, kw_only=True, tag="character.playback"):
     segment_index: int | None | UnsetType = UNSET
 
 
+class CharacterGreet(ClientEvent, kw_only=True, tag="character.greet"):
+    """Have the character say its greeting, as a reply that costs no computation: our extension.
+
+    Attributes:
+        index: Which one; left out for the session's ``greeting_index``.
+        language: ``ja`` for the Japanese wording, where there is one.
+    """
+
+    index: int | None = None
+    language: str | None = None
+
+
+class CharacterTrigger(ClientEvent, kw_only=True, tag="character.trigger"):
+    """Something has happened, and the character speaks of it: our extension.
+
+    Attributes:
+        name: What, in a few words: ``gift received``.
+        params: Details that the model reads.
+        if_active: As for ``response.create``.
+    """
+
+    name: str
+    params: dict[str, Any] = {}
+    if_active: str | None | UnsetType = UNSET
+
+
+class CharacterContext(ClientEvent, kw_only=True, tag="character.context"):
+    """Something that the character knows from now on: our extension.
+
+    Attributes:
+        key: Its name; what is sent again under it stands in the place of what was.
+        text: What the model reads; empty to forget it.
+        ttl_turns: For how many of the user's turns it is repeated; left out to say it once.
+    """
+
+    key: str
+    text: str
+    ttl_turns: int | None = None
+
+
 AUDIO_EVENTS = (
     InputAudioBufferAppend,
     InputAudioBufferCommit,
@@ -136,6 +178,9 @@ CLIENT_EVENT_TYPES: dict[str, type[ClientEvent]] = {
         ResponseCancel,
         CharacterDraft,
         CharacterPlayback,
+        CharacterGreet,
+        CharacterTrigger,
+        CharacterContext,
         *AUDIO_EVENTS,
     )
 }

@@ -16,9 +16,10 @@ from typing import Any, get_args
 import msgspec
 
 from server.errors import ErrorCode, InvalidEvent, InvalidValue, shorten
+from server.protocol.character_events import CHARACTER_EVENTS, event_name
 from server.protocol.client_events import CLIENT_EVENT_TYPES, ClientEvent
 from server.protocol.items import PartType, Role
-from server.protocol.server_events import SERVER_EVENT_TYPES, ServerEvent
+from server.protocol.server_events import STANDARD_EVENTS, ServerEvent
 
 MAX_DEPTH = 32
 """Brackets inside brackets; a tool's JSON schema is the deepest thing that clients send."""
@@ -27,6 +28,7 @@ MAX_EVENT_ID_LENGTH = 512
 _MAY_BE_TOO_LARGE = re.compile(r"[0-9]{40}|[eE]\+?[0-9]{2}")
 _LONE_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _VALIDATION_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(.*)`$")
+_SERVER_EVENT_TYPES = {event_name(kind): kind for kind in STANDARD_EVENTS + CHARACTER_EVENTS}
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -83,7 +85,7 @@ def decode_server_event(text: str | bytes) -> ServerEvent | None:
     """
     try:
         payload = msgspec.json.decode(text)
-        event_type = SERVER_EVENT_TYPES.get(payload["type"])
+        event_type = _SERVER_EVENT_TYPES.get(payload["type"])
         return None if event_type is None else msgspec.convert(payload, event_type, str_keys=True)
     except (msgspec.DecodeError, KeyError, TypeError) as error:
         raise InvalidEvent(

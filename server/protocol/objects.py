@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from server.protocol.character_objects import CharacterObject, CharacterPatch
 from server.protocol.items import InputItem, Item
 
 MaxOutputTokens = int | Literal["inf"]
@@ -67,42 +68,6 @@ class SamplingFields(msgspec.Struct, kw_only=True, omit_defaults=True):
     ignore_eos: bool | None | UnsetType = UNSET
 
 
-class ListenerSetting(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """How fast the user takes a reply in, so that others may be served while it has a lead.
-
-    Attributes:
-        kind: ``reading``, ``speech``, or ``none`` for a program that wants it all at once.
-        rate: Characters per second; left out for a usual one.
-    """
-
-    kind: str
-    rate: float | None = None
-
-
-class MemorySetting(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """What the model is to remember of turns that it does not read any more.
-
-    Attributes:
-        summary: Read in their place once the context is compacted; empty for nothing.
-    """
-
-    summary: str | None = None
-
-
-class CharacterPatch(msgspec.Struct, kw_only=True):
-    """The extension's block of ``session.update``.
-
-    Attributes:
-        events: Extension events wanted, or ``character.v1`` for all; replaces the list before.
-        listener: ``null`` goes back to the server's own setting.
-        memory: ``null`` takes the summary away.
-    """
-
-    events: list[str] | None | UnsetType = UNSET
-    listener: ListenerSetting | None | UnsetType = UNSET
-    memory: MemorySetting | None | UnsetType = UNSET
-
-
 class SessionPatch(SamplingFields, kw_only=True):
     """``session.update``'s session: what is left out stays as it is, unknown fields are ignored.
 
@@ -134,9 +99,10 @@ class ResponseParams(SamplingFields, kw_only=True):
     """``response.create``'s response: what is left out is as the session says.
 
     Attributes:
-        if_active: Our extension: ``error`` (the standard's way, and the default), or
-            ``interrupt`` to cancel what is being said in the same breath.
+        if_active: Our extension: ``error`` (the standard's way, and the default), ``queue`` to
+            wait for what is being said, or ``interrupt`` to cancel it in the same breath.
         heard: Our extension: truncate an item to this, before the prompt is built.
+        character_id: Our extension: who of the room speaks.
     """
 
     instructions: str | None | UnsetType = UNSET
@@ -151,36 +117,8 @@ class ResponseParams(SamplingFields, kw_only=True):
     input: list[InputItem] | None | UnsetType = UNSET
     metadata: dict[str, str] | None | UnsetType = UNSET
     if_active: str | None | UnsetType = UNSET
+    character_id: str | None | UnsetType = UNSET
     heard: HeardPrefix | None | UnsetType = UNSET
-
-
-class LocalizedText(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """A text in English and, where there is one, in Japanese."""
-
-    en: str
-    ja: str | None = None
-
-
-class CharacterObject(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Who speaks, as an extra field of the session: all that a page needs to draw somebody.
-
-    Where no character was chosen there is only ``events``.
-
-    Attributes:
-        events: Extension events that this connection is granted, sorted.
-        listener: How fast replies are taken to be read or heard.
-        memory: There where the client has said something.
-    """
-
-    id: str = ""
-    name: LocalizedText = LocalizedText(en="")
-    description: LocalizedText = LocalizedText(en="")
-    greeting: LocalizedText = LocalizedText(en="")
-    expressions: list[str] = []
-    avatar: dict[str, str] = {}
-    events: list[str]
-    listener: ListenerSetting | None = None
-    memory: MemorySetting | None = None
 
 
 class ResumeObject(msgspec.Struct, kw_only=True, frozen=True):

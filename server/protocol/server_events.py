@@ -1,4 +1,4 @@
-"""What the server says: the text-mode events of OpenAI Realtime (GA), and the extension's.
+"""What the server says: the text-mode events of OpenAI Realtime (GA).
 
 An event is made without an ``event_id``. Ids rise by one *on the wire*, and an outbox may merge
 two deltas of one item before they reach it; so whoever writes an event to the socket's buffer asks
@@ -6,8 +6,6 @@ the session's ``EventCounter`` for the id at that moment.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -198,40 +196,6 @@ class ResponseFunctionCallArgumentsDone(
     arguments: str
 
 
-class CharacterExpression(ServerEvent, kw_only=True, tag="character.expression"):
-    """The face changes; the text it goes with follows. Sent only where it was asked for.
-
-    Attributes:
-        name: A name that the character declares.
-        weight: 0 to 1.
-        text_offset: Code points of clean text before it.
-        segment_index: Position among the reply's segments; 0 until replies have segments.
-        t_ms: Milliseconds since ``response.created``.
-    """
-
-    response_id: str
-    item_id: str
-    name: str
-    weight: float
-    text_offset: int
-    segment_index: int
-    t_ms: float
-
-
-class CharacterMemory(ServerEvent, kw_only=True, tag="character.memory"):
-    """What the model remembers has become shorter; the items are as before.
-
-    Attributes:
-        op: ``compacted``.
-        tokens_before: Tokens of the conversation as the model knew it.
-        tokens_after: As it will know it from the next turn on.
-    """
-
-    op: str
-    tokens_before: int
-    tokens_after: int
-
-
 STANDARD_EVENTS: tuple[type[ServerEvent], ...] = (
     ErrorEvent,
     SessionCreated,
@@ -253,18 +217,3 @@ STANDARD_EVENTS: tuple[type[ServerEvent], ...] = (
     ResponseFunctionCallArgumentsDelta,
     ResponseFunctionCallArgumentsDone,
 )
-CHARACTER_EVENTS: tuple[type[ServerEvent], ...] = (CharacterExpression, CharacterMemory)
-CHARACTER_V1 = "character.v1"
-"""Stands for every event of the extension where a client names those it wants."""
-
-SERVER_EVENT_TYPES: dict[str, type[ServerEvent]] = {
-    str(event_type.__struct_config__.tag): event_type
-    for event_type in STANDARD_EVENTS + CHARACTER_EVENTS
-}
-_EXTENSION_NAMES = frozenset(str(kind.__struct_config__.tag) for kind in CHARACTER_EVENTS)
-
-
-def grant_events(names: Iterable[str]) -> frozenset[str]:
-    """Choose the extension events that a client asked for; unknown names are left out."""
-    wanted = set(names)
-    return _EXTENSION_NAMES if CHARACTER_V1 in wanted else _EXTENSION_NAMES & wanted

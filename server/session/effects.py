@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from engine.chat_template import ChatMessage
 from engine.sampling_params import SamplingParams
 from engine.tool_dialect import Tool
-from server.protocol.objects import ListenerSetting, TruncationSetting
+from server.protocol.character_objects import ListenerSetting
+from server.protocol.objects import TruncationSetting
 from server.protocol.server_events import ServerEvent
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry
+from server.protocol.character_events import CharacterExpression
 from server.protocol.items import ContentPart, FunctionCallItem, Item, MessageItem
 from server.protocol.server_events import (
-    CharacterExpression,
     ConversationItemAdded,
     ConversationItemDone,
     ResponseContentPartAdded,

@@ -31,6 +31,13 @@ from server.errors import (
     ResponseActive,
     Unsupported,
 )
+from server.protocol.character_events import (
+    CharacterExpression,
+    CharacterMemory,
+    event_name,
+    grant_events,
+)
+from server.protocol.character_objects import ListenerSetting
 from server.protocol.client_events import (
     CharacterDraft,
     CharacterPlayback,
@@ -49,15 +56,12 @@ from server.protocol.event_ids import EventCounter
 from server.protocol.items import FunctionCallItem, Item
 from server.protocol.objects import (
     ErrorDetail,
-    ListenerSetting,
     ResponseParams,
     ResumeObject,
     SessionObject,
     SessionPatch,
 )
 from server.protocol.server_events import (
-    CharacterExpression,
-    CharacterMemory,
     ConversationItemAdded,
     ConversationItemDeleted,
     ConversationItemDone,
@@ -68,7 +72,6 @@ from server.protocol.server_events import (
     ServerEvent,
     SessionCreated,
     SessionUpdated,
-    grant_events,
 )
 from server.session.context import SessionContext
 from server.session.effects import (
@@ -89,8 +92,8 @@ from server.session.response_plan import ResponsePlan, plan_response
 from server.session.settings import SessionLimits, SessionSettings
 from server.session.view import describe_session
 
-_EXPRESSION = str(CharacterExpression.__struct_config__.tag)
-_MEMORY = str(CharacterMemory.__struct_config__.tag)
+_EXPRESSION = event_name(CharacterExpression)
+_MEMORY = event_name(CharacterMemory)
 
 
 class Session:

@@ -12,14 +12,8 @@ from engine.sampling_params import SamplingParams
 from server.characters.catalog import ResolvedModel
 from server.characters.character import Character
 from server.errors import ErrorCode, InvalidValue, LimitExceeded, shorten
-from server.protocol.objects import (
-    CharacterPatch,
-    ListenerSetting,
-    ResponseParams,
-    RetentionRatio,
-    SessionPatch,
-    TruncationSetting,
-)
+from server.protocol.character_objects import CharacterPatch, ListenerSetting
+from server.protocol.objects import ResponseParams, RetentionRatio, SessionPatch, TruncationSetting
 from server.sampling import check_sampling, overlay
 from server.session.form_fields import change_form
 from server.text.pace import check_listener

@@ -6,14 +6,13 @@ import msgspec
 from msgspec import UNSET
 
 from server.characters.catalog import ResolvedModel
-from server.protocol.objects import (
+from server.protocol.character_objects import (
     CharacterObject,
     ListenerSetting,
     LocalizedText,
     MemorySetting,
-    ResumeObject,
-    SessionObject,
 )
+from server.protocol.objects import ResumeObject, SessionObject
 from server.sampling import to_fields
 from server.session.settings import SessionSettings
 from server.text.tags import strip_tags

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 from engine.request import Listener
 from server.errors import InvalidValue, shorten
-from server.protocol.objects import ListenerSetting
+from server.protocol.character_objects import ListenerSetting
 
 ListenerKind = Literal["reading", "speech", "none"]
 

@@ -23,8 +23,8 @@ from clients.python.errors import (
     RequestRefused,
 )
 from clients.python.events import UnknownEvent, decode_event
+from server.protocol.character_events import CharacterExpression
 from server.protocol.server_events import (
-    CharacterExpression,
     ConversationItemAdded,
     ConversationItemDeleted,
     ConversationItemTruncated,

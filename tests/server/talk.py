@@ -10,8 +10,8 @@ from engine.request import FinishReason
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.errors import ProtocolError
+from server.protocol.character_objects import LocalizedText
 from server.protocol.codec import decode_client_event, encode_server_event
-from server.protocol.objects import LocalizedText
 from server.session.context import SessionContext
 from server.session.effects import (
     Abort,

@@ -19,7 +19,7 @@ from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config import AuthConfig, LimitsConfig, ServerSettings
 from server.engine_port import DeltaListener, EnginePort
-from server.protocol.objects import LocalizedText
+from server.protocol.character_objects import LocalizedText
 from server.state import ServerState
 from tests.support.fake_engine import FakeEngine, FakeTokenizer
 

@@ -185,11 +185,14 @@ def test_unknown_fields_are_ignored() -> None:
     assert isinstance(decode_client_event(json.dumps(frame)), SessionUpdate)
 
 
-def test_the_eleven_events_and_two_more_are_known() -> None:
+def test_the_eleven_events_and_five_more_are_known() -> None:
     """Every client event of the GA protocol is recognised, audio included, and our extension's."""
     assert sorted(CLIENT_EVENT_TYPES) == [
+        "character.context",
         "character.draft",
+        "character.greet",
         "character.playback",
+        "character.trigger",
         "conversation.item.create",
         "conversation.item.delete",
         "conversation.item.retrieve",

@@ -15,7 +15,7 @@ from engine.outputs import RequestDelta
 from engine.sampling_params import SamplingParams
 from server.characters.catalog import Catalog
 from server.config_loader import load_settings
-from server.protocol.objects import ListenerSetting
+from server.protocol.character_objects import ListenerSetting
 from server.session.effects import Compact, Generate, Prepare
 from server.sockets.replies import BACKGROUND_PRIORITY, PREPARE_DELAY_S, Replies, ReplyListener
 from server.state import ServerState
