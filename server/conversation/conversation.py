@@ -14,7 +14,7 @@ from server.errors import (
     LimitExceeded,
     ProtocolError,
 )
-from server.protocol.items import FunctionCallItem, Item, MessageItem
+from server.protocol.items import FunctionCallItem, Item, MessageItem, Role
 from server.text.tags import cut_raw_text
 
 ROOT = "root"
@@ -24,16 +24,8 @@ ROOT = "root"
 class Conversation:
     """The items of one session, bounded in number and in bytes."""
 
-    def __init__(
-        self,
-        conversation_id: str,
-        *,
-        expressions: tuple[str, ...],
-        max_items: int,
-        max_bytes: int,
-    ) -> None:
+    def __init__(self, conversation_id: str, *, max_items: int, max_bytes: int) -> None:
         self.id = conversation_id
-        self._expressions = expressions
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._entries: list[Entry] = []
@@ -200,7 +192,8 @@ class Conversation:
             raw = entry.raw_texts[content_index]
             assert text_end is not None
             if text_end < len(part.text):
-                raw = cut_raw_text(raw, self._expressions, text_end)
+                tags = entry.tags
+                raw = cut_raw_text(raw, tags.shown_expressions, text_end, motions=tags.shown_motions)
             part = msgspec.structs.replace(part, text=part.text[:text_end])
         entry.item = msgspec.structs.replace(item, content=[*item.content[:content_index], part])
         entry.raw_texts = [*entry.raw_texts[:content_index], raw]
@@ -208,10 +201,10 @@ class Conversation:
         entry.num_bytes = sum(len(text.encode()) for text in entry.raw_texts)
         self._num_bytes += entry.num_bytes
 
-    def last_reply(self) -> MessageItem | None:
-        """What an assistant said last, if anything."""
+    def last_message(self, role: Role) -> MessageItem | None:
+        """What somebody of this role said last, if anything."""
         for entry in reversed(self._entries):
-            if isinstance(entry.item, MessageItem) and entry.item.role == "assistant":
+            if isinstance(entry.item, MessageItem) and entry.item.role == role:
                 return entry.item
         return None
 

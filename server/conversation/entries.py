@@ -14,6 +14,7 @@ import msgspec
 from engine.chat_template import ChatMessage
 from engine.tool_dialect import ToolCall
 from server.protocol.items import FunctionCallItem, FunctionCallOutputItem, Item, MessageItem
+from server.text.tag_rules import TagRules
 
 
 @dataclass(slots=True)
@@ -24,11 +25,13 @@ class Entry:
         item: As the client knows it; an assistant's text is clean.
         raw_texts: Of an assistant's message, part by part, as the model reads them.
         num_bytes: What it counts for.
+        tags: Those that its raw texts may hold.
     """
 
     item: Item
     raw_texts: list[str] = field(default_factory=list)
     num_bytes: int = 0
+    tags: TagRules = TagRules()
 
     @property
     def id(self) -> str:

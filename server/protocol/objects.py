@@ -228,6 +228,14 @@ class ResponseObject(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
 
 
+class Gaps(msgspec.Struct, kw_only=True, frozen=True):
+    """Milliseconds between the steps of one reply, as its session heard of them."""
+
+    p50: float
+    p95: float
+    max: float
+
+
 class ResponseMetrics(msgspec.Struct, kw_only=True):
     """Where the time of one reply went, as an extra field of ``response.done``.
 
@@ -238,6 +246,9 @@ class ResponseMetrics(msgspec.Struct, kw_only=True):
         output_tokens: Sampled tokens.
         tokens_per_second: After the first token; ``None`` for less than two.
         cached_tokens: Prompt tokens that came from the prefix cache.
+        first_segment_ms: From ``response.created`` to the end of the first segment; ``None``
+            where nobody asked for segments.
+        itl_ms: Between tokens; ``None`` for less than two.
     """
 
     ttft_ms: float | None
@@ -246,6 +257,8 @@ class ResponseMetrics(msgspec.Struct, kw_only=True):
     output_tokens: int
     tokens_per_second: float | None
     cached_tokens: int
+    first_segment_ms: float | None = None
+    itl_ms: Gaps | None = None
 
 
 class ErrorDetail(msgspec.Struct, kw_only=True):

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.tool_dialect import HERMES, ToolDialect
+from server.session.character_settings import FindCharacter
+
+
+def _nobody(_character_id: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,7 @@ class SessionContext:
         eager_prefill: Whether prompts are read before a reply is asked for.
         high_water_tokens: Of the conversation, above which it is compacted; ``None`` for never.
         tool_dialect: How the model writes the call of a tool.
+        find_character: Looks up characters that the client may name.
     """
 
     cache_salt: str = ""
@@ -31,6 +37,7 @@ class SessionContext:
     eager_prefill: bool = False
     high_water_tokens: int | None = None
     tool_dialect: ToolDialect = HERMES
+    find_character: FindCharacter = _nobody
     expires_at: int | None = None
     known_models: frozenset[str] | None = None
     asked_to_resume: bool = False

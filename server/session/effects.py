@@ -109,4 +109,15 @@ class ReportPlayback:
     num_chars: int
 
 
-Effect = Send | Generate | Abort | Prepare | Discard | Compact | ReportPlayback
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Call ``Session.wake`` at this time; a later wish takes the place of an earlier one.
+
+    Attributes:
+        at: Seconds on the clock of every ``now``; ``None`` for not at all.
+    """
+
+    at: float | None
+
+
+Effect = Send | Generate | Abort | Prepare | Discard | Compact | ReportPlayback | Wake

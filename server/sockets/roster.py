@@ -62,6 +62,7 @@ class Roster:
                 known_models=frozenset(self._state.catalog.model_names),
                 asked_to_resume="resume" in admission.query,
                 tool_dialect=engine.tokenizer.tool_dialect,
+                find_character=self._state.catalog.find,
             ),
         )
         try:
