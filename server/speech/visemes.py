@@ -1,0 +1,67 @@
+"""The mouth's shapes for a text, without audio: frames that any voice can be stretched over.
+
+A client multiplies a frame's times with its audio's length, or with ``duration.speech_s`` where it
+has none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from server.speech.mouth import Scheme, Stretch, stretches
+from server.speech.sounds import text_sounds
+
+MAX_FRAMES = 2_000
+"""Of one text; a longer one is told in coarser shapes."""
+_DIGITS = 5
+
+
+class Frame(NamedTuple):
+    """One shape of the mouth.
+
+    Attributes:
+        t0: Its beginning, 0 to 1 of the text's speech.
+        t1: Its end, above ``t0``; at most the next frame's ``t0``.
+        id: The shape, by the scheme's name.
+        weight: Above 0, at most 1.
+    """
+
+    t0: float
+    t1: float
+    id: str
+    weight: float
+
+
+def visemes(text: str, *, lang: str, scheme: Scheme = "vrm1") -> list[Frame]:
+    """Show a text as shapes of the mouth.
+
+    Args:
+        text: What a voice reads.
+        lang: BCP 47, of the text as a whole.
+        scheme: ``vrm1`` leaves gaps where the mouth is shut, ``oculus`` says ``sil``.
+
+    Returns:
+        Frames in ascending order that do not overlap; none for a text without a sound.
+    """
+    shown = stretches(text_sounds(text, lang), scheme)
+    while len(shown) > MAX_FRAMES:
+        shown = _coarser(shown)
+    whole = sum(stretch.beats for stretch in shown)
+    frames: list[Frame] = []
+    done, t0 = 0.0, 0.0
+    for shape, weight, beats in shown:
+        done += beats
+        t1 = round(done / whole, _DIGITS)
+        if shape and t1 > t0:
+            frames.append(Frame(t0, t1, shape, weight))
+        t0 = t1
+    return frames
+
+
+def _coarser(shown: list[Stretch]) -> list[Stretch]:
+    """Join pairs; the one that lasts longer stays."""
+    joined = []
+    for first, second in zip(shown[::2], shown[1::2], strict=False):
+        longer = max(first, second, key=lambda stretch: stretch.beats)
+        joined.append(longer._replace(beats=first.beats + second.beats))
+    return joined + shown[len(shown) & ~1 :]
