@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.chat_template import ChatMessage
-from server.conversation.entries import Entry, count_bytes, render_messages
+from server.conversation.entries import Entry, count_bytes, join_notes, render_messages
 from server.errors import (
     DuplicateItem,
     ErrorCode,
@@ -31,6 +31,7 @@ class Conversation:
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
         self._num_bytes = 0
+        self._note = ""  # read before the first item
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -40,7 +41,7 @@ class Conversation:
 
     @property
     def num_bytes(self) -> int:
-        """What all items count for together."""
+        """What all items and notes count for together."""
         return self._num_bytes
 
     @property
@@ -77,7 +78,7 @@ class Conversation:
         if after is not None and after != ROOT and after not in self._by_id:
             raise ItemNotFound(after, param="previous_item_id")
         if entry.num_bytes > self._max_bytes:
-            raise self._too_large(entry)
+            raise self._too_large(entry.num_bytes)
 
     def make_room(self, entry: Entry, *, keep: str | None, evict: bool) -> list[str]:
         """Take the oldest turns out until an item fits, each whole.
@@ -105,7 +106,7 @@ class Conversation:
                 spare_items += len(turn)
                 spare_bytes += sum(old.num_bytes for old in turn)
         if spare_bytes < 0:
-            raise self._too_large(entry)
+            raise self._too_large(entry.num_bytes)
         if spare_items < 0:
             raise LimitExceeded(
                 "the number of items in the conversation",
@@ -153,9 +154,9 @@ class Conversation:
         entry.item = item
         if isinstance(item, MessageItem):
             entry.raw_texts = [raw_text]
-            entry.num_bytes = len(raw_text.encode())
+            entry.recount(len(raw_text.encode()))
         else:
-            entry.num_bytes = count_bytes(item)
+            entry.recount(count_bytes(item))
         self._num_bytes += entry.num_bytes
 
     def delete(self, item_id: str) -> None:
@@ -198,8 +199,50 @@ class Conversation:
         entry.item = msgspec.structs.replace(item, content=[*item.content[:content_index], part])
         entry.raw_texts = [*entry.raw_texts[:content_index], raw]
         self._num_bytes -= entry.num_bytes
-        entry.num_bytes = sum(len(text.encode()) for text in entry.raw_texts)
+        entry.recount(sum(len(text.encode()) for text in entry.raw_texts))
         self._num_bytes += entry.num_bytes
+
+    def add_note(self, text: str) -> None:
+        """Have the model read a text right behind the last item, for as long as that is there.
+
+        It goes behind what is noted there already. Before the first item it becomes a note of the
+        conversation's own, which is read first and stays. To let the oldest turns make room for a
+        note, give it to the entry (``Entry.add_note``) before that is inserted.
+
+        Args:
+            text: What is to be read; nothing happens where it is empty.
+
+        Raises:
+            LimitExceeded: The conversation would be larger than it may be; nothing is noted.
+        """
+        last = self._entries[-1] if self._entries else None
+        before = self._note if last is None else last.note
+        num_new = len(join_notes(before, text).encode()) - len(before.encode())
+        if self._num_bytes + num_new > self._max_bytes:
+            raise self._too_large(num_new)
+        self._num_bytes += num_new
+        if last is None:
+            self._note = join_notes(before, text)
+        else:
+            last.add_note(text)
+
+    def spoken(self) -> list[ChatMessage]:
+        """What user and assistant have said, in clean words, without notes."""
+        return [
+            ChatMessage(entry.item.role, entry.words)
+            for entry in self._entries
+            if isinstance(entry.item, MessageItem) and not _is_system(entry) and entry.words
+        ]
+
+    def questions(self, last: int | None = None) -> list[str]:
+        """Ids of what the user has said, in order.
+
+        Args:
+            last: How many of the newest; ``None`` for all. A model that reads so many turns
+                (``Memory.num_turns``) reads these, and the notes behind them.
+        """
+        asked = [entry.id for entry in self._entries if _is_question(entry) and entry.words]
+        return asked if last is None else asked[max(len(asked) - last, 0) :]
 
     def last_message(self, role: Role) -> MessageItem | None:
         """What somebody of this role said last, if anything."""
@@ -210,13 +253,16 @@ class Conversation:
 
     def messages(self) -> list[ChatMessage]:
         """What the model reads; items without words are left out."""
-        return render_messages(self._entries)
+        first = [ChatMessage("system", self._note)] if self._note else []
+        return first + render_messages(self._entries)
 
     def check_integrity(self) -> None:
         """Prove that the books agree; for tests."""
         assert len(self._by_id) == len(self._entries)
         assert all(self._by_id[entry.id] is entry for entry in self._entries)
-        assert self._num_bytes == sum(entry.num_bytes for entry in self._entries)
+        own = len(self._note.encode())
+        assert self._num_bytes == own + sum(entry.num_bytes for entry in self._entries)
+        assert all(entry.num_bytes >= len(entry.note.encode()) for entry in self._entries)
 
     def _turns(self) -> list[list[Entry]]:
         """Each question with what was answered; what comes before the first goes one by one."""
@@ -236,10 +282,10 @@ class Conversation:
         del self._by_id[entry.id]
         self._num_bytes -= entry.num_bytes
 
-    def _too_large(self, entry: Entry) -> LimitExceeded:
+    def _too_large(self, num_new: int) -> LimitExceeded:
         return LimitExceeded(
             "the conversation's size in bytes",
-            self._num_bytes + entry.num_bytes,
+            self._num_bytes + num_new,
             self._max_bytes,
             "delete items with conversation.item.delete, or send less",
             param="item",

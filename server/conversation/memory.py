@@ -65,6 +65,11 @@ class Memory:
         """Prompt and reply."""
         return len(self.log.token_ids)
 
+    @property
+    def num_turns(self) -> int:
+        """How many of the user's messages the model has read and still reads."""
+        return sum(message.role == "user" for message in self.log.messages)
+
 
 @dataclass(frozen=True, slots=True)
 class Recollection:

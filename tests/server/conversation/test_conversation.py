@@ -299,3 +299,85 @@ def test_the_books_agree_after_any_history() -> None:
         conversation.check_integrity()
         assert len(conversation) <= 12
         assert conversation.num_bytes <= 300
+
+
+def test_a_note_goes_behind_the_last_item() -> None:
+    """A second one behind the first; the client's items stay as they are."""
+    conversation = fill(make(), message("a"), message("b", "yes", "assistant"), message("c", "so"))
+    shown = conversation.entry("c").item
+    conversation.add_note("one")
+    conversation.add_note("")
+    conversation.add_note("two")
+    assert conversation.messages()[-2:] == [
+        ChatMessage("user", "so"),
+        ChatMessage("system", "one\n\ntwo"),
+    ]
+    assert conversation.entry("c").item is shown
+    assert conversation.num_bytes == 2 + 3 + 2 + 8
+    conversation.check_integrity()
+
+
+def test_a_note_before_the_first_item_is_read_first_and_stays() -> None:
+    """Also once the items behind it are gone."""
+    conversation = make()
+    conversation.add_note("first")
+    fill(conversation, message("a"))
+    conversation.delete("a")
+    assert conversation.messages() == [ChatMessage("system", "first")]
+    assert conversation.num_bytes == 5
+    conversation.check_integrity()
+
+
+def test_a_note_goes_with_its_item_and_survives_its_truncation() -> None:
+    """It belongs to the item, not to its words."""
+    conversation = fill(make(), message("a"), message("b", "[happy] Hi there.", "assistant"))
+    conversation.add_note("note")
+    conversation.truncate("b", 0, 2)
+    assert conversation.messages()[-1] == ChatMessage("system", "note")
+    conversation.check_integrity()
+    conversation.delete("b")
+    assert conversation.messages() == [ChatMessage("user", "hi")]
+    conversation.check_integrity()
+
+
+def test_a_note_that_is_too_large_is_refused() -> None:
+    """With the bound; nothing is noted."""
+    conversation = fill(make(max_bytes=10), message("a", "hello"))
+    with pytest.raises(LimitExceeded) as caught:
+        conversation.add_note("123456")
+    assert (caught.value.value, caught.value.limit) == (11, 10)
+    assert conversation.messages() == [ChatMessage("user", "hello")]
+    conversation.check_integrity()
+
+
+def test_an_item_makes_room_for_its_note_too() -> None:
+    """Where it has the note before it is inserted."""
+    conversation = fill(make(max_bytes=20), message("a", "0123456789"), message("b", "01234"))
+    newest = message("c", "hi")
+    newest.add_note("0123456789")
+    assert conversation.make_room(newest, keep=None, evict=True) == ["a"]
+    conversation.insert(newest, None)
+    assert conversation.num_bytes == 17
+    conversation.check_integrity()
+
+
+def test_what_was_spoken_is_clean_and_without_notes() -> None:
+    """Words of user and assistant; system items and empty ones do not count."""
+    conversation = fill(
+        make(),
+        message("s", "be", "system"),
+        message("a", "who?"),
+        message("e", ""),
+        message("b", "[happy]Me.", "assistant"),
+    )
+    conversation.add_note("note")
+    assert conversation.spoken() == [ChatMessage("user", "who?"), ChatMessage("assistant", "Me.")]
+    assert conversation.questions() == ["a"]
+
+
+def test_the_newest_questions_are_named() -> None:
+    """As many as asked for, or all there are."""
+    conversation = fill(make(), *(message(name) for name in "abc"))
+    assert conversation.questions(2) == ["b", "c"]
+    assert conversation.questions(0) == []
+    assert conversation.questions(9) == conversation.questions() == ["a", "b", "c"]

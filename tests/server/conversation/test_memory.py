@@ -129,3 +129,11 @@ def test_items_that_are_gone_altogether_change_nothing() -> None:
     assert small is not None
     built = build(small, [SYSTEM, *messages[5:], NEWEST], 5000)
     assert built.token_ids[: small.num_tokens] == small.log.token_ids
+
+
+def test_the_number_of_turns_is_what_the_model_reads() -> None:
+    """Turns that were left out do not count."""
+    assert Memory().num_turns == 0
+    built = build(Memory(), [SYSTEM, *turns(10), NEWEST], 250)
+    read = text(built.memory)
+    assert built.memory.num_turns == sum(f"u{n:02d}" in read for n in range(10)) + 1 < 11
