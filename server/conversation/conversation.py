@@ -194,7 +194,9 @@ class Conversation:
             assert text_end is not None
             if text_end < len(part.text):
                 tags = entry.tags
-                raw = cut_raw_text(raw, tags.shown_expressions, text_end, motions=tags.shown_motions)
+                raw = cut_raw_text(
+                    raw, tags.shown_expressions, text_end, motions=tags.shown_motions
+                )
             part = msgspec.structs.replace(part, text=part.text[:text_end])
         entry.item = msgspec.structs.replace(item, content=[*item.content[:content_index], part])
         entry.raw_texts = [*entry.raw_texts[:content_index], raw]

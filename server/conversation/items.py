@@ -21,9 +21,7 @@ MAX_ID_LENGTH = 128
 MAX_PARTS = 64
 
 
-def accept_item(
-    item: Item, *, item_id: str, tags: TagRules, max_bytes: int, path: str
-) -> Entry:
+def accept_item(item: Item, *, item_id: str, tags: TagRules, max_bytes: int, path: str) -> Entry:
     """Make an entry of a client's item.
 
     Args:
@@ -130,7 +128,9 @@ def _accept_part(part: ContentPart, role: str, path: str) -> ContentPart:
 
 
 def _clean(part: ContentPart, tags: TagRules) -> ContentPart:
-    text = strip_tags(part.text or part.transcript or "", tags.shown_expressions, tags.shown_motions)
+    text = strip_tags(
+        part.text or part.transcript or "", tags.shown_expressions, tags.shown_motions
+    )
     if part.text is not None:
         return msgspec.structs.replace(part, text=text)
     return msgspec.structs.replace(part, transcript=text)

@@ -207,7 +207,20 @@ def grant_events(names: Iterable[str]) -> frozenset[str]:
     return _NAMES if CHARACTER_V1 in wanted else _NAMES & wanted
 
 
+_OF_A_REPLY = (
+    CharacterSegment,
+    CharacterExpression,
+    CharacterMotion,
+    CharacterVisemes,
+    CharacterMetrics,
+)
+
+
 def is_granted(event: ServerEvent, granted: frozenset[str]) -> bool:
-    """Whether a client gets an event: all of the standard's, and those that it asked for."""
+    """Whether a client gets an event: all of the standard's, and those that it asks for now.
+
+    What performs a reply was chosen when that began, and is not chosen again: half of it would be
+    of no use.
+    """
     name = event_name(type(event))
-    return name not in _NAMES or name in granted
+    return name not in _NAMES or name in granted or isinstance(event, _OF_A_REPLY)

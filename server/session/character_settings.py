@@ -23,8 +23,8 @@ from server.protocol.character_objects import (
     VisemeSetting,
 )
 from server.session.delivery import Show
-from server.speech.segmenter import SegmentRules
 from server.speech.mouth import Scheme
+from server.speech.segmenter import SegmentRules
 from server.text.tag_rules import Every, TagMode, TagRules, check_tag_names, tag_instructions
 
 FindCharacter = Callable[[str], Character | None]
@@ -116,7 +116,7 @@ class CharacterSettings:
         Args:
             granted: Names of the extension events that the client gets.
         """
-        is_seen = bool(granted & _SHOWN) or self.expressions is not None or bool(self.motions)
+        is_seen = self._is_seen(granted)
         own = VRM_EXPRESSIONS if is_seen else ()
         if self.characters:
             names = (name for character in self.characters for name in character.expressions)
@@ -129,14 +129,23 @@ class CharacterSettings:
             every=self.tag_every,
         )
 
+    def _is_seen(self, granted: frozenset[str]) -> bool:
+        """Whether the client does something with faces or motions."""
+        return bool(granted & _SHOWN) or self.expressions is not None or bool(self.motions)
+
     def show(self, granted: frozenset[str]) -> Show:
         """What a client sees of a reply that begins now."""
         return Show(events=granted, tags=self.tags(granted), rules=self.rules, scheme=self.scheme)
 
     def head(self, granted: frozenset[str]) -> str:
-        """What the model reads first: the persona, and what it has to know of tags."""
+        """What the model reads first: the persona, and of tags what it has to know.
+
+        Where nobody sees tags, nothing is told of them; a model that writes them all the same is
+        cleaned after.
+        """
         persona = self.persona.head if self.persona else ""
-        told = tag_instructions(self.tags(granted), persona)
+        matters = self._is_seen(granted) or self.tag_mode is not None
+        told = tag_instructions(self.tags(granted), persona) if matters else ""
         return "\n\n".join(text for text in (persona, told) if text)
 
     def with_patch(self, patch: CharacterPatch, find: FindCharacter) -> CharacterSettings:

@@ -151,7 +151,9 @@ class Floor:
         self._forget(response.id)
         return send(events)
 
-    def receive_delta(self, delta: RequestDelta, now: float) -> tuple[list[Effect], Response | None]:
+    def receive_delta(
+        self, delta: RequestDelta, now: float
+    ) -> tuple[list[Effect], Response | None]:
         """Take what the engine wrote; deltas of replies that do not run are ignored.
 
         Returns:

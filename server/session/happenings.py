@@ -24,9 +24,7 @@ def describe_trigger(name: str, params: Mapping[str, Any]) -> str:
     """
     name = " ".join(name.split())
     if not 1 <= len(name) <= MAX_NAME:
-        raise InvalidValue(
-            "name", f"name has {len(name)} characters; it must have 1 to {MAX_NAME}"
-        )
+        raise InvalidValue("name", f"name has {len(name)} characters; it must have 1 to {MAX_NAME}")
     details = json.dumps(params, ensure_ascii=False) if params else ""
     if len(details.encode()) > MAX_BYTES:
         raise LimitExceeded(

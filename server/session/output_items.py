@@ -51,7 +51,7 @@ class Place:
     new_item_id: Callable[[], str]
     character_id: str | UnsetType = UNSET
 
-    def add(self, item: Item, tags: TagRules = TagRules()) -> list[ServerEvent]:
+    def add(self, item: Item, tags: TagRules) -> list[ServerEvent]:
         """Announce an item, and put it into the conversation.
 
         Args:
@@ -120,7 +120,9 @@ class MessageOutput:
     def raw_length(self, text_end: int) -> int:
         """How many code points of the engine's text the first ones of the clean text take."""
         tags = self._show.tags
-        raw = cut_raw_text("".join(self._raw), tags.shown_expressions, text_end, motions=tags.shown_motions)
+        raw = cut_raw_text(
+            "".join(self._raw), tags.shown_expressions, text_end, motions=tags.shown_motions
+        )
         return self._raw_start + len(raw)
 
     def snapshot(self) -> MessageItem | None:
@@ -248,7 +250,7 @@ class CallOutput:
 
     def open(self) -> list[ServerEvent]:
         """Announce the item."""
-        return self._place.add(self.item)
+        return self._place.add(self.item, TagRules())
 
     def feed(self, text: str) -> list[ServerEvent]:
         """Take more of the arguments."""

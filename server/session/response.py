@@ -23,10 +23,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from engine.outputs import RequestDelta
-from engine.request import FinishReason
 from msgspec import UNSET, UnsetType
 
+from engine.outputs import RequestDelta
+from engine.request import FinishReason
 from server.conversation.conversation import Conversation
 from server.errors import ProtocolError
 from server.protocol.character_events import CharacterMetrics, event_name
@@ -231,9 +231,7 @@ class Response:
 
     def _open_message(self) -> MessageOutput:
         if not isinstance(self._open, MessageOutput):
-            self._open = MessageOutput(
-                self._next_place(), self._show, raw_start=self._num_chars
-            )
+            self._open = MessageOutput(self._next_place(), self._show, raw_start=self._num_chars)
         return self._open
 
     def _with_open(self, events: list[ServerEvent]) -> list[ServerEvent]:

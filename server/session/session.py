@@ -13,8 +13,6 @@ nothing but for the ``error`` that it causes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import zlib
 from dataclasses import replace
 
@@ -32,6 +30,7 @@ from server.protocol.character_events import (
     grant_events,
     is_granted,
 )
+from server.protocol.character_objects import ListenerSetting
 from server.protocol.client_events import (
     CharacterContext,
     CharacterDraft,
@@ -56,7 +55,6 @@ from server.protocol.objects import (
     SessionObject,
     SessionPatch,
 )
-from server.protocol.character_objects import ListenerSetting
 from server.protocol.server_events import (
     ConversationItemAdded,
     ConversationItemDeleted,
@@ -87,6 +85,7 @@ from server.session.settings import SessionLimits, SessionSettings
 from server.session.silence import USUAL_INSTRUCTIONS, Silence
 from server.session.view import describe_session
 from server.session.waiting_line import Wanted
+
 
 class Session:
     """The state machine; see the module."""
@@ -296,9 +295,7 @@ class Session:
             case CharacterContext():
                 return self._note_context(event)
             case ResponseCreate():
-                wanted = Wanted(
-                    params=event.response or ResponseParams(), event_id=event.event_id
-                )
+                wanted = Wanted(params=event.response or ResponseParams(), event_id=event.event_id)
                 return self._want(wanted, now)
             case ResponseCancel():
                 return self._cancel(event.response_id, now)
@@ -533,8 +530,7 @@ class Session:
         return [
             effect
             for effect in effects
-            if not isinstance(effect, Send)
-            or is_granted(effect.event, self._granted)
+            if not isinstance(effect, Send) or is_granted(effect.event, self._granted)
         ]
 
     def _new_item_id(self) -> str:

@@ -80,12 +80,13 @@ def _describe_character(
     if character is None or cast.persona is None:
         return shown
     greetings = cast.persona.greetings
+    greeting = greetings[cast.greeting_index] if greetings else LocalizedText(en="")
     return msgspec.structs.replace(
         shown,
         id=character.id,
         name=character.name,
         description=character.description,
-        greeting=_clean(greetings[cast.greeting_index], tags) if greetings else LocalizedText(en=""),
+        greeting=_clean(greeting, tags),
         greetings=len(greetings),
         avatar=dict(character.avatar),
     )

@@ -151,7 +151,7 @@ class Talk:
     def wait(self) -> list[Event]:
         """Let time pass until the session wants to be woken; it must want that."""
         assert self.wakes_at is not None
-        self.now = self.wakes_at
+        self.now, self.wakes_at = self.wakes_at, None
         return self.carry_out(self.session.wake(self.now))
 
     def reply(self, *texts: str) -> list[Event]:

@@ -208,8 +208,8 @@ def test_a_room_is_told_whose_turn_it_is() -> None:
     assert (turn["character_id"], turn["name"]) == ("haru", "Haru")
     assert talk.generates[-1].messages[-1].content == "Haru speaks now."
     talk.write("Hey.")
-    done = talk.write(finish=STOP)
-    assert done[-1]["response"]["output"][0]["character_id"] == "haru"
+    [done] = of_type(talk.write(finish=STOP), "response.done")
+    assert done["response"]["output"][0]["character_id"] == "haru"
     before = talk.generates[-1].messages
     talk.user("And you?")
     talk.ask(character_id="aoi")
