@@ -1,4 +1,4 @@
-"""Reads a lorebook's JSON: a card's ``character_book``, ``lorebook_v3``, SillyTavern's world info."""
+"""Reads lorebooks: a card's ``character_book``, ``lorebook_v3``, SillyTavern's world info."""
 
 from __future__ import annotations
 
