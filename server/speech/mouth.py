@@ -2,9 +2,9 @@
 
 A sound is a phone and its length in beats; a beat is one Japanese mora. Phones carry the names of
 ARPAbet whatever the language, without stress marks: ``EN`` is Japanese ん, ``Q`` a stop in the
-throat, ``DX`` the tap of ら, ``UX`` the ü of Chinese, ``AX`` a neutral vowel and ``AXH`` one that is
-whispered. Three names are ours: ``TS`` for つ, ``LAX`` for a mouth of which nothing is known, and
-``SIL`` for a pause.
+throat, ``DX`` the tap of ら, ``UX`` the ü of Chinese, ``AX`` a neutral vowel and ``AXH`` one that
+is whispered. Three names are ours: ``TS`` for つ, ``LAX`` for a mouth of which nothing is known,
+and ``SIL`` for a pause.
 
 Sources: the presets of VRMC_vrm 1.0 (expressions.md), and Meta's table of visemes for Oculus
 Lipsync. Neither set has a shape for ``HH``, whose mouth is that of the vowel to come. In VRM 1.0,

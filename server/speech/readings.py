@@ -1,0 +1,134 @@
+"""How Japanese text is said: kanji to kana through MeCab and UniDic, where they are installed.
+
+``pip install 'kaiwa[ja]'`` brings both (fugashi and unidic-lite, each MIT and BSD); nothing is
+fetched later. The dictionary gives the pronunciation itself (は as ワ, とうさん as トーサン), which
+is why it was chosen: Sudachi's has only readings, and Janome takes thirty times as long. It is
+mapped into memory when it is first needed; ``warm_up`` does that early.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Protocol
+
+logger = logging.getLogger(__name__)
+
+
+class Tagger(Protocol):
+    """MeCab, as far as it is used: lines of ``surface TAB pronunciation TAB …``, then ``EOS``."""
+
+    def parse(self, text: str, /) -> str:
+        """Cut a text into words."""
+
+
+_USUAL = {"私": "ワタシ", "明日": "アシタ", "昨日": "キノー", "日本": "ニホン"}
+"""What people say where UniDic prefers what they write in letters."""
+_AFTER = {
+    **{("誕生", "日"): "ビ", ("何", "時"): "ジ", ("今日", "中"): "ジュー"},
+    **{(day + "曜", "日"): "ビ" for day in "月火水木金土日"},
+}
+"""Words that their neighbour changes: the word before, the word."""
+_NAN_BEFORE = frozenset("タダテデトドナノ")
+
+
+class _Dictionary:
+    """The dictionary of this process; loaded once, one text at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tagger: Tagger | None = None
+        self._tried = False
+
+    def load(self) -> bool:
+        """Map it into memory, unless that was tried."""
+        with self._lock:
+            if not self._tried:
+                self._tagger = _open()
+                self._tried = True
+            return self._tagger is not None
+
+    def words(self, text: str) -> list[tuple[str, str]] | None:
+        """Words and their pronunciations; ``None`` without a dictionary."""
+        if not self.load():
+            return None
+        with self._lock:  # MeCab keeps its lattice in the tagger
+            assert self._tagger is not None
+            parsed = self._tagger.parse(text)
+        lines = (line.split("\t", 2) for line in parsed.split("\n"))
+        return [(line[0], line[1]) for line in lines if len(line) > 1]
+
+
+def _open() -> Tagger | None:
+    try:
+        import fugashi
+        import unidic_lite
+    except ImportError:
+        logger.warning(
+            "no Japanese dictionary, lip shapes of kanji are estimated; "
+            "pip install 'kaiwa[ja]' brings one"
+        )
+        return None
+    directory = unidic_lite.DICDIR
+    tagger: Tagger = fugashi.GenericTagger(f'-r "{directory}/dicrc" -d "{directory}"')
+    tagger.parse("今日は")  # touches the pages that every text needs
+    return tagger
+
+
+_DICTIONARY = _Dictionary()
+
+
+def has_readings() -> bool:
+    """Whether kanji are read; loads the dictionary when it was not yet."""
+    return _DICTIONARY.load()
+
+
+def warm_up() -> None:
+    """Load the dictionary, so that no text waits for it; safe in any thread, and more than once."""
+    _DICTIONARY.load()
+
+
+def as_said(text: str, *, begins: bool = True) -> str:
+    """Write Japanese as it is said.
+
+    Args:
+        text: Normalised (NFKC), one line, without control characters.
+        begins: Whether nothing stands before it; a は or へ there is no particle.
+
+    Returns:
+        Katakana for every word that the dictionary knows, everything else unchanged; the text
+        itself without a dictionary.
+    """
+    words = _DICTIONARY.words(text)
+    return text if words is None else say_words(words, begins=begins)
+
+
+def say_words(words: list[tuple[str, str]], *, begins: bool = True) -> str:
+    """Join words as they are said.
+
+    Args:
+        words: Surfaces and pronunciations, of which an empty one keeps the surface.
+        begins: As for ``as_said``.
+    """
+    said: list[str] = []
+    before = ""
+    for place, (surface, found) in enumerate(words):
+        pronunciation = found or surface
+        if surface in _USUAL:
+            pronunciation = _USUAL[surface]
+        elif (before, surface) in _AFTER:
+            pronunciation = _AFTER[before, surface]
+        elif surface == "何" and place + 1 < len(words):
+            follows = words[place + 1][1][:1]
+            pronunciation = "ナニ" if follows and follows not in _NAN_BEFORE else pronunciation
+            if words[place + 1][0] in ("時", "人", "回", "個", "年", "日", "本", "度", "分", "歳"):
+                pronunciation = "ナン"
+        elif place == 0 and surface == "は" and not begins:
+            pronunciation = "ワ"
+        elif place == 0 and surface in ("は", "へ"):
+            pronunciation = surface
+        if surface.isascii() and before.isascii() and before:
+            said.append(" ")
+        said.append(pronunciation)
+        before = surface
+    return "".join(said)
