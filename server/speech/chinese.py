@@ -1,4 +1,4 @@
-"""Chinese to sounds: a syllable a character, of one and a half beats, said by its pinyin.
+"""Chinese to sounds: a syllable a character, of about a beat, said by its pinyin.
 
 ``pip install 'kaiwa[zh]'`` brings pypinyin (MIT, pure Python), which knows the readings, also of
 phrases (银行 against 行走). Without it a character is one beat of a mouth that moves.
@@ -15,7 +15,7 @@ from server.speech.mouth import UNKNOWN, Sound
 
 logger = logging.getLogger(__name__)
 
-_CONSONANT_BEATS, _SYLLABLE_BEATS = 0.4, 1.5
+_CONSONANT_BEATS, _SYLLABLE_BEATS = 0.4, 1.3
 _MAX_NUMERAL = 12
 _NUMERALS = "零一二三四五六七八九"
 _PLACES = ("", "十", "百", "千")
@@ -60,8 +60,8 @@ _PARTS = re.compile("(zh|ch|sh|[bpmfdtnlgkhjqxrzcsyw]?)([a-zü]*)")
 _Reader = Callable[[str], list[str]]
 
 
-@lru_cache(maxsize=1)
-def _reader() -> _Reader | None:
+def open_reader() -> _Reader | None:
+    """Load pypinyin; ``None``, and a line in the log, where it is not installed."""
     try:
         import pypinyin
     except ImportError:
@@ -71,6 +71,9 @@ def _reader() -> _Reader | None:
         )
         return None
     return pypinyin.lazy_pinyin
+
+
+_reader = lru_cache(maxsize=1)(open_reader)
 
 
 def has_pinyin() -> bool:
@@ -84,7 +87,7 @@ def han_sounds(text: str) -> list[Sound]:
     Args:
         text: Nothing else; numbers as digits, with points and commas.
     """
-    if text[:1].isdecimal():
+    if text[:1].isdecimal() or text.startswith("$"):
         text = numeral(text)
     read = _reader()
     if read is None:
@@ -92,7 +95,7 @@ def han_sounds(text: str) -> list[Sound]:
     sounds: list[Sound] = []
     for syllable in read(text):
         # characters without a reading come back as they were, those side by side as one
-        sounds += UNKNOWN * len(syllable) if "⺀" <= syllable[:1] else syllable_sounds(syllable)
+        sounds += UNKNOWN * len(syllable) if syllable[:1] >= "⺀" else syllable_sounds(syllable)
     return sounds
 
 
@@ -100,9 +103,13 @@ def numeral(digits: str) -> str:
     """Write a number as it is read: ``1,205`` → 一千二百零五; years digit by digit.
 
     Args:
-        digits: Digits, with commas and one point; a percent sign may follow.
+        digits: Digits, with commas, points and colons between; ``$`` may stand before, ``%`` after.
     """
-    whole, point, part = digits.rstrip("%").replace(",", "").partition(".")
+    if ":" in digits:
+        return "点".join(numeral(part) for part in digits.split(":") if part.strip("0"))
+    if digits.startswith("$"):
+        return numeral(digits[1:]) + "美元"
+    whole, point, part = digits.rstrip("stndrh%").replace(",", "").partition(".")
     each = "".join(_NUMERALS[int(digit)] for digit in part if digit.isdecimal())
     said = _integer(whole) + ("点" + each if point else "")
     return "百分之" + said if digits.endswith("%") else said

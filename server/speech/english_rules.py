@@ -21,7 +21,7 @@ _CLASSES = {
 }
 
 _TABLE = """
-<a>$ = AX | ^<a>$ = AX | ^<are>$ = AA R | ^<age> = EH IY JH | ^<a>CC?V = AX | <able>$ = AX B AX L
+<a>$ = AX | ^<are>$ = AA R | ^<age> = EH IY JH | ^<a>CC?V = AX | <able>$ = AX B AX L
 <ally>$ = AX L IY | <augh>t = AO | <augh> = AE F | <au> = AO | <aw> = AO | <air> = EH R
 VC+t<ai>n(?:$|s|l) = AX | <ai> = EH IY | <ay> = EH IY | VC+<age>s?$ = IH JH | <ate>ly$ = AX T
 <arr> = EH R | w<ar> = AO R | qu<ar> = AO R | <are>s?$ = EH R | <ar>ing$ = EH R | <ar>V = EH R

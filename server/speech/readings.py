@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 logger = logging.getLogger(__name__)
@@ -30,12 +31,14 @@ _AFTER = {
 }
 """Words that their neighbour changes: the word before, the word."""
 _NAN_BEFORE = frozenset("タダテデトドナノ")
+_COUNTED = frozenset("時人回個年日本度分歳")
 
 
-class _Dictionary:
-    """The dictionary of this process; loaded once, one text at a time."""
+class Dictionary:
+    """A dictionary that is loaded once, when it is first needed, and read by one text at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_tagger: Callable[[], Tagger | None]) -> None:
+        self._open = open_tagger
         self._lock = threading.Lock()
         self._tagger: Tagger | None = None
         self._tried = False
@@ -44,7 +47,7 @@ class _Dictionary:
         """Map it into memory, unless that was tried."""
         with self._lock:
             if not self._tried:
-                self._tagger = _open()
+                self._tagger = self._open()
                 self._tried = True
             return self._tagger is not None
 
@@ -59,7 +62,8 @@ class _Dictionary:
         return [(line[0], line[1]) for line in lines if len(line) > 1]
 
 
-def _open() -> Tagger | None:
+def open_tagger() -> Tagger | None:
+    """Map UniDic into memory; ``None``, and a line in the log, where it is not installed."""
     try:
         import fugashi
         import unidic_lite
@@ -75,7 +79,7 @@ def _open() -> Tagger | None:
     return tagger
 
 
-_DICTIONARY = _Dictionary()
+_DICTIONARY = Dictionary(open_tagger)
 
 
 def has_readings() -> bool:
@@ -119,10 +123,7 @@ def say_words(words: list[tuple[str, str]], *, begins: bool = True) -> str:
         elif (before, surface) in _AFTER:
             pronunciation = _AFTER[before, surface]
         elif surface == "何" and place + 1 < len(words):
-            follows = words[place + 1][1][:1]
-            pronunciation = "ナニ" if follows and follows not in _NAN_BEFORE else pronunciation
-            if words[place + 1][0] in ("時", "人", "回", "個", "年", "日", "本", "度", "分", "歳"):
-                pronunciation = "ナン"
+            pronunciation = _nani(*words[place + 1])
         elif place == 0 and surface == "は" and not begins:
             pronunciation = "ワ"
         elif place == 0 and surface in ("は", "へ"):
@@ -132,3 +133,8 @@ def say_words(words: list[tuple[str, str]], *, begins: bool = True) -> str:
         said.append(pronunciation)
         before = surface
     return "".join(said)
+
+
+def _nani(surface: str, pronunciation: str) -> str:
+    """何 before a word: なん before t, d, n and what is counted, else なに."""
+    return "ナン" if pronunciation[:1] in _NAN_BEFORE or surface in _COUNTED else "ナニ"

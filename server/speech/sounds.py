@@ -19,7 +19,7 @@ from server.speech.kana import kana_sounds
 from server.speech.mouth import PAUSE, UNKNOWN, Sound
 from server.speech.readings import as_said
 
-MAX_CHARACTERS = 2_000
+MAX_CHARACTERS = 1_000
 """What is analysed of a text; the rest is told by its length."""
 _MAX_REST_BEATS = 400
 _KEPT = 256
@@ -47,6 +47,7 @@ _RUNS = re.compile(
     rf"|(?P<word>[^\W\d_{_KANA}{_HAN}]+(?:['’][^\W\d_{_KANA}{_HAN}]+)*)"
     r"|(?P<sign>[%&+$°])"
 )
+_WAVES = re.compile(rf"(?<=[{_KANA}])[~〜]+")
 _SIGNS = {"%": "percent", "&": "and", "+": "plus", "$": "dollars", "°": "degrees"}
 
 
@@ -69,11 +70,12 @@ def text_sounds(text: str, lang: str) -> tuple[Sound, ...]:
     """
     rest = len(text) - MAX_CHARACTERS
     whole = unicodedata.normalize("NFKC", text[:MAX_CHARACTERS])[: 2 * MAX_CHARACTERS]
-    spoken = _NOT_SPOKEN.sub(_blank, _INITIALS.sub(_joined, whole))
+    drawn_out = _WAVES.sub("ー", _INITIALS.sub(_joined, whole))
+    spoken = _NOT_SPOKEN.sub(_blank, drawn_out)
     language = primary_language(lang)
     japanese = language == "ja" or (language != "zh" and _JAPANESE.search(spoken) is not None)
     if japanese:
-        spoken = _say_japanese(spoken)
+        spoken = japanese_as_said(spoken)
     sounds: list[Sound] = []
     for found in _RUNS.finditer(spoken):
         kind, run = found.lastgroup, found.group()
@@ -112,10 +114,14 @@ def _pause_beats(run: str) -> float:
     return max(_PAUSE_BEATS[mark] for mark in run if mark in _PAUSE_BEATS)
 
 
-def _say_japanese(text: str) -> str:
-    """Numbers and words to katakana, line by line; MeCab takes a line end for a space."""
+def japanese_as_said(text: str) -> str:
+    """Write Japanese as it is said: numbers and the words that are known in katakana.
+
+    Args:
+        text: Normalised (NFKC), without control characters other than line ends.
+    """
     lines = []
-    for line in text.split("\n"):
+    for line in text.split("\n"):  # MeCab takes a line end for a space
         said = ""
         for piece, is_number in say_numbers(line):
             said += piece if is_number else as_said(piece, begins=not said)
