@@ -203,18 +203,22 @@ def _cost() -> Table:
     for lang, text in (("ja", "今日は天気がいい。"), ("en", "The weather is nice. ")):
         table.add_row(f"{lang}, long", *_timed([text * 5_000], lang, "vrm1"))
     table.add_row("ja, kept", *_timed(_samples()["ja"], "ja", "vrm1", forget=lambda: None))
-    code = (
-        "import time; from server.speech.readings import warm_up; t = time.perf_counter(); "
-        "warm_up(); print(f'{(time.perf_counter() - t) * 1e6:.0f}')"
-    )
-    loads = [
-        int(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
-        for _ in range(5)
-    ]
-    table.add_row(
-        "warm_up, new process", "", f"{statistics.median(loads):.0f}", f"{max(loads)}", ""
-    )
+    for what in ("readings import has_readings", "chinese import has_pinyin"):
+        table.add_row(f"loading, {what}", "", *_loaded(f"from server.speech.{what} as load"), "")
     return table
+
+
+def _loaded(line: str) -> tuple[str, str]:
+    """Microseconds in new processes, the median and the most."""
+    code = (
+        f"import time; {line}; start = time.perf_counter(); assert load(); "
+        "print(f'{(time.perf_counter() - start) * 1e6:.0f}')"
+    )
+    command = [sys.executable, "-c", code]
+    times = [
+        int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout) for _ in range(5)
+    ]
+    return f"{statistics.median(times):.0f}", f"{max(times)}"
 
 
 def _timed(

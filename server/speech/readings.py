@@ -3,7 +3,7 @@
 ``pip install 'kaiwa[ja]'`` brings both (fugashi and unidic-lite, each MIT and BSD); nothing is
 fetched later. The dictionary gives the pronunciation itself (は as ワ, とうさん as トーサン), which
 is why it was chosen: Sudachi's has only readings, and Janome takes thirty times as long. It is
-mapped into memory when it is first needed; ``warm_up`` does that early.
+mapped into memory when it is first needed; ``visemes.warm_up`` does that early.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import logging
 import threading
 from collections.abc import Callable
 from typing import Protocol
+
+from server.speech.load_once import LoadOnce
 
 logger = logging.getLogger(__name__)
 
@@ -35,29 +37,23 @@ _COUNTED = frozenset("時人回個年日本度分歳")
 
 
 class Dictionary:
-    """A dictionary that is loaded once, when it is first needed, and read by one text at a time."""
+    """A dictionary that is loaded when it is first needed, and read by one text at a time."""
 
     def __init__(self, open_tagger: Callable[[], Tagger | None]) -> None:
-        self._open = open_tagger
+        self._tagger = LoadOnce(open_tagger)
         self._lock = threading.Lock()
-        self._tagger: Tagger | None = None
-        self._tried = False
 
     def load(self) -> bool:
-        """Map it into memory, unless that was tried."""
-        with self._lock:
-            if not self._tried:
-                self._tagger = self._open()
-                self._tried = True
-            return self._tagger is not None
+        """Map it into memory; whether there is one."""
+        return self._tagger.get() is not None
 
     def words(self, text: str) -> list[tuple[str, str]] | None:
         """Words and their pronunciations; ``None`` without a dictionary."""
-        if not self.load():
+        tagger = self._tagger.get()
+        if tagger is None:
             return None
         with self._lock:  # MeCab keeps its lattice in the tagger
-            assert self._tagger is not None
-            parsed = self._tagger.parse(text)
+            parsed = tagger.parse(text)
         lines = (line.split("\t", 2) for line in parsed.split("\n"))
         return [(line[0], line[1]) for line in lines if len(line) > 1]
 
@@ -85,11 +81,6 @@ _DICTIONARY = Dictionary(open_tagger)
 def has_readings() -> bool:
     """Whether kanji are read; loads the dictionary when it was not yet."""
     return _DICTIONARY.load()
-
-
-def warm_up() -> None:
-    """Load the dictionary, so that no text waits for it; safe in any thread, and more than once."""
-    _DICTIONARY.load()
 
 
 def as_said(text: str, *, begins: bool = True) -> str:

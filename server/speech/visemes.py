@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from server.speech.chinese import has_pinyin
 from server.speech.mouth import Scheme, Stretch, stretches
+from server.speech.readings import has_readings
 from server.speech.sounds import text_sounds
 
 MAX_FRAMES = 2_000
@@ -59,6 +61,12 @@ def visemes(text: str, *, lang: str, scheme: Scheme = "vrm1") -> list[Frame]:
             frames.append(Frame(t0, t1, shape, weight))
         t0 = t1
     return frames
+
+
+def warm_up() -> None:
+    """Load what reads Chinese characters, so that no text waits for it; in any thread, any time."""
+    has_readings()
+    has_pinyin()
 
 
 def _coarser(shown: list[Stretch]) -> list[Stretch]:
