@@ -334,7 +334,10 @@ class Segmenter:
         if end is None:
             return False
         between = self._text[marks_end:end]
-        if "\n" in between or end == len(self._text) or self._text[end] in _CLOSING:
+        closing = self._text[end : end + 1]
+        if closing == '"' and between:
+            closing = ""
+        if "\n" in between or end == len(self._text) or (closing and closing in _CLOSING):
             self._advance(marks_end)
             return True
         if self._text[marks_end - 1] == "," and self._text[end].isdigit():

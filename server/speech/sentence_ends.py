@@ -26,9 +26,18 @@ ELLIPSES = frozenset("…‥⋯")
 NOTES = frozenset("♪♫♬♡♥❤")
 STARS = frozenset("☆★")
 _CLOSERS = frozenset("」』）)”’】》〉〕｝}］]»›＂｣")
-_JOINED = word_set("と っ を の 、 ，")  # what goes on after 「…！」
-_IN_NAMES = frozenset("/\\_-@#%&=+~'^$<|")  # directly after a mark: an address, code, a name
+# What goes on after 「…！」: a particle, not a word that begins like one.
+_JOINED = re.compile(
+    "[、，,;a-z]|と(?![てきこもりなにく])|っ|は(?![いっあじやは])|が(?![んー])|を|の(?![んど])|な[んの][だのて]?"
+)
+_MAX_JOINED = 3
+_JOINED_STARTS = frozenset("とはがのな")
+_IN_NAMES = frozenset("/\\_-@#%&=+~^$<|")  # directly after a mark: an address, code, a name
 _OPENERS = "(\"'“‘[「『（*_<《"
+_ELLIPSIS = re.compile("[…‥⋯.]+")
+_FACE = re.compile(r"[:;=][-']?[()DPpOo3*/|]")
+_FACE_STARTS = frozenset(":;=")
+_MAX_FACE = 3
 _WIDE = re.compile(f"[{WIDE}]")
 _DOTTED = re.compile(r"[^\W\d_]{1,2}(\.[^\W\d_]{1,2})+")
 _NEXT_WORD = re.compile(r"[^\W\d_'’]{1,10}")
@@ -43,6 +52,10 @@ _TITLES = word_set(
 _NUMBERED = word_set(
     "no nos nr fig figs vol vols ch chap p pp sec sect art op eq ep par pt jan feb mar apr jun "
     "jul aug sep sept oct nov dec tel ext"
+)
+# No sentence ends here before a small letter.
+_UNITS = word_set(
+    "b c d e f g h j k l m n o p q r s t w x y z km kg cm mm ft lb lbs oz mi yd ml kb mb gb tb"
 )
 # A sentence ends here before a capital letter.
 _MAYBE = word_set("etc inc ltd co corp jr sr bros dept univ al a.m p.m est min max hr hrs")
@@ -64,20 +77,15 @@ class Tail:
         marks_end: Where the marks, closing quotes and emoji end.
         end: Where the spaces after them end, too.
         newline: Whether there is a line's end among those spaces.
-        quoted: Whether a closing quote or bracket is among the marks.
+        goes_on: Whether the sentence goes on after a quotation, as in ``"Stop!" he said``.
         following: The code point after it all; empty at the end of the text.
     """
 
     marks_end: int
     end: int
     newline: bool
-    quoted: bool
+    goes_on: bool
     following: str
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the sentence goes on after a quotation, as in ``"Stop!" he said``."""
-        return self.quoted and not self.newline and _goes_on(self.following)
 
 
 def is_wide(char: str) -> bool:
@@ -122,11 +130,23 @@ def read_tail(text: str, at: int, *, in_quotes: bool, final: bool) -> Tail | Non
             return None
         newline = "\n" in text[marks_end:end]
         following = text[end : end + 1]
-        if newline or end == marks_end or not following or not is_emoji(following):
-            return Tail(marks_end, end, newline, quoted, following)
-        if end >= at + MAX_TAIL:
-            return Tail(marks_end, end, newline, quoted, following)
         place = end
+        if end > marks_end and end < at + MAX_TAIL and not newline:
+            if is_emoji(following):
+                continue
+            if following and following in _FACE_STARTS:
+                if len(text) < end + _MAX_FACE and not final:
+                    return None
+                face = _FACE.match(text, end)
+                if face is not None:
+                    place = face.end()
+                    continue
+        goes_on = False
+        if quoted and following and not newline:
+            if following in _JOINED_STARTS and len(text) < end + _MAX_JOINED and not final:
+                return None
+            goes_on = _JOINED.match(text, end) is not None
+        return Tail(marks_end, end, newline, goes_on, following)
 
 
 def _read_marks(
@@ -139,17 +159,27 @@ def _read_marks(
         char = text[at]
         if char in _CLOSERS:
             quoted = True
-        elif char in '"*':
+        elif char in ELLIPSES:
+            # "え？……" may end so, but an ellipsis before words is theirs.
+            run = _ELLIPSIS.match(text, at, at + MAX_TAIL)
+            end = at if run is None else run.end()
+            if end == len(text) and not final:
+                return None
+            after = text[end : end + 1]
+            if after.strip() and after not in _CLOSERS:
+                break
+            at = end - 1
+        elif char in "\"'*":
             if at + 1 == len(text) and not final:
                 return None
             after = text[at + 1 : at + 2]
-            if char == '"' and (in_quotes or not after or after.isspace()):
+            if char != "*" and (in_quotes * (char == '"') or not after or after.isspace()):
                 quoted = True
             elif char == "*" and after == "*":
                 at += 1
             else:
                 break
-        elif not (char in ENDERS or char in ELLIPSES or is_emoji(char)):
+        elif not (char in ENDERS or is_emoji(char)):
             break
         at += 1
     return at, quoted
@@ -191,6 +221,11 @@ def _stop_ends(text: str, at: int, start: int, *, final: bool) -> bool | None:
     after = text[at + 1]
     if after.isascii() and (after.isalnum() or after in _IN_NAMES or after in ",;:"):
         return False
+    if after == "'":
+        if at + 2 == len(text) and not final:
+            return None
+        if text[at + 2 : at + 3].strip():
+            return False
     spaces_end = read_spaces(text, at + 1, final=final)
     if spaces_end is None:
         return None
@@ -214,6 +249,8 @@ def _word_ends(text: str, word: str, following: int, *, spaced: bool, final: boo
         return _starts(text, following, final=final)
     if low in _NUMBERED:
         return not char.isdigit()
+    if low in _UNITS and char.islower():
+        return False
     initial = len(word) == 1 and word.isalpha() and word.isascii() and word.isupper()
     dotted = _DOTTED.fullmatch(word) is not None
     if low not in _MAYBE and not dotted and not initial:
@@ -253,7 +290,3 @@ def _word_before(text: str, at: int, start: int) -> str:
             break
         begin -= 1
     return text[begin:at].lstrip(_OPENERS)
-
-
-def _goes_on(char: str) -> bool:
-    return char in _JOINED or (char.isascii() and (char.islower() or char in ",;"))
