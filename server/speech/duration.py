@@ -5,7 +5,7 @@ from __future__ import annotations
 from server.speech.sounds import text_sounds
 from server.text.pace import CHARACTERS_PER_S, is_wide
 
-BEATS_PER_CHARACTER = {True: 1.5, False: 0.7}
+BEATS_PER_CHARACTER = {True: 1.42, False: 0.455}
 """By whether a text is Japanese or Chinese; ``tools.viseme_figures`` measures it."""
 
 

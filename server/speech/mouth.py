@@ -2,9 +2,9 @@
 
 A sound is a phone and its length in beats; a beat is one Japanese mora. Phones carry the names of
 ARPAbet whatever the language, without stress marks: ``EN`` is Japanese ん, ``Q`` a stop in the
-throat, ``DX`` the tap of ら, ``UX`` the ü of Chinese, ``AX`` a neutral vowel and ``AXH`` one that is
-whispered. Three names are ours: ``TS`` for つ, ``LAX`` for a mouth of which nothing is known, and
-``SIL`` for a pause.
+throat, ``DX`` the tap of ら, ``UX`` the ü of Chinese, ``AX`` a neutral vowel and ``AXH`` one that
+is whispered. Three names are ours: ``TS`` for つ, ``LAX`` for a mouth of which nothing is known,
+and ``SIL`` for a pause.
 
 Sources: the presets of VRMC_vrm 1.0 (expressions.md), and Meta's table of visemes for Oculus
 Lipsync. Neither set has a shape for ``HH``, whose mouth is that of the vowel to come. In VRM 1.0,
@@ -15,7 +15,7 @@ a gap.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 Scheme = Literal["vrm1", "oculus"]
 
@@ -27,18 +27,9 @@ UNKNOWN: tuple[Sound, ...] = (("LAX", 0.4), ("AX", 0.6))
 """One beat of a mouth that moves, though nobody knows how."""
 
 
-class Stretch(NamedTuple):
-    """A shape that is held.
-
-    Attributes:
-        id: Of the scheme; empty for a mouth that is shut where the scheme has no name for it.
-        weight: 0 to 1.
-        beats: How long.
-    """
-
-    id: str
-    weight: float
-    beats: float
+Stretch = tuple[str, float, float]
+"""A shape that is held: its id (empty where the scheme has no name for a shut mouth), its weight
+from 0 to 1, and its beats."""
 
 
 _SHUT = ("", 0.0)
@@ -139,8 +130,8 @@ def stretches(sounds: Sequence[Sound], scheme: Scheme) -> list[Stretch]:
             last_beats += beats
             continue
         if last_beats:
-            shown.append(Stretch(last_id, last_weight, last_beats))
+            shown.append((last_id, last_weight, last_beats))
         last_id, last_weight, last_beats = shape or "", weight, beats
     if last_beats:
-        shown.append(Stretch(last_id, last_weight, last_beats))
+        shown.append((last_id, last_weight, last_beats))
     return shown

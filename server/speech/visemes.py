@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from server.speech.chinese import has_pinyin
 from server.speech.mouth import Scheme, Stretch, stretches
+from server.speech.readings import has_readings
 from server.speech.sounds import text_sounds
 
 MAX_FRAMES = 2_000
 """Of one text; a longer one is told in coarser shapes."""
-_DIGITS = 5
+_PRECISION = 1e5
+"""Times have five digits, a millisecond in a hundred seconds."""
 
 
 class Frame(NamedTuple):
@@ -46,22 +49,30 @@ def visemes(text: str, *, lang: str, scheme: Scheme = "vrm1") -> list[Frame]:
     shown = stretches(text_sounds(text, lang), scheme)
     while len(shown) > MAX_FRAMES:
         shown = _coarser(shown)
-    whole = sum(stretch.beats for stretch in shown)
+    if not shown:
+        return []
+    scale = _PRECISION / sum(beats for _, _, beats in shown)
     frames: list[Frame] = []
     done, t0 = 0.0, 0.0
     for shape, weight, beats in shown:
-        done += beats
-        t1 = round(done / whole, _DIGITS)
+        done += beats * scale
+        t1 = int(done + 0.5) / _PRECISION
         if shape and t1 > t0:
             frames.append(Frame(t0, t1, shape, weight))
         t0 = t1
     return frames
 
 
+def warm_up() -> None:
+    """Load what reads Chinese characters, so that no text waits for it; in any thread, any time."""
+    has_readings()
+    has_pinyin()
+
+
 def _coarser(shown: list[Stretch]) -> list[Stretch]:
     """Join pairs; the one that lasts longer stays."""
-    joined = []
+    joined: list[Stretch] = []
     for first, second in zip(shown[::2], shown[1::2], strict=False):
-        longer = max(first, second, key=lambda stretch: stretch.beats)
-        joined.append(longer._replace(beats=first.beats + second.beats))
+        shape, weight, _ = max(first, second, key=lambda stretch: stretch[2])
+        joined.append((shape, weight, first[2] + second[2]))
     return joined + shown[len(shown) & ~1 :]

@@ -1,0 +1,131 @@
+"""How Japanese text is said: kanji to kana through MeCab and UniDic, where they are installed.
+
+``pip install 'kaiwa[ja]'`` brings both (fugashi and unidic-lite, each MIT and BSD); nothing is
+fetched later. The dictionary gives the pronunciation itself (は as ワ, とうさん as トーサン), which
+is why it was chosen: Sudachi's has only readings, and Janome takes thirty times as long. It is
+mapped into memory when it is first needed; ``visemes.warm_up`` does that early.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from server.speech.load_once import LoadOnce
+
+logger = logging.getLogger(__name__)
+
+
+class Tagger(Protocol):
+    """MeCab, as far as it is used: lines of ``surface TAB pronunciation TAB …``, then ``EOS``."""
+
+    def parse(self, text: str, /) -> str:
+        """Cut a text into words."""
+
+
+_USUAL = {"私": "ワタシ", "明日": "アシタ", "昨日": "キノー", "日本": "ニホン"}
+"""What people say where UniDic prefers what they write in letters."""
+_AFTER = {
+    **{("誕生", "日"): "ビ", ("何", "時"): "ジ", ("今日", "中"): "ジュー"},
+    **{(day + "曜", "日"): "ビ" for day in "月火水木金土日"},
+}
+"""Words that their neighbour changes: the word before, the word."""
+_NAN_BEFORE = frozenset("タダテデトドナノ")
+_COUNTED = frozenset("時人回個年日本度分歳")
+
+
+class Dictionary:
+    """A dictionary that is loaded when it is first needed, and read by one text at a time."""
+
+    def __init__(self, open_tagger: Callable[[], Tagger | None]) -> None:
+        self._tagger = LoadOnce(open_tagger)
+        self._lock = threading.Lock()
+
+    def load(self) -> bool:
+        """Map it into memory; whether there is one."""
+        return self._tagger.get() is not None
+
+    def words(self, text: str) -> list[tuple[str, str]] | None:
+        """Words and their pronunciations; ``None`` without a dictionary."""
+        tagger = self._tagger.get()
+        if tagger is None:
+            return None
+        with self._lock:  # MeCab keeps its lattice in the tagger
+            parsed = tagger.parse(text)
+        lines = (line.split("\t", 2) for line in parsed.split("\n"))
+        return [(line[0], line[1]) for line in lines if len(line) > 1]
+
+
+def open_tagger() -> Tagger | None:
+    """Map UniDic into memory; ``None``, and a line in the log, where it is not installed."""
+    try:
+        import fugashi
+        import unidic_lite
+    except ImportError:
+        logger.warning(
+            "no Japanese dictionary, lip shapes of kanji are estimated; "
+            "pip install 'kaiwa[ja]' brings one"
+        )
+        return None
+    directory = unidic_lite.DICDIR
+    tagger: Tagger = fugashi.GenericTagger(f'-r "{directory}/dicrc" -d "{directory}"')
+    tagger.parse("今日は")  # touches the pages that every text needs
+    return tagger
+
+
+_DICTIONARY = Dictionary(open_tagger)
+
+
+def has_readings() -> bool:
+    """Whether kanji are read; loads the dictionary when it was not yet."""
+    return _DICTIONARY.load()
+
+
+def as_said(text: str, *, begins: bool = True) -> str:
+    """Write Japanese as it is said.
+
+    Args:
+        text: Normalised (NFKC), one line, without control characters.
+        begins: Whether nothing stands before it; a は or へ there is no particle.
+
+    Returns:
+        Katakana for every word that the dictionary knows, everything else unchanged; the text
+        itself without a dictionary.
+    """
+    words = _DICTIONARY.words(text)
+    return text if words is None else say_words(words, begins=begins)
+
+
+def say_words(words: list[tuple[str, str]], *, begins: bool = True) -> str:
+    """Join words as they are said.
+
+    Args:
+        words: Surfaces and pronunciations, of which an empty one keeps the surface.
+        begins: As for ``as_said``.
+    """
+    said: list[str] = []
+    before = ""
+    for place, (surface, found) in enumerate(words):
+        pronunciation = found or surface
+        if surface in _USUAL:
+            pronunciation = _USUAL[surface]
+        elif (before, surface) in _AFTER:
+            pronunciation = _AFTER[before, surface]
+        elif surface == "何" and place + 1 < len(words):
+            pronunciation = _nani(*words[place + 1])
+        elif place == 0 and surface == "は" and not begins:
+            pronunciation = "ワ"
+        elif place == 0 and surface in ("は", "へ"):
+            pronunciation = surface
+        if surface.isascii() and before.isascii() and before:
+            said.append(" ")
+        said.append(pronunciation)
+        before = surface
+    return "".join(said)
+
+
+def _nani(surface: str, pronunciation: str) -> str:
+    """何 before a word: なん before t, d, n and what is counted, else なに."""
+    return "ナン" if pronunciation[:1] in _NAN_BEFORE or surface in _COUNTED else "ナニ"
