@@ -3,7 +3,7 @@
 * The form that a card came in, and its own version, give back the file as it came.
 * V2 and V3 differ in ``spec`` and in fields that V2's readers pass over; they stay.
 * V1 has six fields; the whole card is carried beside them, and reading gives it back.
-* A PNG holds ``chara`` (V2, or V1's six fields) for every reader, and ``ccv3`` where the card is V3.
+* A PNG holds ``chara`` (V2 or V1) for every reader, and ``ccv3`` where the card is V3.
 * Files of a card: members of a CHARX, texts of a PNG, data URLs in JSON.
 """
 
@@ -18,7 +18,7 @@ from urllib.parse import quote
 from server.cards.card import V1_FIELDS, Card
 from server.cards.charx import CARD_NAME, Charx
 from server.cards.json_text import write_json
-from server.cards.png import Png, plain_png
+from server.cards.png import SIGNATURE, Png, plain_png, read_png
 from server.cards.read import ASSET_PREFIX, CARRIED
 
 Format = Literal["json", "png", "charx"]
@@ -148,8 +148,6 @@ def _as_png(card: Card, raw: dict[str, Any], version: int) -> Png:
 
 
 def _picture_of(card: Card) -> Png:
-    from server.cards.png import SIGNATURE, read_png
-
     portrait = card.assets.get(_PORTRAIT, b"")
     if portrait.startswith(SIGNATURE):
         return read_png(portrait, file=card.file)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from server.cards.card import Card
 from server.protocol.character_objects import LocalizedText
 
 VRM_EXPRESSIONS = ("happy", "angry", "sad", "relaxed", "surprised", "neutral")
@@ -34,6 +35,7 @@ class Character:
         sampling: Defaults under their wire names, already checked.
         max_output_tokens: Longest reply; ``None`` for as long as the context allows.
         avatar: How a page may draw it: ``hair``, ``eyes``, ``skin``, ``accent``, ``style``.
+        card: The card that it was made of; its fields make the persona then, and not ``prompt``.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Character:
     sampling: Mapping[str, Any] = field(default_factory=_nothing)
     max_output_tokens: int | None = None
     avatar: Mapping[str, str] = field(default_factory=_nothing)
+    card: Card | None = None
 
     @classmethod
     def from_prompt(cls, id: str, text: str) -> Character:
