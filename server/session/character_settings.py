@@ -13,7 +13,7 @@ from server.cards.read import read_card
 from server.characters.card_file import character_from_card
 from server.characters.character import VRM_EXPRESSIONS, Character
 from server.characters.persona import Persona, read_group, read_persona
-from server.errors import CardError, InvalidValue, LimitExceeded, shorten
+from server.errors import CardError, InvalidValue, LimitExceeded, ProtocolError, shorten
 from server.protocol.character_events import CharacterExpression, CharacterMotion, event_name
 from server.protocol.character_objects import (
     CharacterPatch,
@@ -117,7 +117,7 @@ class CharacterSettings:
             granted: Names of the extension events that the client gets.
         """
         is_seen = self._is_seen(granted)
-        own = VRM_EXPRESSIONS if is_seen else ()
+        own: tuple[str, ...] = VRM_EXPRESSIONS if is_seen else ()
         if self.characters:
             names = (name for character in self.characters for name in character.expressions)
             own = tuple(dict.fromkeys(names))
@@ -253,7 +253,7 @@ def _read_card(card: dict[str, Any]) -> Character:
     try:
         return character_from_card(read_card(msgspec.json.encode(card), file=param), id="card")
     except CardError as error:
-        raise InvalidValue(param, str(error), code=error.code) from None
+        raise ProtocolError(error.code, str(error), param=param) from None
 
 
 def _user_name(name: str) -> str:

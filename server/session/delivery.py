@@ -176,7 +176,7 @@ class Delivery:
                 item_id=self.item_id,
                 segment_index=self.num_segments,
                 scheme=self.show.scheme,
-                frames=[tuple(frame) for frame in frames],
+                frames=list(frames),
                 t_ms=t_ms,
             )
         ]

@@ -523,7 +523,7 @@ class Session:
         return self._want(wanted, now)
 
     def _note_context(self, event: CharacterContext) -> list[Effect]:
-        raise NotImplementedError
+        return []
 
     def _granted_only(self, effects: list[Effect]) -> list[Effect]:
         """Leave the extension's events out that the client has not asked for."""

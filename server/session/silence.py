@@ -53,7 +53,8 @@ class Silence:
             return None
         if self._num_unanswered >= MAX_UNANSWERED:
             return None
-        due = self._since + setting.idle_ms / 1000 * 2**self._num_unanswered
+        wait_s = setting.idle_ms / 1000 * (1 << self._num_unanswered)
+        due = self._since + wait_s
         while len(self._spoken_at) > setting.max_per_hour:
             self._spoken_at.popleft()
         if len(self._spoken_at) == setting.max_per_hour:

@@ -20,18 +20,19 @@ from server.protocol.items import (
     MessageItem,
     Role,
 )
+from server.text.tag_rules import TagRules
 
-FACES = ("happy", "sad")
+TAGS = TagRules(expressions=("happy", "sad"))
 
 
 def make(*, max_items: int = 100, max_bytes: int = 10_000) -> Conversation:
     """An empty conversation."""
-    return Conversation("conv_t", expressions=FACES, max_items=max_items, max_bytes=max_bytes)
+    return Conversation("conv_t", max_items=max_items, max_bytes=max_bytes)
 
 
 def accept(item: Item, max_bytes: int = 1000) -> Entry:
     """Take a client's item in."""
-    return accept_item(item, item_id="made", expressions=FACES, max_bytes=max_bytes, path="item")
+    return accept_item(item, item_id="made", tags=TAGS, max_bytes=max_bytes, path="item")
 
 
 def message(item_id: str, text: str = "hi", role: Role = "user") -> Entry:

@@ -43,7 +43,7 @@ def message(item_id: str, text: str = "hi", role: Role = "user") -> Entry:
 
 def make(max_bytes: int = 100_000) -> Conversation:
     """An empty conversation."""
-    return Conversation("conv_t", expressions=(), max_items=500, max_bytes=max_bytes)
+    return Conversation("conv_t", max_items=500, max_bytes=max_bytes)
 
 
 def test_a_note_is_read_right_behind_its_item() -> None:
