@@ -24,7 +24,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from server.speech.segmenter import Kind, Segment, Segmenter, SegmentRules
+from server.speech.pending import Kind
+from server.speech.segmenter import Segment, Segmenter, SegmentRules
 
 GOLD = Path(__file__).resolve().parent.parent / "tests" / "server" / "speech" / "gold"
 NAMES = ("ja", "zh", "en", "mixed")
