@@ -30,14 +30,14 @@ fence, ``MAX_CODE``. The time taken is linear in the text.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from server.speech.asides import read_aside, ticks_of_fence
 from server.speech.clauses import DASHES, SOFT, ClauseMark, read_clause_mark, read_clause_tail
 from server.speech.fences import Fence
 from server.speech.languages import LanguageGuess
-from server.speech.pending import Boundary, Kind, Pending
+from server.speech.pending import Boundary, Pending
 from server.speech.quotes import QUOTE_MARKS, QUOTES, opens_quote
+from server.speech.segments import Segment, SegmentRules
 from server.speech.sentence_ends import (
     ELLIPSES,
     ENDERS,
@@ -50,6 +50,8 @@ from server.speech.sentence_ends import (
     read_tail,
 )
 
+__all__ = ["Segment", "SegmentRules", "Segmenter"]
+
 _ASIDES = frozenset("*_`(（")
 _STOPS = re.compile(
     "[\n"
@@ -57,46 +59,6 @@ _STOPS = re.compile(
     + re.escape("".join(QUOTE_MARKS))
     + "\u2600-\u27bf\U0001f300-\U0001faff]"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A self-contained part of a reply.
-
-    Attributes:
-        text: ``clean[start:end]``, the spaces after it included.
-        start: Code points of the reply's clean text before it.
-        end: Code points up to and with it.
-        kind: Only ``speech`` is said.
-        boundary: What ended it: a ``sentence``'s end, also that of an aside; a ``clause``'s, where
-            the sentence goes on; inside a sentence, a ``tag``, its ``length``, or the reply's
-            ``final`` code point.
-        lang: Its language: ``ja``, ``zh`` or ``en``.
-    """
-
-    text: str
-    start: int
-    end: int
-    kind: Kind
-    boundary: Boundary
-    lang: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentRules:
-    """How long segments are, in columns: East Asian characters have two, others have one."""
-
-    first_min: int = 12
-    """The least that may be cut off before the first sentence's end."""
-
-    min: int = 8
-    """A later sentence that is shorter joins the next one."""
-
-    max: int = 120
-    """A segment that is longer is cut before its sentence ends."""
-
-    langs: tuple[str, ...] = ("ja", "zh", "en")
-    """The languages that a segment may be in; the first stands for any other."""
 
 
 class Segmenter:
