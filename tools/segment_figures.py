@@ -24,7 +24,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from server.speech.segmenter import Kind, Segment, Segmenter, SegmentRules
+from server.speech.pending import Kind
+from server.speech.segmenter import Segment, Segmenter, SegmentRules
 
 GOLD = Path(__file__).resolve().parent.parent / "tests" / "server" / "speech" / "gold"
 NAMES = ("ja", "zh", "en", "mixed")
@@ -96,9 +97,11 @@ def is_right(case: Case, segments: Sequence[Segment]) -> bool:
 
 
 def first_at(text: str, *, whole_sentences: bool) -> int:
-    """Code points that have come when the first segment goes out, fed one by one."""
-    # More columns than any reply has leave only the ends of sentences to be cut at.
-    rules = SegmentRules(first_min=len(text) * 2 + 1) if whole_sentences else SegmentRules()
+    """Code points that have come when the first segment goes out, fed one by one.
+
+    With ``whole_sentences`` a clause is cut off only where any long segment would be.
+    """
+    rules = SegmentRules(first_min=SegmentRules().max) if whole_sentences else SegmentRules()
     segmenter = Segmenter(rules)
     for index, char in enumerate(text, 1):
         if segmenter.feed(char):

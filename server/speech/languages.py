@@ -18,12 +18,15 @@ _KANA = re.compile("[\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fd-\u30ff\uff66-
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fffd]")
 _LATIN_WORD = re.compile("[A-Za-z\u00c0-\u024f][A-Za-z\u00c0-\u024f'\u2019]*")
 
-# Forms that only Japanese writes: neither simplified nor traditional Chinese has them.
-_JAPANESE_FORMS = re.compile(
-    "[々〆込働峠畑辻匂枠気楽広図売読駅円対帰験覚変歩経済険検悪圧囲医応桜仮価戯拠渓芸剣権効砕"
-    "雑桟辞実渋収従焼証乗浄畳縄壌嬢穣触嘱粋酔髄瀬斉窃浅専戦銭禅巣荘騒蔵沢択滝単弾団遅鋳庁聴"
-    "鉄転伝灯闘独弐悩脳拝廃発髪抜罰蛮秘浜瓶払仏塀辺弁舗訳薬与揺謡頼覧竜両猟緑塁励齢恋労楼]"
+# Forms and words that only Japanese writes: neither simplified nor traditional Chinese has them.
+_JAPANESE = re.compile(
+    "[々〆込働峠畑辻匂枠気楽広図売読駅円対帰験覚変歩経済険検悪圧囲応桜仮価戯拠渓剣権効砕雑桟実渋収従焼"
+    "証乗浄畳縄壌嬢穣粋酔髄瀬斉専戦銭巣荘騒蔵沢択滝単弾団遅鋳庁聴鉄転伝闘弐悩脳拝廃発髪抜払仏塀辺舗"
+    "訳薬揺謡頼覧竜両猟緑塁齢労]|大丈夫|本当|一緒|残念|素敵|綺麗|面白|彼女|何故"
 )
+
+# Addresses and names of files, which are of no language.
+_ADDRESS = re.compile(r"[\w.:/@?&=%#+~-]*[\w/][.@/:][\w/][\w.:/@?&=%#+~-]*", re.ASCII)
 
 
 def word_set(text: str) -> frozenset[str]:
@@ -40,11 +43,11 @@ class LanguageGuess:
     """Tells the language of one reply's segments, in order.
 
     The rules: two Latin words or more that begin with a small letter, and at least half as many
-    words as there are kana and Han characters, make ``en``; else kana make ``ja``; else Han
-    characters make ``ja`` when the reply has had kana, when one is a form that only Japanese
-    writes, or when ``zh`` is not asked for, and else ``zh``; Latin letters make ``en``; without
-    any letter the language stays what it was. What is not among ``langs`` becomes the nearest
-    of them.
+    words as there are kana and Han characters, make ``en``, addresses not counted; else kana make
+    ``ja``; else Han characters make ``ja`` when the reply has had kana, when there is a form that
+    only Japanese writes, or when ``zh`` is not asked for, and else ``zh``; Latin letters make
+    ``en``; without any letter the language stays what it was. What is not among ``langs`` becomes
+    the nearest of them.
 
     Args:
         langs: What may be answered, at least one; the first stands for any other.
@@ -65,16 +68,16 @@ class LanguageGuess:
     def guess(self, text: str) -> str:
         """The language of the reply's next segment."""
         kana, han = len(_KANA.findall(text)), len(_HAN.findall(text))
-        words: list[str] = _LATIN_WORD.findall(text)
         if not kana and not han:
-            return self._choose("en") if words else self._last
+            return self._choose("en") if _LATIN_WORD.search(text) else self._last
+        words: list[str] = _LATIN_WORD.findall(_ADDRESS.sub(" ", text))
         small = sum(word[0].islower() for word in words)
         if small >= 2 and 2 * len(words) >= kana + han:
             return self._choose("en")
         if kana:
             self._had_kana = True
             return self._choose("ja", "zh")
-        if self._had_kana or _JAPANESE_FORMS.search(text):
+        if self._had_kana or _JAPANESE.search(text):
             return self._choose("ja", "zh")
         return self._choose("zh", "ja")
 

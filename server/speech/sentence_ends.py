@@ -25,7 +25,7 @@ ENDERS = frozenset("。．｡！？!?.‼⁇⁈⁉")
 ELLIPSES = frozenset("…‥⋯")
 NOTES = frozenset("♪♫♬♡♥❤")
 STARS = frozenset("☆★")
-_CLOSERS = frozenset("」』）)”’】》〉〕｝}］]»›＂｣")
+CLOSERS = frozenset("」』）)”’】》〉〕｝}］]»›＂｣")
 # What goes on after 「…！」: a particle, not a word that begins like one.
 _JOINED = re.compile(
     "[、，,;a-z]|と(?![てきこもりなにく])|っ|は(?![いっあじやは])|が(?![んー])|を|の(?![んど])|な[んの][だのて]?"
@@ -157,7 +157,7 @@ def _read_marks(
         if at == len(text):
             return (at, quoted) if final else None
         char = text[at]
-        if char in _CLOSERS:
+        if char in CLOSERS:
             quoted = True
         elif char in ELLIPSES:
             # "え？……" may end so, but an ellipsis before words is theirs.
@@ -166,7 +166,7 @@ def _read_marks(
             if end == len(text) and not final:
                 return None
             after = text[end : end + 1]
-            if after.strip() and after not in _CLOSERS:
+            if after.strip() and after not in CLOSERS:
                 break
             at = end - 1
         elif char in "\"'*":
