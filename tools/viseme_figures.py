@@ -87,8 +87,8 @@ def _has_digits(text: str) -> bool:
     return any(char.isdecimal() for char in text)
 
 
-def _morae(kana: str) -> list[str]:
-    """Only morae, long vowels written out."""
+def morae_of(kana: str) -> list[str]:
+    """Cut kana into morae, long vowels written out, marks left out."""
     morae: list[str] = []
     for mora in split_morae(to_katakana(kana).translate(_SAME)):
         if mora == LONG and morae:
@@ -101,8 +101,10 @@ def _morae(kana: str) -> list[str]:
 def _mora_figures(pairs: Sequence[tuple[str, str]]) -> tuple[str, str, str]:
     num_wrong = num_morae = num_exact = 0
     for text, gold in pairs:
-        expected = _morae(gold)
-        wrong = _distance(expected, _morae(japanese_as_said(unicodedata.normalize("NFKC", text))))
+        expected = morae_of(gold)
+        wrong = edit_distance(
+            expected, morae_of(japanese_as_said(unicodedata.normalize("NFKC", text)))
+        )
         num_wrong, num_morae = num_wrong + wrong, num_morae + len(expected)
         num_exact += not wrong
     return (
@@ -112,8 +114,8 @@ def _mora_figures(pairs: Sequence[tuple[str, str]]) -> tuple[str, str, str]:
     )
 
 
-def _distance(first: Sequence[str], second: Sequence[str]) -> int:
-    """Levenshtein's."""
+def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
+    """Count what is put in, left out or replaced (Levenshtein)."""
     row = list(range(len(second) + 1))
     for index, left in enumerate(first, 1):
         diagonal, row[0] = row[0], index
@@ -156,8 +158,8 @@ def _english_figures(
     num_wrong = num_phones = num_exact = 0
     for word, (frequency, pronunciations) in words.items():
         said = _shapes([phone for phone, _ in word_sounds(word)], scheme)
-        expected = [_shapes(_from_cmu(phones), scheme) for phones in pronunciations]
-        wrong, length = min((_distance(each, said), len(each)) for each in expected)
+        expected = [_shapes(from_cmu(phones), scheme) for phones in pronunciations]
+        wrong, length = min((edit_distance(each, said), len(each)) for each in expected)
         weighted, total = weighted + frequency * wrong, total + frequency * length
         num_wrong, num_phones = num_wrong + wrong, num_phones + length
         num_exact += not wrong
@@ -169,7 +171,8 @@ def _english_figures(
     )
 
 
-def _from_cmu(phones: list[str]) -> list[str]:
+def from_cmu(phones: list[str]) -> list[str]:
+    """Write a pronunciation of CMUdict in the phones of ``server.speech.mouth``."""
     plain = (_CMU.get(phone) or _CMU.get(phone[:2], phone.rstrip("012")) for phone in phones)
     return " ".join(plain).split()
 
@@ -197,12 +200,19 @@ def _durations() -> Table:
 
 def _cost() -> Table:
     table = Table("segments", "characters", "median µs", "p99 µs", "frames", title="Cost")
-    for lang, texts in _samples().items():
+    samples = _samples()
+    pairs = ["".join(pair) for pair in zip(samples["ja"][::2], samples["ja"][1::2], strict=False)]
+    for lang, texts in (
+        ("ja", samples["ja"]),
+        ("ja", pairs),
+        ("zh", samples["zh"]),
+        ("en", samples["en"]),
+    ):
         for scheme in _SCHEMES:
             table.add_row(f"{lang}, {scheme}", *_timed(texts, lang, scheme))
     for lang, text in (("ja", "今日は天気がいい。"), ("en", "The weather is nice. ")):
         table.add_row(f"{lang}, long", *_timed([text * 5_000], lang, "vrm1"))
-    table.add_row("ja, kept", *_timed(_samples()["ja"], "ja", "vrm1", forget=lambda: None))
+    table.add_row("ja, kept", *_timed(samples["ja"], "ja", "vrm1", forget=lambda: None))
     for what in ("readings import has_readings", "chinese import has_pinyin"):
         table.add_row(f"loading, {what}", "", *_loaded(f"from server.speech.{what} as load"), "")
     return table

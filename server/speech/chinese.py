@@ -101,16 +101,17 @@ def numeral(digits: str) -> str:
         return "点".join(numeral(part) for part in digits.split(":") if part.strip("0"))
     if digits.startswith("$"):
         return numeral(digits[1:]) + "美元"
-    whole, point, part = digits.rstrip("stndrh%").replace(",", "").partition(".")
+    whole, point, part = digits.rstrip("stndrh%").partition(".")
     each = "".join(_NUMERALS[int(digit)] for digit in part if digit.isdecimal())
     said = _integer(whole) + ("点" + each if point else "")
     return "百分之" + said if digits.endswith("%") else said
 
 
 def _integer(digits: str) -> str:
-    one_by_one = "".join(_NUMERALS[int(digit)] for digit in digits[: 4 * _MAX_NUMERAL])
-    if len(digits) > _MAX_NUMERAL or (len(digits) == 4 and 1100 <= int(digits) <= 2099):
-        return one_by_one
+    is_year = len(digits) == 4 and digits.isdecimal() and 1100 <= int(digits) <= 2099
+    digits = digits.replace(",", "")
+    if is_year or len(digits) > _MAX_NUMERAL:
+        return "".join(_NUMERALS[int(digit)] for digit in digits[: 4 * _MAX_NUMERAL])
     number = int(digits)
     if number < 10:
         return _NUMERALS[number]

@@ -27,7 +27,7 @@ VC+t<ai>n(?:$|s|l) = AX | <ai> = EH IY | <ay> = EH IY | VC+<age>s?$ = IH JH | <a
 <arr> = EH R | w<ar> = AO R | qu<ar> = AO R | <are>s?$ = EH R | <ar>ing$ = EH R | <ar>V = EH R
 CVC*<ar>d?$ = ER | <ar> = AA R | <all> = AO L | <al>k = AO | <al>m = AA | <al>t = AO L
 CVC*<al>s?$ = AX L | w<a>(?:s|t|n) = AA | wh<a>t = AA | <a>(?:st|ng)e = EH IY
-<a>(?:tion|cial|cious|ture|dio|test) = EH IY | <a>ken = EH IY
+<a>(?:tion|cial|cious|ture|dio|test|mous) = EH IY | <a>ken = EH IY
 <a>Ce(?:ty|ly|ment|book|less|s$) = EH IY | VC+<a>n(?:ce|t|d)?s?$ = AX
 <a>Ce(?!r?ry|ral)(?:$|s$|d$|r$|rs$|ly$|ment$|ful$) = EH IY | <a>C(?:ing|y)$ = EH IY
 <a>(?:bl|pl|cr)e = EH IY | V<a>$ = AX | <a> = AE
@@ -87,9 +87,10 @@ a<l>m = - | <l> = L
 <ou>ntr = AH | <ou>sl = AX S | <ou> = AA UW | (?:d|t|br|cr|g|cl|fr)<ow>n = AA UW
 <ow>(?:d|er|el|s?e) = AA UW | ^(?:n|h|c|w|b|all)<ow>$ = AA UW | <ow> = AO UW
 w<or>(?:k|d|l|s|th) = ER | VC+<or>s?$ = ER | <orr> = AO R | <ore> = AO R | <or> = AO R
-<o>(?:ld|lt|lk|ll$) = AO UW | <o>(?:ss$|ff|ng|st|ft|g$) = AO
+<o>(?:ld|lt|lk|ll$) = AO UW | <o>(?:ss$|ff|ng|st|ft|gs?$) = AO
 <o>(?:ther|ney|ve$|n[tk]|me$|mes|ver) = AH | ^C?<o>m(?:p|m|b) = AA | ^c<o>(?:n|m) = AX
-<o>Ce(?:$|s$|d$|r$|rs$|ly$|ment$|st$) = AO UW | <o>C(?:ing|y)$ = AO UW | <o>(?:ti|ci) = AO UW
+<o>x = AA | <o>Ce(?:$|s$|d$|r$|rs$|ly$|ment$|st$) = AO UW | <o>C(?:ing|y)$ = AO UW
+<o>(?:ti|ci) = AO UW
 ^C*<o>C(?:al|en|us|o|ent|ment)(?:$|s|l|ed|ing) = AO UW | <o>l$ = AO UW | <o>$ = AO UW
 <o>s?$ = AO UW | i<o>n = AX | VC+<o>n(?:s|ed|ing)?$ = AX | VC+<o>m$ = AX | <o> = AA
 
@@ -104,7 +105,7 @@ w<or>(?:k|d|l|s|th) = ER | VC+<or>s?$ = ER | <orr> = AO R | <ore> = AO R | <or> 
 (?:[pktf]|th|gh|ph)<s>$ = S | (?:[bdglmnrvw]|V[^s])<s>$ = Z | [aieo]<s>$ = Z | <s>m$ = Z AX
 <s> = S
 
-<tion> = SH AX N | s<tion> = CH AX N | <tial> = SH AX L | <tient> = SH AX N T | <tious> = SH AX S
+s<tion> = CH AX N | <tion> = SH AX N | <tial> = SH AX L | <tient> = SH AX N T | <tious> = SH AX S
 <tch> = CH | <ture>s?$ = CH ER | <t>ur(?:a|e) = CH | <tually>$ = CH AX L IY | <tual> = CH UW AX L
 <tu>a = CH UW | s<t>(?:le|en)s?$ = -
 ^<th>(?:e|is|at|an|en|ey|em|ere|ese|ose|us|ough)(?:$|s$) = DH | V<th>(?:er|e$|ing$) = DH

@@ -9,10 +9,12 @@ mapped into memory when it is first needed; ``visemes.warm_up`` does that early.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from server.speech.kana import LONG, MORAE, to_katakana
 from server.speech.load_once import LoadOnce
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,9 @@ _AFTER = {
     **{(day + "曜", "日"): "ビ" for day in "月火水木金土日"},
 }
 """Words that their neighbour changes: the word before, the word."""
+_DRAWN_OUT = {"AA": "アァ", "IY": "イィ", "UW": "ウゥ", "EH": "エェイ", "AO": "オォウ"}
+"""What only holds the vowel before it."""
+_KANA = re.compile("[ァ-ヺー]+")
 _NAN_BEFORE = frozenset("タダテデトドナノ")
 _COUNTED = frozenset("時人回個年日本度分歳")
 
@@ -108,7 +113,7 @@ def say_words(words: list[tuple[str, str]], *, begins: bool = True) -> str:
     said: list[str] = []
     before = ""
     for place, (surface, found) in enumerate(words):
-        pronunciation = found or surface
+        pronunciation = _as_spelled(surface, found) if found else surface
         if surface in _USUAL:
             pronunciation = _USUAL[surface]
         elif (before, surface) in _AFTER:
@@ -119,11 +124,32 @@ def say_words(words: list[tuple[str, str]], *, begins: bool = True) -> str:
             pronunciation = "ワ"
         elif place == 0 and surface in ("は", "へ"):
             pronunciation = surface
-        if surface.isascii() and before.isascii() and before:
-            said.append(" ")
+        if before.isascii() and before.isalnum() and surface.isascii():
+            said.append(" ")  # MeCab drops what stood between two words
         said.append(pronunciation)
         before = surface
     return "".join(said)
+
+
+def _as_spelled(surface: str, found: str) -> str:
+    """Let kana stand as they are, save for long vowels, and for は and へ said as わ and え.
+
+    A dictionary takes いう in あいうえお for a verb, and says ゆー.
+    """
+    kana = to_katakana(surface)
+    if not _KANA.fullmatch(kana):
+        return found
+    if len(kana) != len(found):
+        return kana
+    chosen = ""
+    for place, (own, said) in enumerate(zip(kana, found, strict=True)):
+        if said == LONG:
+            before = MORAE.get(kana[place - 1 : place])
+            long = before is not None and own in _DRAWN_OUT[before[-1][0]]
+            chosen += LONG if long else own
+        else:
+            chosen += said if own in "ハヘ" else own
+    return chosen
 
 
 def _nani(surface: str, pronunciation: str) -> str:
