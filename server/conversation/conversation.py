@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from engine.chat_template import ChatMessage
@@ -48,6 +50,11 @@ class Conversation:
     def item_ids(self) -> list[str]:
         """In order."""
         return [entry.id for entry in self._entries]
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """In order; to be read only."""
+        return tuple(self._entries)
 
     def entry(self, item_id: str, *, param: str = "item_id") -> Entry:
         """Look an item up.
@@ -227,24 +234,6 @@ class Conversation:
             self._note = join_notes(before, text)
         else:
             last.add_note(text)
-
-    def spoken(self) -> list[ChatMessage]:
-        """What user and assistant have said, in clean words, without notes."""
-        return [
-            ChatMessage(entry.item.role, entry.words)
-            for entry in self._entries
-            if isinstance(entry.item, MessageItem) and not _is_system(entry) and entry.words
-        ]
-
-    def questions(self, last: int | None = None) -> list[str]:
-        """Ids of what the user has said, in order.
-
-        Args:
-            last: How many of the newest; ``None`` for all. A model that reads so many turns
-                (``Memory.num_turns``) reads these, and the notes behind them.
-        """
-        asked = [entry.id for entry in self._entries if _is_question(entry) and entry.words]
-        return asked if last is None else asked[max(len(asked) - last, 0) :]
 
     def last_message(self, role: Role) -> MessageItem | None:
         """What somebody of this role said last, if anything."""

@@ -360,25 +360,3 @@ def test_an_item_makes_room_for_its_note_too() -> None:
     conversation.insert(newest, None)
     assert conversation.num_bytes == 17
     conversation.check_integrity()
-
-
-def test_what_was_spoken_is_clean_and_without_notes() -> None:
-    """Words of user and assistant; system items and empty ones do not count."""
-    conversation = fill(
-        make(),
-        message("s", "be", "system"),
-        message("a", "who?"),
-        message("e", ""),
-        message("b", "[happy]Me.", "assistant"),
-    )
-    conversation.add_note("note")
-    assert conversation.spoken() == [ChatMessage("user", "who?"), ChatMessage("assistant", "Me.")]
-    assert conversation.questions() == ["a"]
-
-
-def test_the_newest_questions_are_named() -> None:
-    """As many as asked for, or all there are."""
-    conversation = fill(make(), *(message(name) for name in "abc"))
-    assert conversation.questions(2) == ["b", "c"]
-    assert conversation.questions(0) == []
-    assert conversation.questions(9) == conversation.questions() == ["a", "b", "c"]

@@ -12,6 +12,7 @@ from server.config import DEMO_MODEL
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry, join_notes, render_messages
 from server.conversation.memory import Memory, compact, recall
+from server.conversation.said import questions
 from server.protocol.items import ContentPart, MessageItem, Role
 from tests.support.chat_templates import GATHERING, LLAMA3, MISTRAL, QWEN3, SYSTEM_FIRST
 from tests.support.tokenizers import byte_level_backend, metaspace_backend, one_of_each_kind
@@ -155,7 +156,7 @@ def test_a_note_leaves_the_context_with_its_turn() -> None:
         limit = 400
         prompt = talk.ask(f"What is it, {number}?", f"Lore {number}.", limit)
         read = talk.tokenizer.decode(prompt)
-        kept = talk.conversation.questions(talk.memory.num_turns)
+        kept = questions(talk.conversation.entries, talk.memory.num_turns)
         numbers = [(int(item_id[1:]) - 1) // 2 for item_id in kept]
         assert [n for n in range(number + 1) if f"Lore {n}." in read] == numbers
         talk.reply("It is a fox.")
