@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.lore.context_notes import ContextNotes
-from server.lore.lore import Lore
+from server.lore.lore import Lore, Woken
 from server.lore.post_history import PostHistory
 from server.lore.scene import Scene
 
@@ -17,12 +17,14 @@ class NoteWriter:
     Attributes:
         context: What the client tells; filled by whoever receives its events.
         post_history: Where the instructions stand.
+        woken: What came up with the last message.
     """
 
     def __init__(self, lore: Lore | None = None) -> None:
         self.lore = lore
         self.context = ContextNotes()
         self.post_history = PostHistory()
+        self.woken: list[Woken] = []
 
     def compose(
         self, scene: Scene, *, instructions: str = "", num_read_since: int | None = None
@@ -38,8 +40,8 @@ class NoteWriter:
             instructions: The card's post-history instructions, macros filled in.
             num_read_since: See ``PostHistory.say``.
         """
-        woken = self.lore.wake(scene) if self.lore is not None else []
-        parts = ["\n".join(entry.text for entry in woken), self.context.say()]
+        self.woken = self.lore.wake(scene) if self.lore is not None else []
+        parts = ["\n".join(entry.text for entry in self.woken), self.context.say()]
         parts.append(
             self.post_history.say(
                 instructions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.tool_dialect import HERMES, ToolDialect
@@ -29,6 +30,7 @@ class SessionContext:
         high_water_tokens: Of the conversation, above which it is compacted; ``None`` for never.
         tool_dialect: How the model writes the call of a tool.
         find_character: Looks up characters that the client may name.
+        clock: Seconds from any start, to bound what patterns of lorebooks take.
     """
 
     cache_salt: str = ""
@@ -38,6 +40,7 @@ class SessionContext:
     high_water_tokens: int | None = None
     tool_dialect: ToolDialect = HERMES
     find_character: FindCharacter = _nobody
+    clock: Callable[[], float] = lambda: 0.0
     expires_at: int | None = None
     known_models: frozenset[str] | None = None
     asked_to_resume: bool = False

@@ -14,6 +14,7 @@ nothing but for the ``error`` that it causes.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from msgspec import UNSET
@@ -79,6 +80,7 @@ from server.session.failures import from_exception
 from server.session.floor import Floor, send
 from server.session.happenings import describe_trigger
 from server.session.identity import check_identity
+from server.session.notes import Notes
 from server.session.response_plan import ResponsePlan, check_if_active, plan_response
 from server.session.room import next_speaker
 from server.session.settings import SessionLimits, SessionSettings
@@ -127,6 +129,7 @@ class Session:
             new_item_id=self._new_item_id,
             max_parallel=limits.max_parallel_responses,
         )
+        self._notes = Notes(self._context.clock)
         self._silence = Silence()
         self._wakes_at: float | None = None
         self._num_items = 0
@@ -214,6 +217,10 @@ class Session:
             num_tokens = delta.num_prompt_tokens + delta.num_output_tokens
             effects += self._end_turn(num_tokens, now, ended.speaks_until(now))
         return self._granted_only(effects)
+
+    def note_read(self, num_turns: int) -> None:
+        """Learn how many of the user's newest messages the model still reads."""
+        self._notes.read(self._conversation, num_turns)
 
     def compacted(self, tokens_before: int, tokens_after: int) -> list[Effect]:
         """Tell a client that wants to know that the model remembers less."""
@@ -318,17 +325,21 @@ class Session:
         conversation, after = self._conversation, event.previous_item_id
         entry = self._accept(event.item, "item")
         conversation.check_insert(entry, after)
+        woken: list[str] = []
+        if isinstance(entry.item, MessageItem) and entry.item.role == "user":
+            self._silence.answered()
+            if after is None:
+                woken = self._notes.write(entry, conversation, self._settings.cast)
         evicted = conversation.make_room(
             entry, keep=after, evict=self._settings.truncation != "disabled"
         )
         previous = conversation.insert(entry, after)
-        is_spoken = isinstance(entry.item, MessageItem) and entry.item.role == "user"
-        if is_spoken:
-            self._silence.answered()
+        noted = [Send(CharacterMemory(op="noted", entries=woken))] if woken else []
         return [
             *(Send(ConversationItemDeleted(item_id=item_id)) for item_id in evicted),
             Send(ConversationItemAdded(previous_item_id=previous, item=entry.item)),
             Send(ConversationItemDone(previous_item_id=previous, item=entry.item)),
+            *self._granted_only(noted),
             *(self._prepare() if not isinstance(entry.item, FunctionCallItem) else ()),
         ]
 
@@ -523,9 +534,10 @@ class Session:
         return self._want(wanted, now)
 
     def _note_context(self, event: CharacterContext) -> list[Effect]:
+        self._notes.context.put(event.key, event.text, event.ttl_turns)
         return []
 
-    def _granted_only(self, effects: list[Effect]) -> list[Effect]:
+    def _granted_only(self, effects: Sequence[Effect]) -> list[Effect]:
         """Leave the extension's events out that the client has not asked for."""
         return [
             effect

@@ -82,7 +82,7 @@ class Connection:
             state,
             engine,
             session.id,
-            ReplyListener(self._on_delta, self._on_failure, self._on_compacted),
+            ReplyListener(self._on_delta, self._on_failure, self._on_compacted, session.note_read),
         )
 
     async def run(self) -> None:

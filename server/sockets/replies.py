@@ -55,11 +55,13 @@ class ReplyListener:
         on_delta: What one step brought.
         on_failure: The request could not be made; called from the loop, never from ``start``.
         on_compacted: The conversation's tokens before and after it was compacted.
+        on_read: How many of the user's newest messages the model reads from now on.
     """
 
     on_delta: Callable[[RequestDelta], None]
     on_failure: Callable[[str, Exception], None]
     on_compacted: Callable[[int, int], None] = lambda before, after: None
+    on_read: Callable[[int], None] = lambda num_turns: None
 
 
 @dataclass(slots=True)
@@ -232,6 +234,7 @@ class Replies:
         self._conversations.add(effect.conversation_id)
         self._memory, self._reply_ids = built.memory, []
         self._writing = effect.request_id
+        self._listener.on_read(built.memory.num_turns)
         if built.rerendered is not None:
             self._state.metrics.rerenders.labels(built.rerendered).inc()
 
@@ -303,6 +306,7 @@ class Replies:
         wanted, token_ids = effect.generate, memory.log.token_ids
         service = self._service(wanted, token_ids, priority=BACKGROUND_PRIORITY)
         self._prefill.offer(token_ids, wanted.params, service)
+        self._listener.on_read(memory.num_turns)
         self._listener.on_compacted(num_before, len(token_ids))
 
     def _look_ahead(

@@ -63,6 +63,7 @@ class Roster:
                 asked_to_resume="resume" in admission.query,
                 tool_dialect=engine.tokenizer.tool_dialect,
                 find_character=self._state.catalog.find,
+                clock=time.perf_counter,
             ),
         )
         try:
