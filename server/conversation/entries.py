@@ -30,6 +30,8 @@ class Entry:
         num_bytes: What it counts for, its note included.
         note: What the model reads right behind it; empty for nothing.
         tags: Those that its raw texts may hold.
+        continues: It goes on with the assistant's message before it, and the model reads both as
+            one.
     """
 
     item: Item
@@ -37,6 +39,7 @@ class Entry:
     num_bytes: int = 0
     note: str = ""
     tags: TagRules = TagRules()
+    continues: bool = False
 
     @property
     def id(self) -> str:
@@ -75,7 +78,8 @@ def render_messages(entries: Iterable[Entry]) -> list[ChatMessage]:
     """Show items to the model: items without words and calls that broke off are left out.
 
     An assistant's calls belong to the message before them, if that is the assistant's too. A note
-    is read behind its item, also where the item itself has no words.
+    is read behind its item, also where the item itself has no words. A reply that goes on with the
+    one before it is one with it.
     """
     messages: list[ChatMessage] = []
     names: dict[str, str] = {}
@@ -91,6 +95,8 @@ def _render_item(entry: Entry, messages: list[ChatMessage], names: dict[str, str
     match entry.item:
         case MessageItem(role="assistant"):
             text = "\n".join(text for text in entry.raw_texts if text)
+            if entry.continues and messages and messages[-1].role == "assistant":
+                text = messages.pop().content + text
             message = ChatMessage("assistant", text)
         case MessageItem(role=role):
             message = ChatMessage(role, entry.words)

@@ -98,6 +98,7 @@ def recall(
     max_prompt_tokens: int,
     truncation: TruncationSetting = "auto",
     add_generation_prompt: bool = True,
+    begun: str = "",
 ) -> Recollection:
     """Build the next prompt behind what is remembered.
 
@@ -108,6 +109,7 @@ def recall(
         max_prompt_tokens: What the context holds less the room for a reply.
         truncation: See ``build_prompt``.
         add_generation_prompt: Whether to end where the assistant's reply begins.
+        begun: See ``encode_turn``.
 
     Raises:
         PromptDoesNotFit: See ``build_prompt``.
@@ -121,7 +123,13 @@ def recall(
 
     def encode(those: Sequence[ChatMessage]) -> list[int]:
         made.append(
-            encode_turn(memory.log, those, tokenizer, add_generation_prompt=add_generation_prompt)
+            encode_turn(
+                memory.log,
+                those,
+                tokenizer,
+                add_generation_prompt=add_generation_prompt,
+                begun=begun,
+            )
         )
         return made[-1].log.token_ids
 

@@ -103,6 +103,8 @@ class ResponseParams(SamplingFields, kw_only=True):
             wait for what is being said, or ``interrupt`` to cancel it in the same breath.
         heard: Our extension: truncate an item to this, before the prompt is built.
         character_id: Our extension: who of the room speaks.
+        continues: Our extension: the last item, a reply that was broken off; the model goes on
+            behind what is there of it, in an item of its own.
     """
 
     instructions: str | None | UnsetType = UNSET
@@ -118,6 +120,7 @@ class ResponseParams(SamplingFields, kw_only=True):
     metadata: dict[str, str] | None | UnsetType = UNSET
     if_active: str | None | UnsetType = UNSET
     character_id: str | None | UnsetType = UNSET
+    continues: str | None | UnsetType = UNSET
     heard: HeardPrefix | None | UnsetType = UNSET
 
 

@@ -43,6 +43,7 @@ class Generate:
         persona: The character's own part at the start of the system text.
         listener: How fast somebody takes the reply in; ``None`` for as fast as it comes.
         tools: What the model may call.
+        begun: What is there of the reply already, tags and all; the model goes on behind it.
     """
 
     request_id: str
@@ -56,6 +57,7 @@ class Generate:
     persona: str = ""
     listener: ListenerSetting | None = None
     tools: tuple[Tool, ...] = ()
+    begun: str = ""
 
 
 @dataclass(frozen=True, slots=True)

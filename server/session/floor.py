@@ -129,7 +129,8 @@ class Floor:
         """
         if plan.is_default and wanted.note:
             self.conversation.add_note(wanted.note)
-        if plan.is_default and plan.settings.cast.is_group and plan.speaker is not None:
+        is_turn = plan.settings.cast.is_group and plan.continues is None
+        if plan.is_default and is_turn and plan.speaker is not None:
             self.conversation.add_note(speaker_note(plan.speaker))
         response = self._add(plan, now)
         events: list[ServerEvent] = list(response.start())
@@ -234,6 +235,7 @@ class Floor:
             metadata=plan.metadata,
             now=now,
             character_id=UNSET if speaker is None else speaker.id,
+            continues=plan.continues is not None,
         )
         self._running[response.id] = response
         if plan.is_default:

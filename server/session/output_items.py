@@ -43,6 +43,7 @@ class Place:
         conversation: In which conversation; ``None`` for a reply beside it.
         new_item_id: Gives an id that no item of the conversation has.
         character_id: Who speaks, where several are in the room.
+        continues: It goes on with the item before it.
     """
 
     response_id: str
@@ -50,6 +51,7 @@ class Place:
     conversation: Conversation | None
     new_item_id: Callable[[], str]
     character_id: str | UnsetType = UNSET
+    continues: bool = False
 
     def add(self, item: Item, tags: TagRules) -> list[ServerEvent]:
         """Announce an item, and put it into the conversation.
@@ -64,7 +66,9 @@ class Place:
             )
         ]
         if self.conversation is not None:
-            previous = self.conversation.insert(Entry(item, tags=tags), None)
+            previous = self.conversation.insert(
+                Entry(item, tags=tags, continues=self.continues), None
+            )
             added.append(ConversationItemAdded(previous_item_id=previous, item=item))
         return added
 

@@ -68,6 +68,7 @@ class Response:
         metadata: Mapping[str, str] | None,
         now: float,
         character_id: str | UnsetType = UNSET,
+        continues: bool = False,
     ) -> None:
         """Hold what the reply is made of.
 
@@ -81,6 +82,7 @@ class Response:
             metadata: The client's, given back as it is.
             now: Seconds, on the clock of all further ``now``.
             character_id: Who speaks, where several are in the room.
+            continues: Its first item goes on with the conversation's last one.
         """
         self.id = response_id
         self.is_done = False
@@ -90,6 +92,7 @@ class Response:
         self._parser = form.parser()
         self._new_item_id = new_item_id
         self._character_id = character_id
+        self._continues = continues
         self._max_output_tokens: int | str = (
             "inf" if max_output_tokens is None else max_output_tokens
         )
@@ -252,6 +255,7 @@ class Response:
             conversation=self._conversation,
             new_item_id=self._new_item_id,
             character_id=self._character_id,
+            continues=self._continues and not self._outputs,
         )
 
     @property

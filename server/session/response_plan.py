@@ -17,7 +17,7 @@ from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry, render_messages
 from server.errors import InvalidValue, LimitExceeded, shorten
 from server.protocol.client_events import ConversationItemTruncate
-from server.protocol.items import InputItem, Item, ItemReference
+from server.protocol.items import InputItem, Item, ItemReference, MessageItem
 from server.protocol.objects import HeardPrefix, ResponseParams
 from server.session.delivery import Show
 from server.session.settings import SessionLimits, SessionSettings
@@ -44,6 +44,7 @@ class ResponsePlan:
         metadata: The client's, as it is.
         if_active: What becomes of it while another reply is being written.
         heard: A truncation to be made before.
+        continues: A reply that was broken off, behind which the model goes on.
     """
 
     is_default: bool
@@ -56,14 +57,18 @@ class ResponsePlan:
     metadata: dict[str, str] | None
     if_active: IfActive
     heard: ConversationItemTruncate | None
+    continues: Entry | None
 
     def build_messages(self, conversation: Conversation) -> list[ChatMessage]:
-        """For the model: the system text first, then what it reads."""
+        """For the model: the system text first, then what it reads; not what it goes on behind."""
         text = self.settings.system_text(self.show.events)
         system = [ChatMessage("system", text)] if text else []
-        return system + (
-            conversation.messages() if self.input is None else render_messages(self.input)
-        )
+        said = conversation.messages() if self.input is None else render_messages(self.input)
+        return system + (said if self.continues is None else said[:-1])
+
+    def begun(self, conversation: Conversation) -> str:
+        """What is there of the reply already, tags and all."""
+        return conversation.messages()[-1].content if self.continues is not None else ""
 
 
 def plan_response(
@@ -111,6 +116,7 @@ def plan_response(
         metadata=metadata,
         if_active=check_if_active(params.if_active, "response.if_active"),
         heard=None if heard is None else _as_truncation(heard),
+        continues=_find_broken_off(params, conversation),
     )
 
 
@@ -149,6 +155,23 @@ def _speaker(params: ResponseParams, settings: SessionSettings) -> Character | N
     if params.character_id is UNSET or params.character_id is None:
         return settings.character
     return settings.cast.speaker(params.character_id)
+
+
+def _find_broken_off(params: ResponseParams, conversation: Conversation) -> Entry | None:
+    if params.continues is UNSET or params.continues is None:
+        return None
+    param = "response.continues"
+    if params.input is not UNSET or not _is_for_default_conversation(params):
+        raise InvalidValue(param, f"{param} goes with the conversation itself; leave input out")
+    entry = conversation.entry(params.continues, param=param)
+    item = entry.item
+    is_last = entry is conversation.entries[-1]
+    if not (is_last and isinstance(item, MessageItem) and item.role == "assistant" and entry.words):
+        raise InvalidValue(
+            param,
+            f"{param} is {shorten(entry.id)}; only what the assistant said last can be gone on with",
+        )
+    return entry
 
 
 def _read_input(

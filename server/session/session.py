@@ -445,6 +445,7 @@ class Session:
             persona=persona.head if persona else "",
             listener=self._listener,
             tools=plan.form.tools,
+            begun=plan.begun(self._conversation),
         )
 
     @property

@@ -207,6 +207,7 @@ class Replies:
             tokenizer,
             max_prompt_tokens=self._room(effect),
             truncation=effect.truncation,
+            begun=effect.begun,
         )
         self._state.pinned.count(  # slow only once
             effect.persona, built.token_ids, self._engine.tokenizer

@@ -274,3 +274,30 @@ def test_a_bad_setting_changes_nothing(character: dict[str, Any], param: str) ->
     error = only_error(talk.say("session.update", session={"character": character}))
     assert error["param"] == param
     assert talk.say("session.update", session={})[0]["session"] == before
+
+
+def test_a_reply_that_was_broken_off_can_be_gone_on_with() -> None:
+    """The model goes on behind what was heard, and reads both as one afterwards."""
+    talk = Talk()
+    talk.user("Tell me.")
+    talk.ask()
+    talk.write("[happy] I like cats, and dogs too.")
+    item_id = talk.session.conversation.item_ids[-1]
+    talk.say("response.cancel")
+    talk.say("conversation.item.truncate", item_id=item_id, text_end=12)
+    talk.ask(continues=item_id)
+    asked = talk.generates[-1]
+    assert asked.begun == "[happy] I like cats,"
+    assert [message.content for message in asked.messages][-1] == "Tell me."
+    talk.write(" and birds.")
+    talk.write(finish=STOP)
+    talk.ask()
+    assert talk.generates[-1].messages[-1].content == "[happy] I like cats, and birds."
+
+
+@pytest.mark.parametrize("which", ["i1", "zzz"])
+def test_only_the_last_reply_can_be_gone_on_with(which: str) -> None:
+    """Anything else is refused by its field."""
+    talk = Talk()
+    talk.user("hello", id="i1")
+    assert only_error(talk.ask(continues=which))["param"] == "response.continues"

@@ -38,7 +38,9 @@ def cat(**character: Any) -> Talk:
 def prompt(talk: Talk) -> list[tuple[str, str]]:
     """What the model reads now."""
     talk.ask()
-    messages = [(one.role, one.content) for one in talk.generates[-1].messages]
+    messages: list[tuple[str, str]] = [
+        (one.role, one.content) for one in talk.generates[-1].messages
+    ]
     talk.say("response.cancel")
     return messages
 
