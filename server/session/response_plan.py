@@ -169,7 +169,7 @@ def _find_broken_off(params: ResponseParams, conversation: Conversation) -> Entr
     if not (is_last and isinstance(item, MessageItem) and item.role == "assistant" and entry.words):
         raise InvalidValue(
             param,
-            f"{param} is {shorten(entry.id)}; only what the assistant said last can be gone on with",
+            f"{param} is {shorten(entry.id)}; only what the assistant said last goes on",
         )
     return entry
 

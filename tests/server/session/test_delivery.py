@@ -116,7 +116,8 @@ def test_metrics_tell_when_the_first_segment_was_whole() -> None:
 
 def test_performances_do_not_depend_on_how_the_words_came() -> None:
     """All but the times is the same for any pieces."""
-    text = "[happy] Hello, dear friend! It costs 3.50 yen. [sad]悲しいね。*泣く*でも、[motion:wave]またね！"
+    text = "[happy] Hello, dear friend! It costs 3.50 yen. [sad]悲しいね。*泣く*でも、"
+    text += "[motion:wave]またね！"
     rng = random.Random(6)
 
     def told(pieces: list[str]) -> list[Event]:
