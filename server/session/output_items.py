@@ -66,9 +66,8 @@ class Place:
             )
         ]
         if self.conversation is not None:
-            previous = self.conversation.insert(
-                Entry(item, tags=tags, continues=self.continues), None
-            )
+            entry = Entry(item, tags=tags, continues=self.continues)
+            previous = self.conversation.insert(entry, None)
             added.append(ConversationItemAdded(previous_item_id=previous, item=item))
         return added
 
