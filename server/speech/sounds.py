@@ -28,7 +28,8 @@ _JAPANESE_BEATS = 2
 
 # beats of a pause; of marks in a row the longest counts
 _PAUSE_BEATS = {
-    **dict.fromkeys("、，,;:；：()（）[]「」『』", 1.5),
+    **dict.fromkeys(")]）」』", 1.0),
+    **dict.fromkeys("、，,;:；：", 1.5),
     **dict.fromkeys("。．.!?！？｡\n", 3.0),
     **dict.fromkeys("…‥—―–", 4.0),
 }

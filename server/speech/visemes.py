@@ -1,7 +1,8 @@
 """The mouth's shapes for a text, without audio: frames that any voice can be stretched over.
 
 A client multiplies a frame's times with its audio's length, or with ``duration.speech_s`` where it
-has none.
+has none. A pause at the end is part of the text's time: where audio ends with the last sound, the
+last frame's ``t1`` (in ``oculus``, the last ``sil``'s ``t0``) is its end.
 """
 
 from __future__ import annotations

@@ -51,6 +51,12 @@ def test_marks_are_pauses(text: str, beats: float) -> None:
     assert text_sounds(text, "ja") == (("SIL", beats),)
 
 
+def test_an_opening_bracket_is_no_pause() -> None:
+    """A line of dialogue begins at once."""
+    assert _phones("「はい」") == "HH AA IY SIL"
+    assert _phones("(yes)", "en") == "Y EH S SIL"
+
+
 def test_marks_within_words_are_no_pauses() -> None:
     """Initials, decimals, hyphens."""
     assert "SIL" not in _phones("U.S.A. 3.5 well-known", "en")
