@@ -2,7 +2,7 @@
 
 ``pip install 'kaiwa[zh]'`` brings pypinyin (MIT, pure Python), whose tables give the readings, also
 those of phrases (银行 against 行走): the longest phrase that fits is taken. Its own functions take
-twenty times as long. Without it a character is one beat of a mouth that moves.
+twenty times as long. Without it a character is a mouth that moves, for as long as a syllable.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from server.speech.load_once import LoadOnce
-from server.speech.mouth import UNKNOWN, Sound
+from server.speech.mouth import Sound
 from server.speech.pinyin import syllable_sounds
+
+UNREAD: tuple[Sound, ...] = (("LAX", 0.5), ("AX", 0.8))
+"""A character without a reading, as long as a syllable."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +73,9 @@ def han_sounds(text: str) -> list[Sound]:
 
 
 def read_sounds(text: str, readings: Readings | None) -> list[Sound]:
-    """Say Chinese characters by what is known of them; one beat for each that is not."""
+    """Say Chinese characters by what is known of them; a syllable's time for each that is not."""
     if readings is None:
-        return [*(UNKNOWN * len(text))]
+        return [*(UNREAD * len(text))]
     phrases, characters = readings
     sounds: list[Sound] = []
     place = 0
@@ -86,7 +89,7 @@ def read_sounds(text: str, readings: Readings | None) -> list[Sound]:
                 break
         else:
             known = characters.get(ord(text[place]))
-            sounds += syllable_sounds(known.partition(",")[0]) if known else UNKNOWN
+            sounds += syllable_sounds(known.partition(",")[0]) if known else UNREAD
             place += 1
     return sounds
 

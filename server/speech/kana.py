@@ -83,6 +83,9 @@ _COMBINATIONS = (
 )
 
 _LIPS = frozenset("PBM")
+_REPEATED = frozenset("ヽヾ")
+_WHISPERING = frozenset("デマ")
+"""です and ます end in a u that is hardly said."""
 SOKUON, HATSUON, LONG = "ッ", "ン", "ー"
 _TO_KATAKANA = {code: code + 0x60 for code in (*range(0x3041, 0x3097), 0x309D, 0x309E)}
 
@@ -133,33 +136,29 @@ def kana_sounds(text: str) -> list[Sound]:
     """
     sounds: list[Sound] = []
     held = 0
-    last = ""
-    whispers = False
+    last = before = ""
     for mora in _SPLIT.findall(text.translate(_TO_KATAKANA)):
-        if mora in "ヽヾ":
+        if mora in _REPEATED:
             mora = last
-        if (found := MORAE.get(mora)) is not None:
+        found = MORAE.get(mora)
+        if found is not None:
             if held:
                 _hold(sounds, found[0][0], held)
                 held = 0
-            if found[0][0] in _LIPS and sounds and sounds[-1][0] == "EN":
+            elif last == HATSUON and found[0][0] in _LIPS:
                 sounds[-1] = ("M", sounds[-1][1])
             sounds += found
-            whispers = mora == "ス" and last in ("デ", "マ")
         elif mora == LONG:
             if sounds and (is_vowel(sounds[-1][0]) or sounds[-1][0] == "EN"):
                 sounds.append((sounds[-1][0], 1.0))
-            whispers = False
         elif mora == HATSUON:
             sounds.append(("EN", 1.0))
-            whispers = False
         elif mora == SOKUON:
             held += 1
-            whispers = False
-        last = mora
+        before, last = last, mora
     if held:
         sounds.append(("Q", float(held)))
-    elif whispers:  # です and ます end in a u that is hardly said
+    elif last == "ス" and before in _WHISPERING:
         sounds[-1] = ("AXH", sounds[-1][1])
     return sounds
 

@@ -1,8 +1,8 @@
 """Text to sounds: each run of a script said in its way, marks as pauses.
 
 What nobody can read moves the mouth without a meaning (``mouth.UNKNOWN``): two beats for a Chinese
-character in Japanese, one in Chinese, as their readings usually have; half a beat for a letter of
-any other script.
+character in Japanese, a syllable's time in Chinese, as their readings usually have; half a beat
+for a letter of any other script.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ _JAPANESE_BEATS = 2
 
 # beats of a pause; of marks in a row the longest counts
 _PAUSE_BEATS = {
-    **dict.fromkeys("、，,;:；：()（）[]「」『』", 1.5),
+    **dict.fromkeys(")]）」』", 1.0),
+    **dict.fromkeys("、，,;:；：", 1.5),
     **dict.fromkeys("。．.!?！？｡\n", 3.0),
     **dict.fromkeys("…‥—―–", 4.0),
 }
 _ELLIPSES = ("...", "。。", "・・")
 _MARKS = re.escape("".join(_PAUSE_BEATS))
-_HAN = "㐀-䶿一-鿿豈-﫿々〆"
+_HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff々〆"
 _KANA = "ぁ-ゖゝゞァ-ヺーヽヾ"
 _JAPANESE = re.compile(f"[{_KANA}]")
 _INITIALS = re.compile(r"\b(?:[A-Za-z]\.){2,}")

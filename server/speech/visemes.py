@@ -1,11 +1,13 @@
 """The mouth's shapes for a text, without audio: frames that any voice can be stretched over.
 
 A client multiplies a frame's times with its audio's length, or with ``duration.speech_s`` where it
-has none.
+has none. A pause at the end is part of the text's time: where audio ends with the last sound, the
+last frame's ``t1`` (in ``oculus``, the last ``sil``'s ``t0``) is its end.
 """
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 from server.speech.chinese import has_pinyin
@@ -51,16 +53,14 @@ def visemes(text: str, *, lang: str, scheme: Scheme = "vrm1") -> list[Frame]:
         shown = _coarser(shown)
     if not shown:
         return []
-    scale = _PRECISION / sum(beats for _, _, beats in shown)
-    frames: list[Frame] = []
-    done, t0 = 0.0, 0.0
-    for shape, weight, beats in shown:
-        done += beats * scale
-        t1 = int(done + 0.5) / _PRECISION
-        if shape and t1 > t0:
-            frames.append(Frame(t0, t1, shape, weight))
-        t0 = t1
-    return frames
+    done = [*accumulate([beats for _, _, beats in shown])]
+    scale = _PRECISION / done[-1]
+    ends = [int(beats * scale + 0.5) / _PRECISION for beats in done]
+    return [
+        Frame(t0, t1, shape, weight)
+        for (shape, weight, _), t0, t1 in zip(shown, [0.0, *ends], ends, strict=False)
+        if shape and t1 > t0
+    ]
 
 
 def warm_up() -> None:

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from server.speech.chinese import (
+    UNREAD,
     Readings,
     han_sounds,
     has_pinyin,
@@ -15,7 +16,6 @@ from server.speech.chinese import (
     open_readings,
     read_sounds,
 )
-from server.speech.mouth import UNKNOWN
 from server.speech.pinyin import syllable_sounds
 
 
@@ -47,9 +47,9 @@ def test_the_longest_phrase_counts() -> None:
 
 
 def test_what_is_not_known_is_estimated() -> None:
-    """One beat a character, with readings or without any."""
-    assert read_sounds("甲乙", None) == [*UNKNOWN, *UNKNOWN]
-    assert read_sounds("甲", Readings({}, {})) == [*UNKNOWN]
+    """A syllable's time for a character, with readings or without any."""
+    assert read_sounds("甲乙", None) == [*UNREAD, *UNREAD]
+    assert read_sounds("甲", Readings({}, {})) == [*UNREAD]
 
 
 def test_a_missing_package_is_told(

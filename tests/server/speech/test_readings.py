@@ -19,7 +19,7 @@ class _Lines:
 
     def parse(self, text: str, /) -> str:
         self.num_parsed += 1
-        return f"{text}\tキョー\tと\n。\t\t\nEOS"
+        return f"{text}\tキョー\n。\t\nEOS"
 
 
 def test_the_dictionary_is_there() -> None:
@@ -106,3 +106,8 @@ def test_a_missing_package_is_told(
 def test_a_word_without_a_pronunciation_stays() -> None:
     """Marks, and what the dictionary does not know."""
     assert say_words([("猫", "ネコ"), ("!", ""), ("Kaiwa", "Kaiwa"), ("x", "x")]) == "ネコ!Kaiwa x"
+
+
+def test_a_long_text_is_read_in_parts() -> None:
+    """All of it, and only its first word begins it."""
+    assert as_said("はい。" + "東京、" * 100) == "ハイ。" + "トーキョー、" * 100

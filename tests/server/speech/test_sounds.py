@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from server.speech.chinese import UNREAD
 from server.speech.mouth import UNKNOWN
 from server.speech.sounds import MAX_CHARACTERS, japanese_as_said, primary_language, text_sounds
 
@@ -50,6 +51,12 @@ def test_marks_are_pauses(text: str, beats: float) -> None:
     assert text_sounds(text, "ja") == (("SIL", beats),)
 
 
+def test_an_opening_bracket_is_no_pause() -> None:
+    """A line of dialogue begins at once."""
+    assert _phones("「はい」") == "HH AA IY SIL"
+    assert _phones("(yes)", "en") == "Y EH S SIL"
+
+
 def test_marks_within_words_are_no_pauses() -> None:
     """Initials, decimals, hyphens."""
     assert "SIL" not in _phones("U.S.A. 3.5 well-known", "en")
@@ -62,9 +69,9 @@ def test_a_wave_draws_a_vowel_out() -> None:
 
 
 def test_what_cannot_be_read_moves_the_mouth() -> None:
-    """Two beats for a character in Japanese, one in Chinese, half a one for a foreign letter."""
+    """Two beats for a character in Japanese, a syllable in Chinese, half a beat for others."""
     assert text_sounds("㐂", "ja") == UNKNOWN * 2
-    assert text_sounds("㐂", "zh") == UNKNOWN
+    assert text_sounds("㐂", "zh") == UNREAD
     assert text_sounds("мир!", "ru")[:4] == UNKNOWN * 2
     assert text_sounds("한국어", "ko") == UNKNOWN * 3
 
