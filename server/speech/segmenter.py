@@ -68,7 +68,7 @@ class Segmenter:
         rules: How long segments are.
     """
 
-    def __init__(self, rules: SegmentRules = SegmentRules()) -> None:
+    def __init__(self, rules: SegmentRules = SegmentRules()) -> None:  # noqa: B008 (it is frozen)
         self._first_min = rules.first_min
         self._pending = Pending(rules.min, rules.max)
         self._guess = LanguageGuess(rules.langs)
