@@ -4,12 +4,14 @@ The segments' texts, joined, are the reply; and they depend on the text and the 
 alone, never on how the text was cut into chunks. Each is given out as soon as it is certain:
 
 * **A sentence** ends at ``。．！？!?``, a full stop, a line's end, a note or heart after East Asian
-  text. More marks, closing quotes, emoji and spaces behind it belong to it, so it is certain with
-  the first code point after these; with a full stop after initials or ``U.S.``, with the word after
-  them. Numbers, abbreviations, addresses, names and ellipses hold no end (``sentence_ends``).
+  text. More marks, closing quotes, emoji and spaces behind it belong to it (at most ``MAX_TAIL``
+  and ``MAX_SPACES``), so it is certain with one code point after these. Three are read where they
+  may be a face such as ``:-)``, or a particle after a quotation; after initials and ``U.S.``, the
+  next word, up to 10. Numbers, abbreviations, addresses, names and ellipses hold no end
+  (``sentence_ends``).
 * **Within quotes** nothing is cut, until a quotation has more than ``MAX_QUOTATION`` columns; then
   it is cut at all its sentences, so that one that never closes holds little back. A sentence goes
-  on after a quotation if a small letter follows, or ``と``.
+  on after a quotation if a small letter follows, or a particle such as ``と``.
 * **A clause** is cut off at ``、，,;:``, a dash or an ellipsis only if nothing has been spoken yet
   and it has ``first_min`` columns, so that a voice can begin; certain with the next code point
   that is no space.
@@ -17,8 +19,8 @@ alone, never on how the text was cut into chunks. Each is given out as soon as i
   space in the last two thirds, or else between two grapheme clusters; certain at once.
 * **A short sentence**, less than ``min`` columns, joins the next one, if ``min`` columns have been
   spoken, so that the listener hears them meanwhile, and if it does not end a line.
-* **Asides**, actions, thoughts and code, are segments of their own (``asides``), certain with the
-  first code point after them that is no space.
+* **Asides**, actions, thoughts and code, are segments of their own, certain with one code point
+  after their tail; what their opening mark holds back until then is bounded (``asides``).
 * **A fence** of code comes in pieces of at most ``MAX_CODE`` code points. It is code to the end of
   the reply, or for ``MAX_FENCE`` code points: a voice must not read a program because a reply
   broke off in it, and must not stay silent because a model forgot to close one.
@@ -68,7 +70,7 @@ class Segmenter:
         rules: How long segments are.
     """
 
-    def __init__(self, rules: SegmentRules = SegmentRules()) -> None:
+    def __init__(self, rules: SegmentRules = SegmentRules()) -> None:  # noqa: B008 (it is frozen)
         self._first_min = rules.first_min
         self._pending = Pending(rules.min, rules.max)
         self._guess = LanguageGuess(rules.langs)

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from engine.graphemes import last_boundary
 from server.speech.languages import WIDE, word_set
 
 MAX_TAIL = 32
@@ -45,7 +46,7 @@ _MAX_NEXT_WORD = 10
 
 # No sentence ends here, whatever follows.
 _TITLES = word_set(
-    "dr mr mrs ms mx prof rev hon gen col capt cpt lt sgt maj cmdr adm sen rep gov pres supt mt "
+    "dr mr mrs ms mx prof rev hon gen col capt cpt lt sgt maj cmdr adm sen rep gov supt mt "
     "ft fr sr.a vs v cf viz approx ca e.g i.e eg ie mlle mme messrs ver"
 )
 # No sentence ends here before a number.
@@ -153,6 +154,7 @@ def _read_marks(
     text: str, at: int, limit: int, *, in_quotes: bool, final: bool
 ) -> tuple[int, bool] | None:
     quoted = False
+    begin = at
     while at < limit:
         if at == len(text):
             return (at, quoted) if final else None
@@ -182,6 +184,10 @@ def _read_marks(
         elif not (char in ENDERS or is_emoji(char)):
             break
         at += 1
+    else:
+        if at >= len(text) and not final:
+            return None
+        at = begin + (last_boundary(text[begin : at + 1], at - begin) or at - begin)
     return at, quoted
 
 
