@@ -31,6 +31,7 @@ from server.speech.segments import LANGUAGES
 GOLD = Path(__file__).resolve().parent.parent / "tests" / "server" / "speech" / "gold"
 NAMES = ("ja", "zh", "en", "mixed", "unseen")
 TAG = "‖"
+LONG = 1_000  # code points of a text that is tried in fewer chunkings
 _KINDS: dict[str, Kind] = {"‹a›": "action", "‹t›": "thought", "‹c›": "code"}
 
 Splitter = Callable[[str], list[str]]
@@ -240,17 +241,22 @@ def _print_chunkings(
     for group in gold.values():  # and each file as one long reply
         cases.append(("\n".join(case.text for case in group), frozenset()))
         cases.append(("".join(case.text for case in group), frozenset()))
-    differing = 0
+    differing = runs = 0
     for text, marks in cases:
         whole = segment(text, marks=marks)
-        for _ in range(chunkings if len(text) < 1_000 else max(1, chunkings // 100)):
+        for _ in range(chunkings if len(text) < LONG else max(1, chunkings // 100)):
+            runs += 1
             longest = rng.choice([1, 3, 8, 40])
             cuts, place = [], 0
             while place < len(text):
                 place += rng.randint(1, longest)
                 cuts.append(place)
             differing += segment(text, (c for c in cuts if c < len(text)), marks) != whole
-    console.print(f"{len(cases)} texts under {chunkings} chunkings each: {differing} differ")
+    num_long = sum(len(text) >= LONG for text, _ in cases)
+    console.print(
+        f"{len(cases) - num_long} replies under {chunkings} chunkings each, {num_long} long texts "
+        f"under a hundredth of that, {runs} runs: {differing} differ"
+    )
     return differing
 
 
