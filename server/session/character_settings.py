@@ -34,7 +34,6 @@ MAX_GROUP = 16
 MAX_USER_NAME = 64
 MIN_IDLE_MS, MAX_IDLE_MS = 1_000, 24 * 3600 * 1000
 MAX_PER_HOUR = 120
-MAX_SEGMENT = 2000
 
 _PATH = "session.character"
 _SHOWN = frozenset(event_name(kind) for kind in (CharacterExpression, CharacterMotion))
@@ -291,27 +290,11 @@ def _one_of(value: str | None, known: tuple[str, ...], param: str, default: Any)
 
 
 def _rules(setting: SegmentSetting) -> SegmentRules:
-    param, usual = f"{_PATH}.segment", SegmentRules()
-    numbers: dict[str, int] = {}
-    for name in ("first_min", "min", "max"):
-        value = getattr(setting, name)
-        value = getattr(usual, name) if value is None else value
-        if not 1 <= value <= MAX_SEGMENT:
-            raise InvalidValue(
-                f"{param}.{name}", f"{param}.{name} is {value}; it must be 1 to {MAX_SEGMENT}"
-            )
-        numbers[name] = value
-    if numbers["max"] < max(numbers["min"], numbers["first_min"]):
-        raise InvalidValue(
-            f"{param}.max", f"{param}.max is {numbers['max']}; it must not be below the minimums"
-        )
-    langs = tuple(setting.langs) if setting.langs is not None else usual.langs
-    if not langs or set(langs) - set(usual.langs):
-        raise InvalidValue(
-            f"{param}.langs",
-            f"{param}.langs is {shorten(str(list(langs)))}; name some of {', '.join(usual.langs)}",
-        )
-    return SegmentRules(langs=langs, **numbers)
+    """What is left out is as usual."""
+    named = msgspec.structs.asdict(setting)
+    if setting.langs is not None:
+        named["langs"] = tuple(setting.langs)
+    return SegmentRules(**{name: value for name, value in named.items() if value is not None})
 
 
 def _scheme(setting: VisemeSetting | None | UnsetType) -> Any:
