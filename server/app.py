@@ -39,6 +39,7 @@ from server.log_lines import log_line
 from server.protocol.close_codes import CloseCode
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
+from server.speech.visemes import warm_up
 from server.state import ServerState
 
 logger = logging.getLogger(__name__)
@@ -219,11 +220,14 @@ async def _engine(
 
 async def _load(state: ServerState, start: StartEngine, stop: StopSignal) -> RunningEngine | None:
     with LoadProgress() as progress:
+        # the first reply would wait for them
+        dictionaries = asyncio.create_task(asyncio.to_thread(warm_up))
         loading = asyncio.ensure_future(start(state.settings.engine, progress))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
             stopping.cancel()
+            await dictionaries
             return loading.result()
         loading.cancel()
         # Bounded: an engine that does not let itself be called off dies with this process.

@@ -252,7 +252,7 @@ def test_somebody_who_is_not_in_the_room_cannot_speak() -> None:
         ({"tags": {"every": "word"}}, "session.character.tags.every"),
         ({"tag_dialect": "face"}, "session.character.tag_dialect"),
         ({"segment": {"min": 0}}, "session.character.segment.min"),
-        ({"segment": {"max": 1}}, "session.character.segment.max"),
+        ({"segment": {"max": 1}}, "session.character.segment.min"),
         ({"segment": {"langs": ["fr"]}}, "session.character.segment.langs"),
         ({"visemes": {"scheme": "arkit"}}, "session.character.visemes.scheme"),
         ({"proactive": {"idle_ms": 1}}, "session.character.proactive.idle_ms"),
