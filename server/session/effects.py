@@ -43,6 +43,7 @@ class Generate:
         persona: The character's own part at the start of the system text.
         listener: How fast somebody takes the reply in; ``None`` for as fast as it comes.
         tools: What the model may call.
+        summary: Read in place of turns that are left out; empty for nothing.
     """
 
     request_id: str
@@ -56,6 +57,7 @@ class Generate:
     persona: str = ""
     listener: ListenerSetting | None = None
     tools: tuple[Tool, ...] = ()
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,12 @@ class Compact:
 
     Attributes:
         generate: As for ``Prepare``; the conversation ends with a reply.
-        summary: To be read instead of what is left out; may be empty.
+        writes_summary: Whether the model first writes a new summary, which takes up the old one
+            and goes to ``Session.summarised``.
     """
 
     generate: Generate
-    summary: str = ""
+    writes_summary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

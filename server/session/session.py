@@ -14,6 +14,7 @@ nothing but for the ``error`` that it causes.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 from msgspec import UNSET
@@ -37,7 +38,7 @@ from server.protocol.character_events import (
     event_name,
     grant_events,
 )
-from server.protocol.character_objects import ListenerSetting
+from server.protocol.character_objects import ListenerSetting, MemorySetting
 from server.protocol.client_events import (
     CharacterDraft,
     CharacterPlayback,
@@ -238,6 +239,21 @@ class Session:
         )
         return [Send(event)]
 
+    def summarised(self, summary: str, tokens_before: int, tokens_after: int) -> list[Effect]:
+        """Keep what the model reads from now on in place of turns that were left out."""
+        if self._is_closed:
+            return []
+        self._settings = replace(self._settings, summary=summary)
+        if _MEMORY not in self._granted:
+            return []
+        event = CharacterMemory(
+            op="summarised",
+            tokens_before=tokens_before,
+            tokens_after=tokens_after,
+            summary=summary,
+        )
+        return [Send(event)]
+
     def fail_generation(self, request_id: str, error: Exception, now: float) -> list[Effect]:
         """End a response whose ``Generate`` could not be carried out.
 
@@ -300,7 +316,11 @@ class Session:
         self.configure(patch)
         updated = Send(SessionUpdated(session=self._describe(None)))
         after = self._settings
-        is_same = (before.system_text, before.tools) == (after.system_text, after.tools)
+        is_same = (before.system_text, before.tools, before.summary) == (
+            after.system_text,
+            after.tools,
+            after.summary,
+        )
         return [updated] if is_same else [updated, *self._discard()]
 
     def _create_item(self, event: ConversationItemCreate) -> list[Effect]:
@@ -408,6 +428,16 @@ class Session:
             persona=character.prompt if character else "",
             listener=self._listener,
             tools=plan.form.tools,
+            summary=self._settings.summary if plan.is_default else "",
+        )
+
+    @property
+    def _memory_setting(self) -> MemorySetting:
+        settings = self._settings
+        writes = settings.writes_summary
+        return MemorySetting(
+            summary=settings.summary or None,
+            auto=self._context.writes_summaries if writes is None else writes,
         )
 
     @property
@@ -460,7 +490,8 @@ class Session:
         if is_high and self._settings.truncation != "disabled":
             generate = self._generate_next()
             if generate is not None:
-                effects.append(Compact(generate, self._settings.summary))
+                self._has_prepared = True
+                effects.append(Compact(generate, bool(self._memory_setting.auto)))
         return effects
 
     def _play(self, event: CharacterPlayback) -> list[Effect]:
@@ -543,6 +574,7 @@ class Session:
             expires_at=self._context.expires_at,
             resume=resume,
             listener=self._listener,
+            memory=self._memory_setting,
         )
 
 

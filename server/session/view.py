@@ -27,6 +27,7 @@ def describe_session(
     expires_at: int | None,
     resume: ResumeObject | None,
     listener: ListenerSetting,
+    memory: MemorySetting,
 ) -> SessionObject:
     """Describe a session; a character's own prompt is not part of it."""
     limit = settings.max_output_tokens
@@ -46,7 +47,7 @@ def describe_session(
         character=msgspec.structs.replace(
             _describe_character(choice, granted_events),
             listener=listener,
-            memory=MemorySetting(summary=settings.summary) if settings.summary else None,
+            memory=memory,
         ),
         resume=UNSET if resume is None else resume,
         **to_fields(settings.effective_sampling),

@@ -80,7 +80,12 @@ class Connection:
             state,
             engine,
             session.id,
-            ReplyListener(self._on_delta, self._on_failure, self._on_compacted),
+            ReplyListener(
+                self._on_delta,
+                self._on_failure,
+                self._on_compacted,
+                on_summarised=self._on_summarised,
+            ),
         )
 
     async def run(self) -> None:
@@ -207,6 +212,10 @@ class Connection:
     def _on_compacted(self, tokens_before: int, tokens_after: int) -> None:
         if not self._is_ended:
             self._execute(self.session.compacted(tokens_before, tokens_after))
+
+    def _on_summarised(self, summary: str, tokens_before: int, tokens_after: int) -> None:
+        if not self._is_ended:
+            self._execute(self.session.summarised(summary, tokens_before, tokens_after))
 
     def _on_max_age(self) -> None:
         minutes = self._limits.max_session_s / 60
