@@ -135,6 +135,20 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryConfig:
+    """What becomes of turns that the context has no room for."""
+
+    auto_summary: bool = True
+    """Have the model sum them up in idle time; clients may say otherwise for their sessions."""
+    summary_tokens: int = 200
+    """Tokens that such a summary may have; never more than an eighth of the longest prompt."""
+
+    def __post_init__(self) -> None:
+        """Refuse summaries of no length."""
+        _within("memory.summary_tokens", self.summary_tokens, 16, 4096)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PacingConfig:
     """How fast replies are taken in where a client does not say."""
 
@@ -216,6 +230,7 @@ class ServerSettings:
     listen: ListenConfig = field(default_factory=ListenConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     pacing: PacingConfig = field(default_factory=PacingConfig)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)

@@ -30,6 +30,7 @@ def certain_ids(
     *,
     max_prompt_tokens: int,
     truncation: TruncationSetting,
+    summary: str = "",
     draft: str = "",
 ) -> list[int]:
     """Return the ids with which the next prompt begins in all likelihood.
@@ -40,6 +41,7 @@ def certain_ids(
         tokenizer: The model's.
         max_prompt_tokens: What the context holds less the room for a reply.
         truncation: See ``build_prompt``.
+        summary: See ``recall``.
         draft: What the user is typing behind it; empty when nothing is.
 
     Raises:
@@ -54,6 +56,7 @@ def certain_ids(
             tokenizer,
             max_prompt_tokens=max_prompt_tokens,
             truncation=truncation,
+            summary=summary,
             add_generation_prompt=opens_reply,
         ).token_ids
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from engine.chat_template import ChatMessage
-from server.conversation.prompt import build_prompt, drop_oldest, take_apart
+from server.conversation.prompt import BuiltPrompt, build_prompt, drop_oldest, take_apart
 from server.conversation.token_log import RerenderReason, TokenLog, Turn, encode_turn
 from server.engine_port import MarkingTokenizer
 from server.protocol.objects import TruncationSetting
@@ -39,8 +39,8 @@ class Omission:
         for start in range(len(self.messages)):
             gone = list(self.messages[start:])
             if rest[: len(gone)] == gone and len(rest) > len(gone):
-                summary = [ChatMessage("system", self.summary)] if self.summary else []
-                return [*system, *summary, *greeting, *rest[len(gone) :]]
+                left = [*system, *greeting, *rest[len(gone) :]]
+                return _with_summary(left, self.summary) if self.summary else left
         return None
 
 
@@ -78,7 +78,8 @@ class Recollection:
     Attributes:
         memory: Its log's ids are the prompt.
         rerendered: Why known ids could not be kept: ``dropped`` where turns were left out just
-            now, otherwise as for ``Turn``; ``None`` where they were.
+            now, ``summary`` where another is read in their place, otherwise as for ``Turn``;
+            ``None`` where they were.
     """
 
     memory: Memory
@@ -97,6 +98,7 @@ def recall(
     *,
     max_prompt_tokens: int,
     truncation: TruncationSetting = "auto",
+    summary: str = "",
     add_generation_prompt: bool = True,
     begun: str = "",
 ) -> Recollection:
@@ -108,6 +110,7 @@ def recall(
         tokenizer: The model's.
         max_prompt_tokens: What the context holds less the room for a reply.
         truncation: See ``build_prompt``.
+        summary: What is read in place of what is left out; empty for nothing.
         add_generation_prompt: Whether to end where the assistant's reply begins.
         begun: See ``encode_turn``.
 
@@ -115,10 +118,7 @@ def recall(
         PromptDoesNotFit: See ``build_prompt``.
         TemplateRefused: The template does not render this conversation.
     """
-    omission = memory.omission
-    read = omission.apply(messages) if omission is not None else None
-    if read is None:
-        omission, read = None, list(messages)
+    omission, read = _leave_out(memory, messages, summary)
     made: list[Turn] = []
 
     def encode(those: Sequence[ChatMessage]) -> list[int]:
@@ -133,18 +133,28 @@ def recall(
         )
         return made[-1].log.token_ids
 
-    prompt = build_prompt(
-        read,
-        tokenizer,
-        max_prompt_tokens=max_prompt_tokens,
-        truncation=truncation,
-        encode=encode,
-    )
+    def build(those: Sequence[ChatMessage]) -> BuiltPrompt:
+        return build_prompt(
+            those,
+            tokenizer,
+            max_prompt_tokens=max_prompt_tokens,
+            truncation=truncation,
+            encode=encode,
+        )
+
+    prompt = build(read)
+    num_dropped = prompt.num_dropped_messages
+    if num_dropped and omission is None and summary:
+        # Nothing was left out before, so that the summary has not been read yet.
+        prompt = build(_with_summary(read, summary))
+        num_dropped = max(num_dropped, prompt.num_dropped_messages)
     turn = next(turn for turn in made if turn.log.token_ids is prompt.token_ids)
-    if not prompt.num_dropped_messages:
-        return Recollection(Memory(turn.log, omission), turn.rerendered)
-    omission = _with_dropped(omission, read, prompt.num_dropped_messages)
-    return Recollection(Memory(turn.log, omission), "dropped" if memory.log.token_ids else None)
+    if num_dropped:
+        omission = _with_dropped(omission, read, num_dropped, summary)
+        return Recollection(Memory(turn.log, omission), "dropped" if memory.num_tokens else None)
+    before = memory.omission.summary if memory.omission is not None else summary
+    reason = turn.rerendered if before == summary or turn.rerendered is None else "summary"
+    return Recollection(Memory(turn.log, omission), reason)
 
 
 def compact(
@@ -162,7 +172,7 @@ def compact(
         messages: The whole conversation, system text first, nothing unanswered.
         tokenizer: The model's.
         share: About how much of the tokens is to stay.
-        summary: What is read instead of what is left out; empty keeps the one there is.
+        summary: What is read in place of what is left out; empty for nothing.
 
     Returns:
         What is remembered then, as far as the next user message; ``None`` where nothing can go.
@@ -170,16 +180,11 @@ def compact(
     Raises:
         TemplateRefused: The template does not render this conversation.
     """
-    omission = memory.omission
-    read = omission.apply(messages) if omission is not None else None
-    if read is None:
-        omission, read = None, list(messages)
+    omission, read = _leave_out(memory, messages, summary)
     num_dropped = drop_oldest(read, share)
     if not num_dropped:
         return None
-    omission = _with_dropped(omission, read, num_dropped)
-    if omission is not None and summary:
-        omission = replace(omission, summary=summary)
+    omission = _with_dropped(omission, read, num_dropped, summary)
     left = omission.apply(messages) if omission is not None else None
     if left is None:
         return None
@@ -187,13 +192,45 @@ def compact(
     return Memory(log, omission)
 
 
+def about_to_go(
+    memory: Memory, messages: Sequence[ChatMessage], *, share: float, summary: str = ""
+) -> list[ChatMessage]:
+    """Return what a model reads that is to sum up what ``compact`` would leave out.
+
+    It is the beginning of what has been read: system text, the summary so far, greeting, and the
+    turns that would go. Empty where nothing can go. The arguments are those of ``compact``.
+    """
+    _, read = _leave_out(memory, messages, summary)
+    num_dropped = drop_oldest(read, share)
+    system, greeting, turns, _ = take_apart(read)
+    going = [message for turn in turns for message in turn][:num_dropped]
+    return [*system, *greeting, *going] if going else []
+
+
+def _leave_out(
+    memory: Memory, messages: Sequence[ChatMessage], summary: str
+) -> tuple[Omission | None, list[ChatMessage]]:
+    """What is still left out, and what is read, with this summary in its place."""
+    if memory.omission is not None:
+        omission = replace(memory.omission, summary=summary)
+        read = omission.apply(messages)
+        if read is not None:
+            return omission, read
+    return None, list(messages)
+
+
+def _with_summary(messages: Sequence[ChatMessage], summary: str) -> list[ChatMessage]:
+    system, _, _, _ = take_apart(messages)
+    return [*system, ChatMessage("system", summary), *messages[len(system) :]]
+
+
 def _with_dropped(
-    omission: Omission | None, read: Sequence[ChatMessage], num_dropped: int
+    omission: Omission | None, read: Sequence[ChatMessage], num_dropped: int, summary: str
 ) -> Omission | None:
     """Add the oldest turns of what was read so far; a lost greeting is not remembered."""
     _, _, turns, _ = take_apart(read)
     dropped = [message for turn in turns for message in turn][:num_dropped]
     if len(dropped) < num_dropped:
         return omission
-    before = omission or Omission()
-    return Omission((*before.messages, *dropped), before.summary)
+    before = omission.messages if omission is not None else ()
+    return Omission((*before, *dropped), summary)

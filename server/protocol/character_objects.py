@@ -31,8 +31,9 @@ class MemorySetting(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tru
     """What the model is to remember of turns that it does not read any more.
 
     Attributes:
-        summary: Read in their place, from the next turn on; empty for nothing.
+        summary: Read in their place, from the next turn on; empty for nothing. Left out, it stays.
         auto: Whether the model writes the summary itself, in idle time, when the context fills.
+            Left out, it stays; ``memory: null`` makes it the server's own choice again.
     """
 
     summary: str | None = None
@@ -138,7 +139,7 @@ class CharacterObject(msgspec.Struct, kw_only=True, omit_defaults=True):
         group: Ids of all who are in the room, where there are several.
         events: Extension events that this connection is granted, sorted.
         listener: How fast replies are taken to be read or heard.
-        memory: There where somebody has said something.
+        memory: What is read in place of turns that are left out, and who writes it.
     """
 
     id: str = ""

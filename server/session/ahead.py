@@ -32,6 +32,10 @@ class Ahead:
         self._has_prepared = False
         return [Discard()]
 
+    def expect(self) -> None:
+        """Something else is being made for a later turn."""
+        self._has_prepared = True
+
     def take(self) -> None:
         """A reply has been asked for, and what was prepared is its beginning."""
         self._has_prepared = False

@@ -28,6 +28,8 @@ class SessionContext:
         listener: How replies are taken in where the client does not say.
         eager_prefill: Whether prompts are read before a reply is asked for.
         high_water_tokens: Of the conversation, above which it is compacted; ``None`` for never.
+        writes_summaries: Whether the model sums up what it will not read any more, where the client
+            does not say.
         tool_dialect: How the model writes the call of a tool.
         find_character: Looks up characters that the client may name.
         clock: Seconds from any start, to bound what patterns of lorebooks take.
@@ -38,6 +40,7 @@ class SessionContext:
     listener: str = "reading"
     eager_prefill: bool = False
     high_water_tokens: int | None = None
+    writes_summaries: bool = False
     tool_dialect: ToolDialect = HERMES
     find_character: FindCharacter = _nobody
     clock: Callable[[], float] = lambda: 0.0

@@ -44,6 +44,7 @@ class Generate:
         listener: How fast somebody takes the reply in; ``None`` for as fast as it comes.
         tools: What the model may call.
         begun: What is there of the reply already, tags and all; the model goes on behind it.
+        summary: Read in place of turns that are left out; empty for nothing.
     """
 
     request_id: str
@@ -58,6 +59,7 @@ class Generate:
     listener: ListenerSetting | None = None
     tools: tuple[Tool, ...] = ()
     begun: str = ""
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,12 @@ class Compact:
 
     Attributes:
         generate: As for ``Prepare``; the conversation ends with a reply.
-        summary: To be read instead of what is left out; may be empty.
+        writes_summary: Whether the model first writes a new summary, which takes up the old one
+            and goes to ``Session.summarised``.
     """
 
     generate: Generate
-    summary: str = ""
+    writes_summary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from server.protocol.character_events import (
     grant_events,
     is_granted,
 )
-from server.protocol.character_objects import ListenerSetting
+from server.protocol.character_objects import ListenerSetting, MemorySetting
 from server.protocol.client_events import (
     CharacterContext,
     CharacterDraft,
@@ -231,6 +231,19 @@ class Session:
         )
         return self._granted_only([Send(event)])
 
+    def summarised(self, summary: str, tokens_before: int, tokens_after: int) -> list[Effect]:
+        """Keep what the model reads from now on in place of turns that were left out."""
+        if self._is_closed:
+            return []
+        self._settings = replace(self._settings, summary=summary)
+        event = CharacterMemory(
+            op="summarised",
+            tokens_before=tokens_before,
+            tokens_after=tokens_after,
+            summary=summary,
+        )
+        return self._granted_only([Send(event)])
+
     def fail_generation(self, request_id: str, error: Exception, now: float) -> list[Effect]:
         """End a response whose ``Generate`` could not be carried out.
 
@@ -316,8 +329,10 @@ class Session:
         after = self._settings
         if after.cast.proactive is not before.cast.proactive and self._floor.active_id is None:
             self._silence.begin(now)
-        is_same = before.tools == after.tools and (
-            before.system_text(granted) == after.system_text(self._granted)
+        is_same = (before.system_text(granted), before.tools, before.summary) == (
+            after.system_text(self._granted),
+            after.tools,
+            after.summary,
         )
         return [updated] if is_same else [updated, *self._ahead.discard()]
 
@@ -446,6 +461,16 @@ class Session:
             listener=self._listener,
             tools=plan.form.tools,
             begun=plan.begun(self._conversation),
+            summary=self._settings.summary if plan.is_default else "",
+        )
+
+    @property
+    def _memory_setting(self) -> MemorySetting:
+        settings = self._settings
+        writes = settings.writes_summary
+        return MemorySetting(
+            summary=settings.summary or None,
+            auto=self._context.writes_summaries if writes is None else writes,
         )
 
     @property
@@ -485,7 +510,8 @@ class Session:
         if is_high and self._settings.truncation != "disabled":
             generate = self._generate_next()
             if generate is not None:
-                effects.append(Compact(generate, self._settings.summary))
+                self._ahead.expect()
+                effects.append(Compact(generate, bool(self._memory_setting.auto)))
         return effects
 
     def _watch_silence(self) -> list[Effect]:
@@ -562,6 +588,7 @@ class Session:
             expires_at=self._context.expires_at,
             resume=resume,
             listener=self._listener,
+            memory=self._memory_setting,
         )
 
 

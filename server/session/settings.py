@@ -12,7 +12,7 @@ from engine.sampling_params import SamplingParams
 from server.characters.catalog import ResolvedModel
 from server.characters.character import Character
 from server.errors import ErrorCode, InvalidValue, LimitExceeded, shorten
-from server.protocol.character_objects import CharacterPatch, ListenerSetting
+from server.protocol.character_objects import CharacterPatch, ListenerSetting, MemorySetting
 from server.protocol.objects import ResponseParams, RetentionRatio, SessionPatch, TruncationSetting
 from server.sampling import check_sampling, overlay
 from server.session.character_settings import CharacterSettings, FindCharacter
@@ -67,6 +67,7 @@ class SessionSettings:
         sampling: What the client set, over the character's own values.
         listener: How fast replies are taken in; ``None`` as the server is set.
         summary: Read instead of turns that the model does not read any more.
+        writes_summary: Whether the model writes it itself; ``None`` as the server is set.
     """
 
     cast: CharacterSettings = CharacterSettings()
@@ -82,6 +83,7 @@ class SessionSettings:
     sampling: Mapping[str, Any] = field(default_factory=dict)
     listener: ListenerSetting | None = None
     summary: str = ""
+    writes_summary: bool | None = None
 
     @classmethod
     def for_model(cls, choice: ResolvedModel, *, seed: int = 0) -> SessionSettings:
@@ -168,10 +170,17 @@ class SessionSettings:
                 settings, listener=check_listener(patch.listener, "session.character.listener")
             )
         if patch.memory is not UNSET:
-            summary = "" if patch.memory is None else patch.memory.summary or ""
-            _check_size("the summary", summary, limits, "session.character.memory.summary")
-            settings = replace(settings, summary=summary)
+            settings = settings._with_memory(patch.memory, limits)
         return settings
+
+    def _with_memory(self, patch: MemorySetting | None, limits: SessionLimits) -> SessionSettings:
+        """What is left out stays as it is; an empty summary removes it."""
+        if patch is None:
+            return replace(self, summary="", writes_summary=None)
+        summary = self.summary if patch.summary is None else patch.summary
+        _check_size("the summary", summary, limits, "session.character.memory.summary")
+        writes = self.writes_summary if patch.auto is None else patch.auto
+        return replace(self, summary=summary, writes_summary=writes)
 
     def _with_common(
         self, patch: SessionPatch | ResponseParams, limits: SessionLimits, path: str

@@ -31,6 +31,7 @@ def describe_session(
     expires_at: int | None,
     resume: ResumeObject | None,
     listener: ListenerSetting,
+    memory: MemorySetting,
 ) -> SessionObject:
     """Describe a session; a character's own prompt is not part of it."""
     limit = settings.max_output_tokens
@@ -47,14 +48,17 @@ def describe_session(
         max_output_tokens="inf" if limit is None else limit,
         truncation=settings.truncation,
         expires_at=UNSET if expires_at is None else expires_at,
-        character=_describe_character(settings, granted_events, listener),
+        character=_describe_character(settings, granted_events, listener, memory),
         resume=UNSET if resume is None else resume,
         **to_fields(settings.effective_sampling),
     )
 
 
 def _describe_character(
-    settings: SessionSettings, granted_events: frozenset[str], listener: ListenerSetting
+    settings: SessionSettings,
+    granted_events: frozenset[str],
+    listener: ListenerSetting,
+    memory: MemorySetting,
 ) -> CharacterObject:
     cast, character = settings.cast, settings.character
     tags = cast.tags(granted_events)
@@ -74,7 +78,7 @@ def _describe_character(
         lore=cast.has_lore if cast.persona and cast.persona.books else None,
         events=sorted(granted_events),
         listener=listener,
-        memory=MemorySetting(summary=settings.summary) if settings.summary else None,
+        memory=memory,
         proactive=cast.proactive,
     )
     if character is None or cast.persona is None:

@@ -82,7 +82,13 @@ class Connection:
             state,
             engine,
             session.id,
-            ReplyListener(self._on_delta, self._on_failure, self._on_compacted, session.note_read),
+            ReplyListener(
+                self._on_delta,
+                self._on_failure,
+                self._on_compacted,
+                session.note_read,
+                on_summarised=self._on_summarised,
+            ),
         )
 
     async def run(self) -> None:
@@ -225,6 +231,10 @@ class Connection:
             self._execute(self.session.wake(self._loop.time()))
         except Exception as error:
             self._crash(error)
+
+    def _on_summarised(self, summary: str, tokens_before: int, tokens_after: int) -> None:
+        if not self._is_ended:
+            self._execute(self.session.summarised(summary, tokens_before, tokens_after))
 
     def _on_max_age(self) -> None:
         minutes = self._limits.max_session_s / 60

@@ -5,7 +5,8 @@ arrives meanwhile wins: the request is then never submitted. Whatever happens, e
 watch, and each watch ends in one line.
 
 Of the session's conversation it keeps the tokens that the model has read and said, and builds the
-next prompt behind them. Replies beside the conversation begin from nothing and leave nothing.
+next prompt behind them. Replies beside the conversation begin from nothing and leave nothing. What
+is done for a later turn is ``server.sockets.look_ahead``'s.
 """
 
 from __future__ import annotations
@@ -15,36 +16,22 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
-
-import msgspec
 
 from engine.errors import EngineError
 from engine.outputs import RequestDelta
-from engine.request import FinishReason, Service
-from engine.sampling_params import SamplingParams
-from server.conversation.eager import certain_ids
-from server.conversation.memory import Memory, Recollection, compact, recall
-from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
-from server.conversation.tool_tokenizer import with_tools
+from engine.request import FinishReason
+from server.conversation.memory import Recollection
 from server.engine_port import EnginePort
 from server.errors import ServerError
 from server.log_lines import bare, log_line
 from server.metrics import ResponseWatch
 from server.session.effects import Compact, Generate, Prepare
-from server.sockets.prefill import MIN_TOKENS, Prefill
+from server.sockets.look_ahead import AheadListener, LookAhead
+from server.sockets.prompt_maker import PromptMaker
+from server.sockets.working_memory import WorkingMemory
 from server.state import ServerState
-from server.text.pace import ListenerKind, is_wide, listener_for
 
 logger = logging.getLogger(__name__)
-
-PREPARE_DELAY_S = 0.02
-"""Most programs ask for a reply right behind what was said; then there is nothing to prepare."""
-
-BACKGROUND_PRIORITY = 10
-"""Of what nobody waits for; any reply runs before it."""
-
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +42,16 @@ class ReplyListener:
         on_delta: What one step brought.
         on_failure: The request could not be made; called from the loop, never from ``start``.
         on_compacted: The conversation's tokens before and after it was compacted.
-        on_read: How many of the user's newest messages the model reads from now on.
+        on_read: How many of the user's newest messages the model reads from now on; what it read
+            before them it reads no more.
+        on_summarised: The new summary of what was left out, then as for ``on_compacted``.
     """
 
     on_delta: Callable[[RequestDelta], None]
     on_failure: Callable[[str, Exception], None]
     on_compacted: Callable[[int, int], None] = lambda before, after: None
     on_read: Callable[[int], None] = lambda num_turns: None
+    on_summarised: Callable[[str, int, int], None] = lambda summary, before, after: None
 
 
 @dataclass(slots=True)
@@ -102,13 +92,17 @@ class Replies:
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, _Running] = {}
         self._building: dict[str, asyncio.Task[None]] = {}
-        self._memory = Memory()
-        self._reply_ids: list[int] = []  # sampled behind the memory's prompt
-        self._writing = ""  # the reply that they belong to
         self._conversations: set[str] = set()
-        self._prefill = Prefill(engine, session_id, self._on_delta)
-        self._pause: asyncio.TimerHandle | None = None  # before something is prepared
-        self._ahead: asyncio.Task[None] | None = None  # what is being made for a later turn
+        self._maker = PromptMaker(state, engine)
+        self._memory = WorkingMemory(listener.on_read)
+        self._ahead = LookAhead(
+            state,
+            engine,
+            session_id,
+            self._memory,
+            self._maker,
+            AheadListener(self._on_delta, listener.on_compacted, listener.on_summarised),
+        )
         self.num_started = 0
 
     def __len__(self) -> int:
@@ -117,11 +111,12 @@ class Replies:
     def start(self, effect: Generate) -> None:
         """Build the prompt and submit, at once or soon."""
         self.num_started += 1
-        self._stop_looking_ahead()
+        self._ahead.stop()
         watch = ResponseWatch(self._state.metrics, self._loop.time())
         self._running[effect.request_id] = _Running(watch, effect.request_id)
-        work = partial(self._build, effect, self._memory, list(self._reply_ids))
-        if self._is_long(effect):
+        memory, reply_ids = self._memory.memory, self._memory.reply_ids()
+        work = partial(self._maker.build, effect, memory, reply_ids)
+        if self._maker.is_long(effect):
             task = self._loop.create_task(self._start_in_thread(effect, work))
             self._building[effect.request_id] = task
             return
@@ -132,20 +127,16 @@ class Replies:
 
     def prepare(self, effect: Prepare) -> None:
         """Have what is certain of the next prompt computed, unless a reply is asked for first."""
-        self._stop_looking_ahead()
-        self._pause = self._loop.call_later(PREPARE_DELAY_S, self._prepare, effect)
+        self._conversations.add(effect.generate.conversation_id)
+        self._ahead.prepare(effect)
 
     def compact(self, effect: Compact) -> None:
-        """Make what the model remembers shorter, and have it computed in the background."""
-        self._stop_looking_ahead()
-        work = partial(self._compact, effect, self._memory, list(self._reply_ids))
-        done = partial(self._swap, effect, self._memory.num_tokens + len(self._reply_ids))
-        self._look_ahead(effect.generate, work, done)
+        """Make what the model remembers shorter, in the background; see ``LookAhead.compact``."""
+        self._ahead.compact(effect)
 
     def discard(self) -> None:
         """Give up what was prepared."""
-        self._stop_looking_ahead()
-        self._prefill.drop()
+        self._ahead.discard()
 
     def report_playback(self, request_id: str, num_chars: int) -> None:
         """Pass on how far the listener of a reply is; one that has ended needs no pace."""
@@ -159,8 +150,7 @@ class Replies:
         if running is None:
             return
         running.watch.cancelled(self._loop.time())
-        if self._writing == request_id:
-            self._writing = ""
+        self._memory.stop(request_id)
         task = self._building.pop(request_id, None)
         if task is None:
             self._engine.cancel(running.engine_id)
@@ -177,10 +167,6 @@ class Replies:
             self._engine.release_conversation(conversation_id)
         self._conversations.clear()
 
-    def _is_long(self, effect: Generate) -> bool:
-        num_chars = sum(len(message.content) for message in effect.messages)
-        return num_chars > self._state.settings.limits.inline_prompt_chars
-
     async def _start_in_thread(self, effect: Generate, work: Callable[[], Recollection]) -> None:
         try:
             built = await self._loop.run_in_executor(self._state.prompt_threads, work)
@@ -190,35 +176,12 @@ class Replies:
         finally:
             self._building.pop(effect.request_id, None)
 
-    def _room(self, effect: Generate) -> int:
-        return room_for_prompt(
-            self._engine.info.max_model_len,
-            effect.max_output_tokens or MAX_REPLY_RESERVE,
-            self._state.settings.limits.max_prompt_tokens,
-        )
-
-    def _build(self, effect: Generate, memory: Memory, reply_ids: list[int]) -> Recollection:
-        """Pure computation, safe in any thread."""
-        tokenizer = with_tools(self._engine.tokenizer, effect.tools)
-        memory = memory.with_reply(reply_ids, tokenizer) if effect.conversation_id else Memory()
-        built = recall(
-            memory,
-            effect.messages,
-            tokenizer,
-            max_prompt_tokens=self._room(effect),
-            truncation=effect.truncation,
-            begun=effect.begun,
-        )
-        self._state.pinned.count(  # slow only once
-            effect.persona, built.token_ids, self._engine.tokenizer
-        )
-        return built
-
     def _submit(self, effect: Generate, built: Recollection) -> None:
-        params, token_ids = self._fit(effect.params, len(built.token_ids)), built.token_ids
-        service = self._service(effect, token_ids)
+        token_ids = built.token_ids
+        params = self._maker.fit(effect.params, len(token_ids))
+        service = self._maker.service(effect, token_ids)
         if effect.conversation_id:
-            engine_id = self._prefill.take(effect.request_id, token_ids, params, service)
+            engine_id = self._ahead.take(effect.request_id, token_ids, params, service)
             if engine_id is not None:
                 self._running[effect.request_id].engine_id = engine_id
                 self._remember(effect, built)
@@ -233,118 +196,16 @@ class Replies:
         if not effect.conversation_id:
             return
         self._conversations.add(effect.conversation_id)
-        self._memory, self._reply_ids = built.memory, []
-        self._writing = effect.request_id
-        self._listener.on_read(built.memory.num_turns)
+        self._memory.begin(effect.request_id, built.memory)
         if built.rerendered is not None:
             self._state.metrics.rerenders.labels(built.rerendered).inc()
-
-    def _fit(self, params: SamplingParams, num_prompt_tokens: int) -> SamplingParams:
-        room = self._engine.info.max_model_len - num_prompt_tokens
-        if params.max_tokens is None or params.max_tokens <= room:
-            return params
-        return msgspec.structs.replace(params, max_tokens=max(room, params.min_tokens, 1))
-
-    def _service(self, effect: Generate, token_ids: list[int], *, priority: int = 0) -> Service:
-        state, wanted = self._state, effect.listener
-        said = effect.messages[-1].content if effect.messages else ""
-        kind = "none" if wanted is None else wanted.kind
-        return Service(
-            priority=priority,
-            cache_salt=effect.cache_salt,
-            tenant=effect.tenant,
-            conversation_id=effect.conversation_id,
-            num_pinned_tokens=state.pinned.count(effect.persona, token_ids, self._engine.tokenizer),
-            listener=listener_for(
-                cast(ListenerKind, kind),
-                None if wanted is None else wanted.rate,
-                state.density,
-                wide=is_wide(said),
-            ),
-        )
-
-    def _prepare(self, effect: Prepare) -> None:
-        self._pause = None
-        work = partial(self._find_certain, effect, self._memory, list(self._reply_ids))
-        self._look_ahead(effect.generate, work, partial(self._offer, effect))
-
-    def _find_certain(self, effect: Prepare, memory: Memory, reply_ids: list[int]) -> list[int]:
-        """Pure computation, safe in any thread; nothing where it would not be worth it."""
-        wanted = effect.generate
-        tokenizer = with_tools(self._engine.tokenizer, wanted.tools)
-        memory = memory.with_reply(reply_ids, tokenizer)
-        ids = certain_ids(
-            memory,
-            wanted.messages,
-            tokenizer,
-            max_prompt_tokens=self._room(wanted),
-            truncation=wanted.truncation,
-            draft=effect.draft,
-        )
-        known = memory.log.token_ids
-        num_new = len(ids) - len(known) if ids[: len(known)] == known else len(ids)
-        return ids if num_new >= MIN_TOKENS else []
-
-    def _offer(self, effect: Prepare, token_ids: list[int]) -> None:
-        if token_ids:
-            wanted = effect.generate
-            self._conversations.add(wanted.conversation_id)
-            self._prefill.offer(token_ids, wanted.params, self._service(wanted, token_ids))
-
-    def _compact(self, effect: Compact, memory: Memory, reply_ids: list[int]) -> Memory | None:
-        """Pure computation, safe in any thread."""
-        wanted = effect.generate
-        tokenizer = with_tools(self._engine.tokenizer, wanted.tools)
-        memory = memory.with_reply(reply_ids, tokenizer)
-        share = self._state.settings.limits.compact_to * self._room(wanted) / memory.num_tokens
-        return compact(memory, wanted.messages, tokenizer, share=share, summary=effect.summary)
-
-    def _swap(self, effect: Compact, num_before: int, memory: Memory | None) -> None:
-        """Go on from the shorter memory with the next turn."""
-        if memory is None or memory.num_tokens >= num_before:
-            return
-        self._memory, self._reply_ids, self._writing = memory, [], ""
-        wanted, token_ids = effect.generate, memory.log.token_ids
-        service = self._service(wanted, token_ids, priority=BACKGROUND_PRIORITY)
-        self._prefill.offer(token_ids, wanted.params, service)
-        self._listener.on_read(memory.num_turns)
-        self._listener.on_compacted(num_before, len(token_ids))
-
-    def _look_ahead(
-        self, wanted: Generate, work: Callable[[], _Made], done: Callable[[_Made], None]
-    ) -> None:
-        """Make something for a later turn, in a thread when it is long; failing does no harm."""
-        if self._is_long(wanted):
-            self._ahead = self._loop.create_task(self._look_ahead_in_thread(work, done))
-            return
-        try:
-            done(work())
-        except (EngineError, ServerError) as error:
-            logger.debug("nothing was prepared: %s", getattr(error, "code", "error"))
-
-    async def _look_ahead_in_thread(
-        self, work: Callable[[], _Made], done: Callable[[_Made], None]
-    ) -> None:
-        try:
-            done(await self._loop.run_in_executor(self._state.prompt_threads, work))
-        except (EngineError, ServerError) as error:
-            logger.debug("nothing was prepared: %s", getattr(error, "code", "error"))
-
-    def _stop_looking_ahead(self) -> None:
-        if self._pause is not None:
-            self._pause.cancel()
-            self._pause = None
-        if self._ahead is not None:
-            self._ahead.cancel()
-            self._ahead = None
 
     def _on_delta(self, delta: RequestDelta) -> None:
         running = self._running.get(delta.request_id)
         if running is None:
             return
         running.watch.on_delta(delta, self._loop.time())
-        if delta.request_id == self._writing:
-            self._reply_ids += delta.token_ids
+        self._memory.add(delta.request_id, delta.token_ids)
         running.num_chars += len(delta.text)
         if not delta.text.isascii():
             running.num_wide_chars += len(delta.text)

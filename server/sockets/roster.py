@@ -58,6 +58,7 @@ class Roster:
                 eager_prefill=limits.eager_prefill,
                 listener=settings.pacing.listener,
                 high_water_tokens=int(limits.compact_above * room),
+                writes_summaries=settings.memory.auto_summary,
                 expires_at=int(time.time() + limits.max_session_s),
                 known_models=frozenset(self._state.catalog.model_names),
                 asked_to_resume="resume" in admission.query,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.chat_template import ChatMessage
-from server.conversation.memory import Memory, Recollection, compact, recall
+from server.conversation.memory import Memory, Recollection, about_to_go, compact, recall
 from server.protocol.objects import TruncationSetting
 from tests.support.fake_engine import FakeTokenizer
 
@@ -21,10 +21,21 @@ def turns(count: int, *, first: int = 0) -> list[ChatMessage]:
 
 
 def build(
-    memory: Memory, messages: list[ChatMessage], limit: int, truncation: TruncationSetting = "auto"
+    memory: Memory,
+    messages: list[ChatMessage],
+    limit: int,
+    truncation: TruncationSetting = "auto",
+    summary: str = "",
 ) -> Recollection:
     """Recall with this much room."""
-    return recall(memory, messages, TOKENIZER, max_prompt_tokens=limit, truncation=truncation)
+    return recall(
+        memory,
+        messages,
+        TOKENIZER,
+        max_prompt_tokens=limit,
+        truncation=truncation,
+        summary=summary,
+    )
 
 
 def text(memory: Memory) -> str:
@@ -97,12 +108,73 @@ def test_a_summary_is_read_in_place_of_what_was_left_out() -> None:
     small = compact(Memory(), messages, TOKENIZER, share=0.5, summary="They met.")
     assert small is not None
     assert text(small).startswith("<system>persona<system>They met.<assistant>greeting<user>u")
-    again = compact(small, messages, TOKENIZER, share=0.5)
+    again = compact(small, messages, TOKENIZER, share=0.5, summary="They met.")
     assert again is not None
     assert "They met." in text(again)
     other = compact(small, messages, TOKENIZER, share=0.5, summary="They met twice.")
     assert other is not None
     assert text(other).count("They met") == 1
+
+
+def test_another_summary_is_read_with_the_very_next_prompt() -> None:
+    """It takes the old one's place, an empty one removes it, and the reason is told."""
+    messages = [SYSTEM, *turns(20)]
+    small = compact(Memory(), messages, TOKENIZER, share=0.5, summary="They met.")
+    assert small is not None
+    same = build(small, [*messages, NEWEST], 5000, summary="They met.")
+    assert same.rerendered is None
+    other = build(same.memory, [*messages, NEWEST], 5000, summary="They parted.")
+    assert text(other.memory).startswith("<system>persona<system>They parted.<user>u")
+    assert other.rerendered == "summary"
+    without = build(other.memory, [*messages, NEWEST], 5000)
+    assert text(without.memory).startswith("<system>persona<user>u")
+    assert without.rerendered == "summary"
+
+
+def test_a_summary_waits_until_something_is_left_out() -> None:
+    """A conversation that is read whole needs none; with the first cut it is read at once."""
+    messages = [SYSTEM, *turns(10), NEWEST]
+    whole = build(Memory(), messages, 5000, summary="They met.")
+    assert "They met." not in text(whole.memory)
+    cut = build(whole.memory, messages, 250, summary="They met.")
+    assert text(cut.memory).startswith("<system>persona<system>They met.<user>u")
+    assert cut.memory.omission is not None
+    assert cut.memory.num_tokens <= 250
+    assert cut.rerendered == "dropped"
+    again = build(cut.memory, [*messages, *turns(1, first=30), NEWEST], 350, summary="They met.")
+    assert (
+        again.token_ids[: cut.memory.num_tokens - len("<assistant>")]
+        == (cut.token_ids[: -len("<assistant>")])
+    )
+
+
+def test_what_is_about_to_go_is_the_beginning_of_what_was_read() -> None:
+    """System text, the summary so far, greeting, and the very turns that compacting leaves out."""
+    messages = [SYSTEM, ChatMessage("assistant", "greeting"), *turns(20)]
+    small = compact(Memory(), messages, TOKENIZER, share=0.7, summary="They met.")
+    assert small is not None
+    assert small.omission is not None
+    going = about_to_go(small, messages, share=0.5, summary="They met.")
+    after = compact(small, messages, TOKENIZER, share=0.5, summary="They met again.")
+    assert after is not None
+    assert after.omission is not None
+    gone = after.omission.messages[len(small.omission.messages) :]
+    assert going == [SYSTEM, ChatMessage("system", "They met."), messages[1], *gone]
+    read = TOKENIZER.encode_chat(going, add_generation_prompt=False)
+    assert small.log.token_ids[: len(read)] == read
+
+
+def test_nothing_is_about_to_go_where_all_must_stay() -> None:
+    """Not even a system text is left to be summed up."""
+    assert about_to_go(Memory(), [SYSTEM, *turns(1)], share=0.1) == []
+
+
+def test_the_number_of_turns_is_what_the_model_reads() -> None:
+    """Turns that were left out do not count."""
+    assert Memory().num_turns == 0
+    built = build(Memory(), [SYSTEM, *turns(10), NEWEST], 250)
+    read = text(built.memory)
+    assert built.memory.num_turns == sum(f"u{n:02d}" in read for n in range(10)) + 1 < 11
 
 
 def test_nothing_goes_where_all_must_stay() -> None:

@@ -97,7 +97,8 @@ def test_a_long_conversation_is_compacted_once_nobody_waits() -> None:
     talk.write(finish=FinishReason.STOP, num_prompt_tokens=99)
     (compact,) = talk.ahead
     assert isinstance(compact, Compact)
-    assert compact.summary == "They met."
+    assert compact.generate.summary == "They met."
+    assert not compact.writes_summary
     assert [message.content for message in compact.generate.messages][-1] == "Hi."
 
 
@@ -119,6 +120,89 @@ def test_compacting_is_told_to_whom_it_may_concern() -> None:
     assert event["type"] == "character.memory"
     assert (event["op"], event["tokens_before"], event["tokens_after"]) == ("compacted", 100, 60)
     assert Talk().session.compacted(100, 60) == []
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "expected"),
+    [(True, {}, True), (True, {"auto": False}, False), (False, {"auto": True}, True)],
+)
+def test_who_writes_the_summary_is_for_the_client_to_say(
+    server: bool, client: dict[str, bool], expected: bool
+) -> None:
+    """The server's own choice holds where it does not; what holds is shown."""
+    talk = Talk(context=SessionContext(high_water_tokens=1, writes_summaries=server))
+    (updated,) = talk.say("session.update", session={"character": {"memory": client}})
+    assert updated["session"]["character"]["memory"] == {"auto": expected}
+    talk.user("hello")
+    talk.reply("Hi.")
+    (compact,) = talk.ahead
+    assert isinstance(compact, Compact)
+    assert compact.writes_summary is expected
+
+
+def test_a_new_summary_is_told_kept_and_shown() -> None:
+    """It is part of what is asked for next; the event comes only to those who have asked."""
+    talk = Talk(granted=frozenset({"character.v1"}))
+    (event,) = talk.carry_out(talk.session.summarised("They met.", 100, 60))
+    assert (event["type"], event["op"]) == ("character.memory", "summarised")
+    assert (event["summary"], event["tokens_before"], event["tokens_after"]) == (
+        "They met.",
+        100,
+        60,
+    )
+    talk.ask()
+    assert talk.generates[-1].summary == "They met."
+    quiet = Talk()
+    assert quiet.carry_out(quiet.session.summarised("They met.", 100, 60)) == []
+    (created,) = quiet.open()
+    assert created["session"]["character"]["memory"]["summary"] == "They met."
+
+
+def test_a_summary_can_be_edited_and_removed() -> None:
+    """What is left out of the update stays; ``null`` takes all of it back."""
+    talk = Talk()
+    talk.carry_out(talk.session.summarised("They met.", 100, 60))
+
+    def update(memory: object) -> object:
+        (updated,) = talk.say("session.update", session={"character": {"memory": memory}})
+        talk.ask(if_active="interrupt")
+        assert talk.generates[-1].summary == updated["session"]["character"]["memory"].get(
+            "summary", ""
+        )
+        return updated["session"]["character"]["memory"]
+
+    assert update({"auto": True}) == {"summary": "They met.", "auto": True}
+    assert update({"summary": "They fell out."}) == {"summary": "They fell out.", "auto": True}
+    assert update({"summary": ""}) == {"auto": True}
+    assert update({"summary": "Anew."}) == {"summary": "Anew.", "auto": True}
+    assert update(None) == {"auto": False}
+
+
+def test_a_summary_that_is_too_long_is_refused() -> None:
+    """By its path and its bound."""
+    memory = {"summary": "x" * 70_000}
+    error = only_error(Talk().say("session.update", session={"character": {"memory": memory}}))
+    assert (error["code"], error["param"]) == (
+        "limit_exceeded",
+        "session.character.memory.summary",
+    )
+
+
+def test_an_edit_calls_off_a_summary_that_is_being_written() -> None:
+    """It has not read the edit, and would take its place."""
+    talk = Talk(context=SessionContext(high_water_tokens=1, writes_summaries=True))
+    talk.user("hello")
+    talk.reply("Hi.")
+    talk.say("session.update", session={"character": {"memory": {"summary": "Mine."}}})
+    assert [type(effect) for effect in talk.ahead] == [Compact, Discard]
+
+
+def test_a_reply_beside_the_conversation_has_no_summary() -> None:
+    """It may be about anything."""
+    talk = Talk()
+    talk.carry_out(talk.session.summarised("They met.", 100, 60))
+    talk.ask(conversation="none")
+    assert talk.generates[-1].summary == ""
 
 
 def test_a_listener_is_set_and_shown() -> None:

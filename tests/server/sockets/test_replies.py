@@ -17,7 +17,8 @@ from server.characters.catalog import Catalog
 from server.config_loader import load_settings
 from server.protocol.character_objects import ListenerSetting
 from server.session.effects import Compact, Generate, Prepare
-from server.sockets.replies import BACKGROUND_PRIORITY, PREPARE_DELAY_S, Replies, ReplyListener
+from server.sockets.look_ahead import BACKGROUND_PRIORITY, PREPARE_DELAY_S
+from server.sockets.replies import Replies, ReplyListener
 from server.state import ServerState
 from tests.support.fake_engine import FakeEngine
 
@@ -35,10 +36,14 @@ class Desk:
         self.deltas: list[RequestDelta] = []
         self.failures: list[Exception] = []
         self.compacted: list[tuple[int, int]] = []
+        self.summarised: list[tuple[str, int, int]] = []
+        self.read: list[int] = []
         listener = ReplyListener(
             self.deltas.append,
             lambda _, error: self.failures.append(error),
             lambda before, after: self.compacted.append((before, after)),
+            self.read.append,
+            lambda *news: self.summarised.append(news),
         )
         self.replies = Replies(self.state, engine, "sess_1", listener)
         self.messages = [ChatMessage("system", PERSONA)]
@@ -238,7 +243,7 @@ async def test_a_long_conversation_is_compacted_in_the_background(inline: int) -
                 await asyncio.sleep(0)
             before = engine.prompts["resp_0"]
             one.messages.append(ChatMessage("assistant", REPLY))
-        one.replies.compact(Compact(one.wanted(), "They talked."))
+        one.replies.compact(Compact(one.wanted(summary="They talked.")))
         while not one.compacted:  # noqa: ASYNC110
             await asyncio.sleep(0)  # threads know no virtual clock
         ((tokens_before, tokens_after),) = one.compacted
@@ -249,7 +254,7 @@ async def test_a_long_conversation_is_compacted_in_the_background(inline: int) -
         assert "<system>They talked.<user>" in "".join(map(chr, ahead))
         if inline:
             one.user("go on")
-            assert (await one.reply())[: len(ahead)] == ahead
+            assert (await one.reply(summary="They talked."))[: len(ahead)] == ahead
             assert engine.services["resp_2"].priority == 0
             assert one.reasons() == {}
 
@@ -314,3 +319,204 @@ async def test_leaving_releases_the_conversation() -> None:
     async with desk() as one:
         one.replies.close()
         assert one.engine.released == []
+
+
+def long_talk(one: Desk, count: int = 6) -> None:
+    """Have so much said that something can go."""
+    for number in range(count):
+        one.user(f"question {number} ".ljust(60, "."))
+        one.messages.append(ChatMessage("assistant", f"answer {number} ".ljust(60, ".")))
+    one.user("and now?")
+
+
+class Writer(FakeEngine):
+    """Says something else where a summary is asked for."""
+
+    summary = "[happy] They talked about questions."
+
+    def submit(self, request_id: str, *args: Any, **kwargs: Any) -> None:
+        reply = self.reply
+        if "-summary-" in request_id:
+            self.reply = self.summary
+        super().submit(request_id, *args, **kwargs)
+        self.reply = reply
+
+
+def summaries(engine: FakeEngine) -> list[str]:
+    """Names of the requests that write one."""
+    return [name for name in engine.prompts if "-summary-" in name]
+
+
+@pytest.mark.parametrize("inline", [0, 10**6])
+async def test_the_model_sums_up_what_it_will_not_read(inline: int) -> None:
+    """In the background and beside the conversation; the next turn goes on from the summary."""
+    engine = Writer(max_model_len=2048)
+    async with desk(engine, limits__inline_prompt_chars=inline) as one:
+        long_talk(one)
+        if inline:
+            before = await one.reply()
+        else:
+            one.replies.start(one.wanted(request_id="resp_0"))
+            while not one.deltas or one.deltas[-1].finish_reason is None:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            before = engine.prompts["resp_0"]
+            one.messages.append(ChatMessage("assistant", REPLY))
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        for _ in range(100_000):
+            if one.summarised:
+                break
+            await asyncio.sleep(0)  # threads know no virtual clock
+        ((summary, tokens_before, tokens_after),) = one.summarised
+        assert summary == "They talked about questions."
+        assert tokens_before == len(before) + len(REPLY)
+        assert tokens_after < tokens_before
+        (name,) = summaries(engine)
+        service, params = engine.services[name], engine.params[name]
+        assert (service.priority, service.conversation_id) == (BACKGROUND_PRIORITY, "")
+        assert (service.tenant, service.listener) == ("mio", None)
+        assert (params.temperature, params.max_tokens) == (0.3, 192)
+        asked = "".join(map(chr, engine.prompts[name]))
+        assert "".join(map(chr, before)).startswith(asked.rpartition("<user>")[0])
+        ahead = engine.prompts["sess_1-ahead-1"]
+        assert f"<system>{summary}<user>question" in "".join(map(chr, ahead))
+        assert one.compacted == []
+        assert one.read[-1] < one.read[0]
+        if inline:
+            one.user("go on")
+            assert (await one.reply(summary=summary))[: len(ahead)] == ahead
+            assert one.reasons() == {}
+
+
+async def test_a_reply_calls_a_summary_off() -> None:
+    """It begins at once, on what there was; after it the summary is tried again."""
+    engine = Writer(max_model_len=2048, step_s=0.01)
+    async with desk(engine) as one:
+        long_talk(one)
+        before = await one.reply()
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(0.05)
+        one.user("hurry!")
+        after = await one.reply()
+        assert engine.cancelled == ["sess_1-summary-1"]
+        assert after[: len(before)] == before
+        assert one.summarised == []
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(1)
+        assert len(one.summarised) == 1
+
+
+async def test_words_that_are_still_typed_do_not_call_a_summary_off() -> None:
+    """Words that were said do: a reply will be asked for."""
+    engine = Writer(max_model_len=2048, step_s=0.01)
+    async with desk(engine) as one:
+        long_talk(one)
+        await one.reply()
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(0.05)
+        one.replies.prepare(Prepare(one.wanted(), "Well, then I would like to know"))
+        await asyncio.sleep(1)
+        assert len(one.summarised) == 1
+        long_talk(one)
+        await one.reply()
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(0.05)
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(1)
+        assert engine.cancelled[-1] == "sess_1-summary-2"
+        assert len(one.summarised) == 1
+
+
+async def test_the_next_summary_takes_up_the_last() -> None:
+    """It is part of what is read for it."""
+    engine = Writer(max_model_len=2048)
+    async with desk(engine) as one:
+        long_talk(one)
+        await one.reply()
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(1)
+        ((summary, *_),) = one.summarised
+        long_talk(one)
+        await one.reply(summary=summary)
+        engine.summary = "They talked on."
+        one.replies.compact(Compact(one.wanted(summary=summary), writes_summary=True))
+        await asyncio.sleep(1)
+        asked = "".join(map(chr, engine.prompts["sess_1-summary-2"]))
+        assert asked.startswith(f"<system>{PERSONA}<system>{summary}<user>")
+        assert [news[0] for news in one.summarised] == [summary, "They talked on."]
+
+
+@pytest.mark.parametrize("summary", ["", "[happy]"])
+async def test_an_empty_summary_leaves_the_old_one(summary: str) -> None:
+    """The conversation is compacted all the same."""
+    engine = Writer(max_model_len=2048)
+    engine.summary = summary
+    async with desk(engine) as one:
+        long_talk(one)
+        await one.reply()
+        one.replies.compact(Compact(one.wanted(summary="They met."), writes_summary=True))
+        await asyncio.sleep(1)
+        assert one.summarised == []
+        assert len(one.compacted) == 1
+        assert "<system>They met.<user>" in "".join(map(chr, engine.prompts["sess_1-ahead-1"]))
+
+
+async def test_a_summary_that_is_refused_leaves_the_old_one() -> None:
+    """As where the engine's queue is full."""
+    engine = Writer(max_model_len=2048)
+    async with desk(engine) as one:
+        long_talk(one)
+        await one.reply()
+        engine.refuse_with = "queue_full"
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(1)
+        assert one.summarised == []
+        assert len(one.compacted) == 1
+
+
+async def test_a_server_that_drains_writes_no_summary() -> None:
+    """It could not stop before that had ended."""
+    engine = Writer(max_model_len=2048)
+    async with desk(engine) as one:
+        long_talk(one)
+        await one.reply()
+        one.state.is_draining = True
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        assert summaries(engine) == []
+        assert len(one.compacted) == 1
+
+
+async def test_leaving_calls_a_summary_off() -> None:
+    """Nobody will read it."""
+    engine = Writer(max_model_len=2048, step_s=0.01)
+    async with desk(engine) as one:
+        long_talk(one)
+        await one.reply()
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(0.05)
+        one.replies.close()
+        assert engine.cancelled == ["sess_1-summary-1"]
+
+
+async def test_an_edited_summary_is_read_with_the_next_prompt() -> None:
+    """And is counted by a reason of its own."""
+    engine = Writer(max_model_len=2048)
+    async with desk(engine) as one:
+        long_talk(one)
+        await one.reply()
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(1)
+        one.user("go on")
+        prompt = await one.reply(summary="They quarrelled.")
+        text = "".join(map(chr, prompt))
+        assert text.startswith(f"<system>{PERSONA}<system>They quarrelled.<user>")
+        assert engine.summary not in text
+        assert one.reasons() == {"summary": 1}
+
+
+async def test_what_the_model_reads_is_told_with_every_prompt() -> None:
+    """The number of the user's messages that are still in it."""
+    async with desk() as one:
+        for _ in range(3):
+            one.user("hi")
+            await one.reply()
+        assert one.read == [1, 2, 3]
