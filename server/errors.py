@@ -4,6 +4,7 @@
 
     ServerError
     ├── CharacterFileError       a character file that cannot be used; told to the operator
+    │   └── CardError            a character card, with a stable code; told to whoever sent it
     └── ProtocolError            code, message, type, param, event_id; told to the client
         ├── InvalidEvent         the frame holds no event that can be read
         ├── InvalidValue         a field is missing, of the wrong type or out of range
@@ -77,6 +78,20 @@ class CharacterFileError(ServerError):
         super().__init__(f"{file}: {key}: {problem}" if key else f"{file}: {problem}")
         self.file = file
         self.key = key
+
+
+class CardError(CharacterFileError):
+    """A character card that is not taken.
+
+    Attributes:
+        code: Stable machine-readable name: ``card_`` and what is wrong.
+        problem: One sentence for people, without the file's name.
+    """
+
+    def __init__(self, file: str, code: str, problem: str, *, key: str | None = None) -> None:
+        super().__init__(file, problem, key=key)
+        self.code = f"card_{code}"
+        self.problem = problem
 
 
 class ProtocolError(ServerError):
