@@ -11,6 +11,7 @@
         ├── Unsupported          understood, but this server does not do it
         ├── LimitExceeded        a bound of this server would be passed
         ├── ModelNotFound        no such character or engine
+        ├── CharacterTaken       a character's id is another one's
         ├── ItemNotFound         no such item in the conversation
         ├── DuplicateItem        the item's id is taken
         ├── ResponseActive       the default conversation is being answered already
@@ -44,6 +45,8 @@ class ErrorCode(enum.StrEnum):
     LIMIT_EXCEEDED = "limit_exceeded"
     """Too many or too much; the message says of what."""
     MODEL_NOT_FOUND = "model_not_found"
+    CHARACTER_TAKEN = "character_taken"
+    """A character of the server's own has that id."""
     ITEM_NOT_FOUND = "item_not_found"
     ITEM_IN_PROGRESS = "item_in_progress"
     """The item is being written by a response."""
@@ -179,6 +182,18 @@ class ModelNotFound(ProtocolError):
             param="model",
         )
         self.known = known
+
+
+class CharacterTaken(ProtocolError):
+    """A character's id is another one's, who stays."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            ErrorCode.CHARACTER_TAKEN,
+            f"{shorten(id)} is a character of the server itself, or its engine; choose another id "
+            "with ?id=",
+            param="id",
+        )
 
 
 class ItemNotFound(ProtocolError):
