@@ -98,6 +98,11 @@ class Authenticator:
         """Whether a key is needed at all."""
         return bool(self._keys)
 
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """All whom a key can belong to, each once."""
+        return tuple(dict.fromkeys(name for _, name in self._keys)) or (ANONYMOUS,)
+
     def check(self, key: str | None, now: float) -> str | None:
         """Name the principal that a key belongs to; ``None`` refuses it.
 
