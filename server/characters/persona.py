@@ -119,7 +119,9 @@ def _read(same: _Same, user_name: str, seed: int) -> Persona:
 def _read_room(sheets: Sequence[_Sheet], user_name: str) -> Persona:
     names = [sheet.name for sheet in sheets]
     told = GROUP_PROMPT.format(user=user_name, names=_listed(names))
-    blocks = [f"# {sheet.name}\n{_joined(sheet.parts(is_alone=False))}" for sheet in sheets]
+    blocks = [
+        f"# {sheet.name}\n{_joined(sheet.parts(is_alone=False))}".rstrip() for sheet in sheets
+    ]
     orders = [(sheet.name, sheet.post_history()) for sheet in sheets]
     first = sheets[0]
     return Persona(
