@@ -172,7 +172,7 @@ def _read_uploads(folder: Path, catalog: Catalog, auth: Authenticator) -> None:
     """Take in what clients sent before this start."""
     cards = CardFolder(folder)
     for principal in auth.principals:
-        for character in cards.read(principal):
+        for character in cards.read(auth.owner_of(principal)):
             try:
                 catalog.put_upload(character, principal)
             except ProtocolError as error:

@@ -101,7 +101,8 @@ class CardFolder:
 
 def folder_name(owner: str) -> str:
     """Name an owner's folder: as much of its name as is safe, and a digest that tells all apart."""
-    short = re.sub(r"[^a-z0-9]+", "-", owner.lower()).strip("-")[:32]
+    name = owner.partition(":")[0].lower()  # behind a colon stands what should not be shown
+    short = re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:32]
     return f"{short or 'owner'}-{hashlib.blake2b(owner.encode(), digest_size=8).hexdigest()}"
 
 

@@ -14,7 +14,9 @@ MAX_PARTS = 16
 MAX_HEAD_BYTES = 8 * 1024
 """Of one part."""
 
-_BOUNDARY = re.compile(r";\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
+_BOUNDARY = re.compile(
+    r";\s*boundary=(?:\"([^\"]{1,70})\"|([^\s;\"]{1,70})(?![^\s;]))", re.IGNORECASE
+)
 _DISPOSITION = re.compile(r"^content-disposition:\s*form-data\s*(;.*)$", re.IGNORECASE | re.M)
 _FILE_NAME = re.compile(r";\s*filename=\"([^\"\r\n]*)\"", re.IGNORECASE)
 

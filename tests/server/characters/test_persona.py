@@ -61,7 +61,7 @@ def test_a_card_without_a_system_prompt_gets_the_usual_one() -> None:
 
 def test_what_is_for_people_is_not_read() -> None:
     """Notes, tags, creator, version, sources, dates and other applications' extensions."""
-    secret = {
+    secret: dict[str, Any] = {
         "creator_notes": "SECRET",
         "creator_notes_multilingual": {"ja": "SECRET"},
         "tags": ["SECRET"],
