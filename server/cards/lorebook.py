@@ -237,7 +237,7 @@ def _read_entry(raw: object, path: str, index: int) -> LoreEntry:
 
 
 def _read_keys(raw: Mapping[str, Any], key: str, path: str) -> tuple[str, ...]:
-    keys = tuple(text for text in read_texts(raw, key, path) if text.strip())
+    keys = tuple(text for text in read_texts(raw, key, path, commas=True) if text.strip())
     if len(keys) > MAX_KEYS:
         raise too_many(f"{path}{key}", len(keys), MAX_KEYS)
     for index, text in enumerate(keys):
