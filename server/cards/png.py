@@ -69,13 +69,19 @@ class Png:
         """Return the first text with a keyword, in either case, as SillyTavern finds it."""
         return next((c for c in self.chunks if c.keyword.lower() == keyword), None)
 
-    def without(self, prefixes: tuple[str, ...]) -> Png:
-        """Return the picture without the texts whose keywords begin so."""
+    def without(self, keywords: tuple[str, ...], *, prefix: str) -> Png:
+        """Return the picture without some of its texts.
+
+        Args:
+            keywords: Theirs, in lower case.
+            prefix: Or what theirs begin with, in lower case.
+        """
         return Png(
             tuple(
                 chunk
                 for chunk in self.chunks
-                if not (chunk.keyword and chunk.keyword.lower().startswith(prefixes))
+                if not (name := chunk.keyword.lower())
+                or not (name in keywords or name.startswith(prefix))
             )
         )
 

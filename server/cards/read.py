@@ -113,7 +113,7 @@ def _read_png(picture: Png, raw: Mapping[str, Any]) -> Card:
         if chunk.keyword.lower().startswith(ASSET_KEYWORD)
     )
     files = _collect((paths.get(name, name), decode_text(chunk)) for name, chunk in embedded)
-    bare = picture.without((V3_KEYWORD, V2_KEYWORD, ASSET_KEYWORD))
+    bare = picture.without((V3_KEYWORD, V2_KEYWORD), prefix=ASSET_KEYWORD)
     return make_card(
         raw,
         container="apng" if picture.is_animated else "png",

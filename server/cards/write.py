@@ -38,8 +38,6 @@ Format = Literal["json", "png", "charx"]
 PORTRAIT_PATH = "assets/icon/images/main.png"
 """Of the picture in a CHARX, where V3 wants icons to be."""
 
-_OWN_TEXTS = (V3_KEYWORD, V2_KEYWORD, ASSET_KEYWORD)
-
 
 def write_card(card: Card, format: Format, *, version: int | None = None) -> bytes:
     """Write a file.
@@ -113,7 +111,8 @@ def _write_png(card: Card) -> bytes:
         V2_KEYWORD: _write_text(v2),
         V3_KEYWORD: _write_text(pack(card.raw, 3, luggage)),
     }
-    return write_png(picture.without(_OWN_TEXTS).with_texts({**texts, **files}))
+    bare = picture.without((V3_KEYWORD, V2_KEYWORD), prefix=ASSET_KEYWORD)
+    return write_png(bare.with_texts({**texts, **files}))
 
 
 def _find_picture(card: Card) -> Png:
