@@ -16,7 +16,7 @@ from server.characters.character import Character
 from server.characters.files import load_character_file
 from server.characters.persona import read_persona
 from server.characters.picture import look_at
-from server.errors import CharacterFileError, shorten
+from server.errors import CardError, CharacterFileError, shorten
 from server.lore.rules import stands_in_head
 
 EXIT_USAGE = 2
@@ -28,7 +28,8 @@ _EPILOG = """\
 examples:
   kaiwa card mika.png                            what is in it
   kaiwa card mika.png --to mika.charx            another format, nothing lost
-  kaiwa card aoi.toml --to aoi.png --spec v2     a card for other programs
+  kaiwa card aoi.toml --to aoi.png               a card for other programs
+  kaiwa card mika.png --to mika.json --spec v2   an elder version
 """
 
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
             _convert(character, options)
         else:
             sys.stdout.writelines(f"{line}\n" for line in describe(character, options.file))
-    except (CharacterFileError, _Refused) as error:
+    except (CardError, CharacterFileError, _Refused) as error:
         sys.stderr.write(f"kaiwa: {error}\n")
         return EXIT_USAGE
     return 0
@@ -76,19 +77,21 @@ def describe(character: Character, file: Path) -> Iterator[str]:
         yield _row("sampling", ", ".join(f"{k} {v}" for k, v in character.sampling.items()))
     if card is not None:
         yield from _rows("stays out", _unread(card))
-        yield from _rows("files", [f"{k} ({len(v):,} bytes)" for k, v in card.assets.items()])
+        yield from _rows("files", [f"{k} ({len(v):,} bytes)" for k, v in card.files.items()])
     yield from _rows("note", find_warnings(character))
 
 
 def _kind(card: Card | None) -> str:
     if card is None:
         return "a character of this server's own kind"
-    return f"Character Card V{card.version} as {card.container}, {len(card.original):,} bytes"
+    spec = card.spec_version or str(card.version)
+    return f"Character Card V{spec} as {card.container}"
 
 
 def _unread(card: Card) -> list[str]:
     """Fields that hold something, and that no model sees."""
-    names = [key for key, value in card.data.raw.items() if value and key not in PROMPT_FIELDS]
+    data = card.raw if card.version == 1 else card.raw["data"]
+    names = [key for key, value in data.items() if value and key not in PROMPT_FIELDS]
     own = [f"extensions.{key}" for key in card.extensions if key != EXTENSION]
     top = _other_keys(card.raw) if card.version > 1 else []
     return [*(name for name in names if name != "extensions"), *own, *top]
@@ -140,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, metavar="FILE", help="PNG, JSON, CHARX or TOML")
     parser.add_argument("--to", type=Path, metavar="FILE", help="write a .json, .png or .charx")
     parser.add_argument(
-        "--spec", choices=tuple(_VERSIONS), help="version of the card; its own if none"
+        "--spec", choices=tuple(_VERSIONS), help="version of JSON; the card's own if none"
     )
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
     return parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.cards.card import Card
+from server.cards.card import Card, make_card
 from server.cards.lorebook import Decorator, Lorebook, LoreEntry
 from server.characters.card_file import EXTENSION
 from server.characters.character import Character
@@ -57,7 +57,7 @@ def card_of(character: Character) -> Card:
     if character.books:
         data["character_book"] = _write_book(character.books[0])
     raw = {"spec": "chara_card_v3", "spec_version": "3.0", "data": data}
-    return Card(raw, 3, f"{character.id}.json")
+    return make_card(raw, container="json")
 
 
 def _write_book(book: Lorebook) -> dict[str, Any]:

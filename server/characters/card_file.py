@@ -20,13 +20,12 @@ from types import MappingProxyType
 from typing import Any
 
 from server.cards.card import Card
-from server.cards.limits import MAX_FILE_BYTES
-from server.cards.read import read_card
+from server.cards.read import MAX_FILE_BYTES, read_card
 from server.characters.character import VRM_EXPRESSIONS, Character
 from server.characters.field_reader import FieldReader
 from server.characters.ids import is_id, make_id
 from server.characters.picture import picture_of
-from server.errors import CardError, CharacterFileError
+from server.errors import CardError, CardErrorCode, CharacterFileError, ServerError
 from server.protocol.character_objects import LocalizedText
 
 EXTENSION = "kaiwa"
@@ -50,7 +49,10 @@ def load_card(path: Path) -> Character:
     except OSError as error:
         raise CharacterFileError(path.name, f"cannot be read: {error.strerror}") from None
     id = path.stem if is_id(path.stem) else make_id(path.stem)
-    return character_from_card(read_card(data, file=path.name), id=id)
+    try:
+        return character_from_card(read_card(data, file=path.name), id=id)
+    except CardError as error:
+        raise CharacterFileError(path.name, error.message, key=error.key) from None
 
 
 def character_from_card(card: Card, *, id: str = "") -> Character:
@@ -64,7 +66,7 @@ def character_from_card(card: Card, *, id: str = "") -> Character:
         CardError: ``extensions.kaiwa`` holds a value that cannot be used.
     """
     own = _own(card)
-    fields = FieldReader(lambda key, problem: _error(card, key, problem))
+    fields = FieldReader(_error)
     sampling, max_output_tokens = fields.sampling(fields.table(own, "sampling"))
     texts = {
         key: fields.text(own, key).strip()
@@ -81,18 +83,18 @@ def character_from_card(card: Card, *, id: str = "") -> Character:
         id=id or make_id(card.name),
         name=LocalizedText(en=card.name, ja=texts["name_ja"] or None),
         description=LocalizedText(
-            en=texts["description"] or _told_by_creator(card),
-            ja=texts["description_ja"] or _told_by_creator(card, "ja") or None,
+            en=texts["description"] or _first_paragraph(card.creator_notes),
+            ja=texts["description_ja"] or _first_paragraph(_notes_in(card, "ja")) or None,
         ),
         greeting=greetings[0] if greetings else LocalizedText(en=""),
         greetings=tuple(greetings[1:]),
         group_greetings=tuple(LocalizedText(en=text) for text in card.group_greetings),
         main_prompt=fields.text(own, "main_prompt") if "main_prompt" in own else None,
-        post_history=card.text("post_history_instructions").strip(),
+        post_history=card.post_history_instructions.strip(),
         books=(card.book,) if card.book is not None else (),
         card=card,
         picture=picture_of(card),
-        tags=tuple(tag[:MAX_TAG] for tag in card.data.texts("tags")[:MAX_TAGS]),
+        tags=tuple(tag[:MAX_TAG] for tag in card.tags[:MAX_TAGS]),
         model=texts["model"] or None,
         expressions=fields.expressions(own.get("expressions", list(VRM_EXPRESSIONS))),
         sampling=MappingProxyType(sampling),
@@ -109,7 +111,7 @@ def find_warnings(character: Character) -> list[str]:
     warnings = []
     if not card.greetings:
         warnings.append("it has no first message, so it waits for the user to speak")
-    if character.picture is None and (card.picture is not None or card.assets):
+    if character.picture is None and (card.picture is not None or card.files):
         warnings.append(
             "its picture is not shown: it must be PNG, JPEG or WebP of up to 4096 by 4096 pixels "
             "and 8 MiB"
@@ -125,21 +127,22 @@ def find_warnings(character: Character) -> list[str]:
 def _own(card: Card) -> Mapping[str, Any]:
     own = card.extensions.get(EXTENSION, {})
     if not isinstance(own, Mapping):
-        raise CardError(card.file, "bad_field", "must be an object", key=_PATH)
+        raise CardError(CardErrorCode.BAD_FIELD, "must be an object", key=_PATH)
     return own
 
 
-def _error(card: Card, key: str, problem: str) -> CardError:
-    return CardError(card.file, "bad_field", problem, key=f"{_PATH}.{key}")
+def _error(key: str, problem: str) -> ServerError:
+    return CardError(CardErrorCode.BAD_FIELD, problem, key=f"{_PATH}.{key}")
 
 
-def _told_by_creator(card: Card, language: str = "") -> str:
-    """The first paragraph of the notes, which are for people; never read by a model."""
-    notes = card.data.raw.get("creator_notes")
-    if language:
-        told = card.data.raw.get("creator_notes_multilingual")
-        notes = told.get(language) if isinstance(told, Mapping) else None
-    if not isinstance(notes, str):
-        return ""
+def _notes_in(card: Card, language: str) -> str:
+    """The creator's notes in another language (V3), which are for people too."""
+    data = card.raw.get("data")
+    told = data.get("creator_notes_multilingual") if isinstance(data, Mapping) else None
+    notes = told.get(language) if isinstance(told, Mapping) else None
+    return notes if isinstance(notes, str) else ""
+
+
+def _first_paragraph(notes: str) -> str:
     first = " ".join(notes.strip().partition("\n\n")[0].split())
     return first if len(first) <= MAX_DESCRIPTION else first[: MAX_DESCRIPTION - 1] + "…"

@@ -1,4 +1,4 @@
-"""Keeps uploaded cards as files, as they came: one folder for each owner, one file for each card.
+"""Keeps uploaded cards as files in the format they came in: a folder per owner, a file per card.
 
 A file is written beside its place and moved there when it is on the disk, so that a crash leaves
 the old one or the new one whole. Names of owners and cards are made here and never taken from a
@@ -15,16 +15,23 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from server.cards.limits import MAX_FILE_BYTES
-from server.cards.read import read_card
+from server.cards.card import Container
+from server.cards.read import MAX_FILE_BYTES, read_card
+from server.cards.write import Format, write_card
 from server.characters.card_file import character_from_card
 from server.characters.character import Character
 from server.characters.ids import is_id
-from server.errors import CharacterFileError
+from server.errors import CardError
 
 logger = logging.getLogger(__name__)
 
 SUFFIXES = (".json", ".png", ".charx")
+_FORMATS: dict[Container, Format] = {
+    "json": "json",
+    "png": "png",
+    "apng": "png",
+    "charx": "charx",
+}
 MAX_FILES = 10_000
 """That are looked at when starting."""
 
@@ -53,7 +60,7 @@ class CardFolder:
                 with path.open("rb") as file:
                     data = file.read(MAX_FILE_BYTES + 1)
                 yield character_from_card(read_card(data, file=path.name), id=path.stem)
-            except (OSError, CharacterFileError) as error:
+            except (OSError, CardError) as error:
                 logger.warning("an uploaded card is left out: %s", error)
 
     def write(self, character: Character, owner: str) -> None:
@@ -61,16 +68,19 @@ class CardFolder:
 
         Raises:
             OSError: The disk does not take it; what was there before stays.
+            CardError: It cannot be written as it came.
         """
         card = character.card
         assert card is not None, "only cards are uploaded"
+        format = _FORMATS[card.container]
+        data = write_card(card, format)
         folder = self._root / folder_name(owner)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place = folder / f"{character.id}.{card.container}"
+        place = folder / f"{character.id}.{format}"
         handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(card.original)
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(place)

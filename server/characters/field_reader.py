@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from engine.errors import InvalidParameter
-from server.errors import CharacterFileError, shorten
+from server.errors import ServerError, shorten
 from server.sampling import SAMPLING_TYPES, build_sampling_params
 
 MAX_EXPRESSIONS = 64
@@ -27,14 +27,14 @@ class FieldReader:
         error: Makes what is raised of a dotted path and what is wrong there.
     """
 
-    def __init__(self, error: Callable[[str, str], CharacterFileError]) -> None:
+    def __init__(self, error: Callable[[str, str], ServerError]) -> None:
         self._error = error
 
     def refuse_unknown(self, table: Mapping[str, Any], known: tuple[str, ...], prefix: str) -> None:
         """Find a key that means nothing.
 
         Raises:
-            CharacterFileError: There is one; here and in all that follows.
+            ServerError: There is one; here and in all that follows what ``error`` makes.
         """
         for key in table:
             if key not in known:

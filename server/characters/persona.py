@@ -224,12 +224,14 @@ class _Sheet:
                 yield self._fill(entry.content).strip()
 
     def _examples(self) -> str:
-        text = self._text("mes_example")
-        user = self.context.user
-        dialogues = split_examples(text, char=self.name, user=user)
+        card, user = self.character.card, self.context.user
+        dialogues = [] if card is None else split_examples(card.mes_example, self.context)
         blocks = [
             "\n".join(
-                ["<START>", *(f"{user if one.is_user else self.name}: {one.text}" for one in lines)]
+                [
+                    "<START>",
+                    *(f"{user if one.role == 'user' else self.name}: {one.text}" for one in lines),
+                ]
             )
             for lines in dialogues
         ]

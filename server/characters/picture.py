@@ -8,11 +8,11 @@ a small file can unpack to more pixels than a browser's memory.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from server.cards.assets import portrait
 from server.cards.card import Card
-from server.cards.png import SIGNATURE, Png, read_png
+from server.cards.png import SIGNATURE, Png, read_png, write_png
 from server.errors import CardError
 
 MAX_PICTURE_BYTES = 8 * 1024 * 1024
@@ -23,7 +23,6 @@ _PNG_CHUNKS = frozenset(
     (b"IHDR", b"PLTE", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"pHYs", b"IDAT")
     + (b"acTL", b"fcTL", b"fdAT", b"IEND")
 )
-_SCHEMES = ("embeded://", "embedded://")  # the specification's spelling, and the right one
 _JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 
@@ -38,9 +37,7 @@ class Picture:
 
 def picture_of(card: Card) -> Picture | None:
     """Find the portrait; ``None`` where there is none, or none that can be shown."""
-    content, own = _portrait(card)
-    if own is not None:
-        content = Png(tuple(one for one in own.chunks if one.kind in _PNG_CHUNKS)).to_bytes()
+    content = _without_texts(portrait(card) or b"")
     media_type, size = look_at(content)
     if not media_type or len(content) > MAX_PICTURE_BYTES or not _fits(size):
         return None
@@ -65,35 +62,15 @@ def look_at(content: bytes) -> tuple[str, tuple[int, int]]:
     return "", (0, 0)
 
 
-def _portrait(card: Card) -> tuple[bytes, Png | None]:
-    """The icon that is called main, else the first; else what the card came in."""
-    listed = card.data.raw.get("assets")
-    icons = [one for one in listed if _is_icon(one)] if isinstance(listed, list) else []
-    for one in sorted(icons, key=lambda icon: icon.get("name") != "main"):
-        uri = one["uri"]
-        for scheme in _SCHEMES:
-            if uri.startswith(scheme) and uri.removeprefix(scheme) in card.assets:
-                return _without_texts(card.assets[uri.removeprefix(scheme)], card.file)
-        if uri == "ccdefault:" and card.picture is not None:
-            break
-    return b"", card.picture
-
-
-def _is_icon(asset: object) -> bool:
-    return (
-        isinstance(asset, Mapping)
-        and asset.get("type") == "icon"
-        and isinstance(asset.get("uri"), str)
-    )
-
-
-def _without_texts(content: bytes, file: str) -> tuple[bytes, Png | None]:
+def _without_texts(content: bytes) -> bytes:
+    """A PNG without all that is no part of the picture; any other file as it is."""
     if not content.startswith(SIGNATURE):
-        return content, None
+        return content
     try:
-        return b"", read_png(content, file=file)
+        chunks = read_png(content).chunks
     except CardError:
-        return b"", None
+        return b""
+    return write_png(Png(tuple(one for one in chunks if one.kind in _PNG_CHUNKS)))
 
 
 def _fits(size: tuple[int, int]) -> bool:

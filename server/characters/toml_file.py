@@ -31,8 +31,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from server.cards.book import read_book
-from server.cards.lorebook import Lorebook
+from server.cards.lorebook import Lorebook, read_book
 from server.characters.character import VRM_EXPRESSIONS, Character
 from server.characters.field_reader import FieldReader
 from server.characters.ids import ID_FORM, is_id
@@ -139,10 +138,10 @@ class _Reader:
         if not entries:
             return ()
         try:
-            return (read_book({"entries": entries}, file=self._file),)
+            return (read_book({"entries": entries}, path="lore"),)
         except CardError as error:
-            key = (error.key or "").replace("entries", "lore", 1)
-            raise self._error(key, error.problem) from None
+            key = (error.key or "lore").replace("lore.entries", "lore", 1)
+            raise self._error(key, error.message) from None
 
 
 def _localized(texts: dict[str, str], key: str) -> LocalizedText:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from server.characters.character import Character
 from server.errors import LimitExceeded
 
-_KEEPS = 3
-"""A file is kept as it came, as its chunks or members, and as the picture that is shown."""
-_JSON_TO_OBJECTS = 6
-"""Times that JSON text takes as Python's objects, about."""
+_OBJECT_BYTES = 64
+"""Of one value of JSON, about; texts come on top."""
+_BYTES_PER_CHARACTER = 2
+"""Of a text, which is held as it was read and as it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +103,20 @@ def footprint(character: Character) -> int:
     card = character.card
     if card is None:
         return len(character.prompt.encode())
-    files = sum(len(data) for data in card.assets.values())
-    text = len(card.original) if card.container == "json" else 0
-    return _KEEPS * len(card.original) + files + _JSON_TO_OBJECTS * (text or _length(card.raw))
+    files = sum(len(data) for data in card.files.values())
+    chunks = card.picture.chunks if card.picture is not None else ()
+    shown = len(character.picture.content) if character.picture is not None else 0
+    return files + sum(len(one.data) for one in chunks) + shown + _length(card.raw)
 
 
 def _length(value: object) -> int:
-    """Characters of a JSON value, without writing it."""
+    """Estimate the bytes that a JSON value takes as Python's objects."""
     waiting, length = [value], 0
     while waiting:
         one = waiting.pop()
-        length += 8
+        length += _OBJECT_BYTES
         if isinstance(one, str):
-            length += len(one)
+            length += _BYTES_PER_CHARACTER * len(one)
         elif isinstance(one, dict):
             waiting += [*one.keys(), *one.values()]
         elif isinstance(one, list):

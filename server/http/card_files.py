@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from server.cards.write import Format, write_card
 from server.characters.card_export import card_of
-from server.errors import shorten
+from server.errors import CardError, shorten
 from server.http.characters import find_character
 from server.http.guard import Endpoint
 from server.http.refusals import HttpRefusal, invalid
@@ -54,10 +54,13 @@ def card_file_endpoints(state: ServerState) -> tuple[Endpoint, Endpoint]:
         character = find_character(state, request)
         format = _format(request.query_params.get("format", "json"))
         version = _version(request.query_params.get("spec", ""))
-        content = await asyncio.get_running_loop().run_in_executor(
-            state.prompt_threads,
-            lambda: write_card(card_of(character), format, version=version),
-        )
+        try:
+            content = await asyncio.get_running_loop().run_in_executor(
+                state.prompt_threads,
+                lambda: write_card(card_of(character), format, version=version),
+            )
+        except CardError as error:
+            raise invalid("format", str(error), code=error.code) from None
         # An id holds nothing that a header could be broken with.
         disposition = f'attachment; filename="{character.id}.{format}"'
         headers = {**HARMLESS, "Content-Disposition": disposition}

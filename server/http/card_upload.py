@@ -147,7 +147,8 @@ class CardUpload:
         sent = read_file(content_type, body) if is_form else SentFile("card", body)
         try:
             character = character_from_card(read_card(sent.content, file=sent.name), id=id)
-        except CardError as error:
+        except CardError as error:  # of this server's own extension it does not know the file
+            error = error.in_file(sent.name)
             status = 413 if error.code == "card_too_large" and not error.key else 400
             raise HttpRefusal(status, str(error), code=error.code, param=error.key) from None
         return character, [*find_warnings(character), *self._find_little_room(character)]
@@ -172,6 +173,8 @@ class CardUpload:
     async def _on_disk(self, do: Callable[[], None]) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._state.prompt_threads, do)
+        except CardError as error:
+            raise HttpRefusal(400, str(error), code=error.code, param=error.key) from None
         except OSError as error:
             logger.error("the folder of uploaded cards cannot be written: %s", error)
             raise HttpRefusal(

@@ -65,8 +65,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["--api-keys", "nowhere.txt"], "nowhere.txt"),
         (["--character", "nowhere.toml"], "nowhere.toml"),
         (["--character", "nowhere.png"], "nowhere.png: cannot be read"),
-        (["--character", "README.md"], "README.md: is no card"),
-        (["--character", "docs/images/page.png"], "page.png: is a picture without a card"),
+        (["--character", "README.md"], "README.md: the file begins with"),
+        (["--character", "docs/images/page.png"], "page.png: the picture has no card"),
         (["--character", "docs"], "the folder docs holds no character"),
         (["--dtype", "int2"], "dtype"),
         (["--log-format", "xml"], "log.format"),
@@ -189,7 +189,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
             "fail  certificate    cannot use the certificate nowhere.pem",
         ),
         (["--character", "docs"], "fail  characters     the folder docs holds no character"),
-        (["--character", "README.md"], "fail  character      README.md: is no card"),
+        (["--character", "README.md"], "fail  character      README.md: the file begins"),
     ],
 )
 def test_the_doctor_finds_what_serve_would_refuse(

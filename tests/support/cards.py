@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from server.cards.card import Card
-from server.cards.png import plain_png
+from server.cards.png import draw_png, read_png, write_png
 from server.cards.read import read_card
 from server.cards.write import write_card
 
@@ -28,8 +29,9 @@ def card_json(name: str = "Mika", **data: Any) -> bytes:
 
 
 def card_png(name: str = "Mika", **data: Any) -> bytes:
-    """The same in a picture of 256 by 384 pixels."""
-    return write_card(make_card(name, **data), "png")
+    """The same in a picture of 16 by 16 pixels."""
+    pictured = replace(make_card(name, **data), picture=read_png(picture()), container="png")
+    return write_card(pictured, "png")
 
 
 def make_card(name: str = "Mika", **data: Any) -> Card:
@@ -58,4 +60,4 @@ def book(*entries: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 def picture(width: int = 16, height: int = 16) -> bytes:
     """A PNG of one colour."""
-    return plain_png(90, 120, 200, width=width, height=height).to_bytes()
+    return write_png(draw_png(b"kaiwa", width=width, height=height))

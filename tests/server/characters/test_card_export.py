@@ -93,7 +93,7 @@ def test_the_prompt_is_where_other_programs_look_for_it() -> None:
     aoi = parse_character("aoi", FULL.encode(), file="aoi.toml")
     card = card_of(aoi)
     assert card.text("description") == aoi.prompt
-    assert card.data.raw["creator_notes"] == "A student."
+    assert card.creator_notes == "A student."
 
 
 def test_a_card_is_exported_as_it_is() -> None:

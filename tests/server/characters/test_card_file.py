@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,10 @@ def test_a_bad_value_of_ours_is_refused_by_its_path(own: Any, key: str) -> None:
     assert caught.value.key == f"data.extensions.kaiwa{key}"
 
 
-@pytest.mark.parametrize("notes", [None, 3, "", ["x"]])
+@pytest.mark.parametrize("notes", [None, 3, "", ["x"], {"ja": 3}])
 def test_notes_that_are_no_text_are_no_description(notes: object) -> None:
     """They are kept in the card."""
-    card = make_card(creator_notes=notes, creator_notes_multilingual=notes)
+    card = make_card(creator_notes_multilingual=notes)
     assert character_from_card(card).description.en == ""
 
 
@@ -135,7 +136,7 @@ def test_a_file_that_cannot_be_read_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(CharacterFileError, match=r"^nobody\.png: cannot be read"):
         load_card(tmp_path / "nobody.png")
     (tmp_path / "x.png").write_bytes(card_png()[:-30])
-    with pytest.raises(CardError, match=r"^x\.png: "):
+    with pytest.raises(CharacterFileError, match=r"^x\.png: "):
         load_card(tmp_path / "x.png")
 
 
@@ -148,7 +149,8 @@ def test_what_does_nothing_is_warned_of() -> None:
 
 def test_a_picture_that_is_not_shown_is_warned_of() -> None:
     """There is a file, and it is none that a page may have."""
-    icon = {"type": "icon", "uri": "data:image/svg+xml;name=a.svg;base64,PHN2Zy8+", "name": "main"}
-    mika = character_from_card(make_card(first_mes="Hi.", description="x", assets=[icon]))
+    icon = {"type": "icon", "uri": "embeded://a.svg", "name": "main"}
+    card = make_card(first_mes="Hi.", description="x", assets=[icon])
+    mika = character_from_card(replace(card, files={"a.svg": b"<svg/>"}))
     (warning,) = find_warnings(mika)
     assert "picture" in warning

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from server.cards.png import Chunk, read_png
+from server.cards.card import Card
+from server.cards.png import Chunk, Png, read_png, write_png
 from server.cards.read import read_card
 from server.characters.picture import MAX_PICTURE_BYTES, MAX_SIDE, look_at, picture_of
 from tests.support.cards import card_png, make_card, picture
@@ -48,31 +49,37 @@ def test_pictures_are_told_by_their_bytes(
     assert look_at(content) == seen
 
 
-def test_the_picture_of_a_card_does_not_hold_the_card() -> None:
-    """Its prompt stays inside."""
-    card = read_card(card_png(description="SECRET words"), file="mika.png")
+def with_file(content: bytes, uri: str = "embeded://x") -> Card:
+    """A card whose main icon is a file."""
+    icon = {"type": "icon", "uri": uri, "name": "main", "ext": "png"}
+    return replace(make_card(assets=[icon]), files={"x": content})
+
+
+@pytest.mark.parametrize("uri", ["embeded://x", "ccdefault:"])
+def test_a_picture_holds_no_text(uri: str) -> None:
+    """Neither the card, nor what a program that draws has noted."""
+    first, *rest = read_png(picture()).chunks
+    noted = Png((first, Chunk(b"tEXt", b"parameters\0SECRET"), *rest))
+    card = replace(with_file(write_png(noted), uri), picture=noted)
     shown = picture_of(card)
     assert shown is not None
     assert shown.media_type == "image/png"
-    assert card.picture is not None
-    assert {chunk.kind for chunk in card.picture.chunks} > {b"tEXt"}
-    kinds = [chunk.kind for chunk in read_png(shown.content, file="x").chunks]
-    assert kinds == [b"IHDR", b"IDAT", b"IEND"]
+    assert [one.kind for one in read_png(shown.content).chunks] == [b"IHDR", b"IDAT", b"IEND"]
 
 
-def test_the_icon_called_main_is_shown() -> None:
-    """Of several; the specification's spelling of the scheme and the right one both count."""
-    assets = [
-        {"type": "icon", "uri": "embeded://a.png", "name": "other", "ext": "png"},
-        {"type": "icon", "uri": "embedded://b.jpg", "name": "main", "ext": "jpeg"},
-    ]
-    card = replace(make_card(assets=assets), assets={"a.png": picture(), "b.jpg": jpeg(8, 8)})
-    shown = picture_of(card)
+def test_the_picture_that_a_card_came_in_is_shown() -> None:
+    """Where it names no other."""
+    shown = picture_of(read_card(card_png(description="SECRET words"), file="mika.png"))
     assert shown is not None
-    assert shown.media_type == "image/jpeg"
-    other = picture_of(replace(card, assets={"a.png": picture()}))
-    assert other is not None
-    assert other.media_type == "image/png"
+    assert look_at(shown.content) == ("image/png", (16, 16))
+    assert b"tEXt" not in shown.content
+
+
+def test_an_icon_of_another_kind_is_shown_as_it_is() -> None:
+    """JPEG and WebP."""
+    shown = picture_of(with_file(jpeg(8, 8)))
+    assert shown is not None
+    assert (shown.media_type, shown.content) == ("image/jpeg", jpeg(8, 8))
 
 
 @pytest.mark.parametrize(
@@ -87,14 +94,7 @@ def test_the_icon_called_main_is_shown() -> None:
 )
 def test_what_a_browser_should_not_get_is_no_picture(content: bytes) -> None:
     """Too many pixels or bytes, another kind, or damaged."""
-    icon = {"type": "icon", "uri": "embeded://x", "name": "main", "ext": "png"}
-    assert picture_of(replace(make_card(assets=[icon]), assets={"x": content})) is None
-
-
-@pytest.mark.parametrize("assets", [None, "x", [1, {"type": "icon"}, {"type": "icon", "uri": 3}]])
-def test_a_list_of_assets_that_is_none_is_passed_over(assets: object) -> None:
-    """It is kept, and there is no picture."""
-    assert picture_of(make_card(assets=assets)) is None
+    assert picture_of(with_file(content)) is None
 
 
 def test_a_huge_picture_is_not_shown_however_small_its_file() -> None:

@@ -162,10 +162,9 @@ def bomb() -> bytes:
         (b"{}", 400, "card_no_data"),
         (b"[" * 100_000, 400, "card_unsupported"),
         (b'{"a":' * 5000, 400, "card_too_deep"),
-        (card_png()[:-40], 400, "card_bad_png"),
+        (card_png()[:-40], 400, "card_bad_container"),
         (card_json(extensions={"kaiwa": {"avatar": {"hair": "x"}}}), 400, "card_bad_field"),
         (bomb(), 400, "card_zip_bomb"),
-        (b"{" + b" " * 5_000_000, 413, "card_too_large"),
         (b" " * 9_000_000, 413, "request_too_large"),
     ],
 )
