@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import zipfile
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -365,3 +366,18 @@ async def test_many_at_once_keep_their_bounds() -> None:
         statuses = [answer.status_code for answer in answers]
         assert statuses.count(201) == len(await ids(client)) - 2 <= 3
         assert set(statuses) <= {201, 429, 507}
+
+
+async def test_damaged_cards_are_answered(client: httpx.AsyncClient) -> None:
+    """Whatever is wrong with a file, somebody is told so, or there is a character."""
+    chance = random.Random(11)
+    files = [card_json(description="x"), card_png(), write_card(make_card("Rin"), "charx")]
+    for _ in range(150):
+        data = bytearray(chance.choice(files))
+        for _ in range(chance.randrange(1, 6)):
+            place = chance.randrange(len(data))
+            data[place : place + chance.randrange(4)] = chance.randbytes(chance.randrange(4))
+        answer = await send(client, bytes(data))
+        assert answer.status_code in (200, 201, 400, 507), answer.text
+        if answer.status_code == 400:
+            assert answer.json()["error"]["code"].startswith("card_")
