@@ -137,7 +137,7 @@ class Lore:
         for known, _ in found.new:
             known.item_id, known.turn = scene.item_id, scene.turn
         found.new.sort(key=lambda one: (one[0].entry.insertion_order, one[0].place))
-        return [Woken(str(known.entry.id), known.entry.name, text) for known, text in found.new]
+        return [Woken(known.entry.id, known.entry.name, text) for known, text in found.new]
 
     def _may_come(self, known: Known, scene: Scene) -> bool:
         """Whether anything that is said could wake it now."""
@@ -169,8 +169,9 @@ class Lore:
         if number and not texts:
             return
         told = (Scanned.of("\n".join(texts)),) if texts else ()
+        decided = {known.place for known in (*found.active, *found.left_out)}
         for known in candidates:
-            if known in found.active or known in found.left_out:
+            if known.place in decided:
                 continue
             rules = known.rules
             if number and (rules.ignores_recursion or not self._recurses(known)):
@@ -209,8 +210,7 @@ class Lore:
 
         def rank(known: Known) -> tuple[bool, float, float, int]:
             entry = known.entry
-            priority = entry.priority or 0
-            return (known.rules.goes_first, -priority, -entry.insertion_order, known.place)
+            return (known.rules.goes_first, -entry.priority, -entry.insertion_order, known.place)
 
         for known in sorted(fresh, key=rank):
             if known.is_standing(scene):

@@ -134,7 +134,7 @@ def rules_of(entry: LoreEntry) -> Rules:
     depth = number("scan_depth")
     activates = "activate" in numbers
     plain = KeyStyle(
-        case_sensitive=bool(entry.case_sensitive),
+        case_sensitive=entry.case_sensitive,
         whole_words=extensions.get("match_whole_words") is not False,
     )
     # V3 has an entry of patterns ignore them; SillyTavern does not know that.
