@@ -20,9 +20,10 @@ from msgspec import UNSET
 
 from engine.outputs import RequestDelta
 from server.characters.catalog import ResolvedModel
-from server.conversation.conversation import Conversation, check_truncation
+from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry
 from server.conversation.items import accept_item
+from server.conversation.truncation import check_truncation
 from server.errors import (
     ErrorCode,
     LimitExceeded,
