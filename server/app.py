@@ -27,9 +27,12 @@ from engine.config import EngineConfig
 from engine.errors import ConfigError
 from engine.progress import LoadProgress
 from server.auth import Authenticator, check_exposure
+from server.characters.card_folder import CardFolder
 from server.characters.catalog import Catalog
 from server.characters.character import Character
-from server.characters.toml_file import load_character
+from server.characters.files import load_character_file
+from server.characters.persona import read_persona
+from server.characters.uploads import Uploads
 from server.config import ServerSettings
 from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.engine_port import EnginePort
@@ -151,15 +154,30 @@ def build_state(settings: ServerSettings) -> ServerState:
     auth = Authenticator.from_config(settings.auth)
     check_exposure(settings.listen, settings.auth, auth)
     name = Path(settings.engine.model.model.rstrip("/")).name
-    characters = [load_character(path) for path in settings.characters.resolved()]
+    characters = [load_character_file(path) for path in settings.characters.resolved()]
     if settings.characters.prompt:
         characters.insert(0, Character.from_prompt("custom", settings.characters.prompt))
+    limits = settings.characters
+    uploads = Uploads(max_characters=limits.max_uploaded, max_bytes=limits.max_uploaded_bytes)
     try:
-        catalog = Catalog(name, characters)
+        catalog = Catalog(name, characters, uploads=uploads)
     except ValueError as error:
         raise ConfigError(str(error), param="characters.files") from None
     _tell_of_other_engines(catalog)
+    if limits.folder is not None:
+        _read_uploads(limits.folder, catalog, auth)
     return ServerState(settings=settings, catalog=catalog, auth=auth)
+
+
+def _read_uploads(folder: Path, catalog: Catalog, auth: Authenticator) -> None:
+    """Take in what clients sent before this start."""
+    cards = CardFolder(folder)
+    for principal in auth.principals:
+        for character in cards.read(auth.owner_of(principal)):
+            try:
+                catalog.put_upload(character, principal)
+            except ProtocolError as error:
+                logger.warning("an uploaded card is left out: %s", error.message)
 
 
 def _tell_of_other_engines(catalog: Catalog) -> None:
@@ -182,7 +200,7 @@ def _tell_of_little_room(catalog: Catalog, engine: EnginePort) -> None:
     info = engine.info
     budget = min(info.num_blocks * info.block_size, info.max_model_len)
     for character in catalog.characters:
-        persona = [ChatMessage("system", character.prompt)]
+        persona = [ChatMessage("system", read_persona(character).head)]
         num_tokens = len(engine.tokenizer.encode_chat(persona))
         reply = character.max_output_tokens or MAX_REPLY_RESERVE
         if num_tokens + reply > budget:

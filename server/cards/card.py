@@ -1,119 +1,248 @@
-"""A character card: its whole JSON as it was written, and what this server reads of it."""
+"""A character card: its whole JSON as it was written, and what this server reads of it.
+
+This is the one place that says which fields a model may read; all others are for people.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
-from server.cards.book import read_book
-from server.cards.fields import Fields
-from server.cards.lorebook import Lorebook
+from server.cards.fields import NOTHING, read_table, read_text, read_texts, too_many
+from server.cards.lorebook import Lorebook, read_book
 from server.cards.png import Png
+from server.errors import CardError, CardErrorCode, shorten
 
-Container = Literal["json", "png", "charx"]
+Container = Literal["json", "png", "apng", "charx"]
+
 V1_FIELDS = ("name", "description", "personality", "scenario", "first_mes", "mes_example")
+"""All fields of V1, and the same of every later version."""
 
-PROMPT_FIELDS = (
-    "system_prompt",
+PROMPT_TEXTS = (
     "name",
     "nickname",
     "description",
     "personality",
     "scenario",
-    "mes_example",
     "first_mes",
+    "mes_example",
+    "system_prompt",
+    "post_history_instructions",
+)
+PROMPT_FIELDS = (
+    *PROMPT_TEXTS,
     "alternate_greetings",
     "group_only_greetings",
-    "post_history_instructions",
     "character_book",
 )
-"""All that a model may ever read of a card. Notes of the creator, tags, sources and dates are for
-people (Character Card V2: they "MUST NOT" be in the prompt)."""
+"""All that a model may ever read of a card, and of its book the entries' contents.
+
+Everything else stays out: ``creator_notes`` "MUST NOT be used inside prompts", nor may ``creator``,
+``character_version`` and ``tags`` (V2); nor do notes in other languages, sources, dates, assets'
+names, comments and extensions (V3).
+"""
+
+MAX_ASSETS = 2_000
+
+_SPEC = re.compile(r"chara_card_v([2-9])")
+_NEWEST = 3
 
 
-@dataclass(frozen=True)
-class Card:
-    """One card; nothing in it changes.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """Something that belongs to the character: an icon, a face, a background.
 
     Attributes:
-        raw: The JSON object, unknown fields and all.
-        version: 1, 2 or 3; a newer one is read as 3.
-        file: Where it came from, for messages.
-        container: What it came in.
-        picture: The PNG that it came in, the card's own texts included; ``None`` for none.
-        assets: Files that came with it, by path.
-        original: The file as it came; empty for a card that was made here.
+        type: ``icon``, ``background``, ``user_icon``, ``emotion``, ``other`` or ``x_…``.
+        uri: ``embeded://path``, ``__asset:path``, ``ccdefault:``, ``data:…`` or an address.
+        name: Which of its type; ``main`` for the one that stands for all.
+        ext: Of its file, in lower case and without a dot.
+    """
+
+    type: str
+    uri: str
+    name: str = ""
+    ext: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One card, complete; nothing in it changes.
+
+    Texts are as they were written, macros and all. ``PROMPT_FIELDS`` says which are for models.
+
+    Attributes:
+        raw: The whole JSON object, unknown fields and all; never to be changed.
+        version: 1, 2 or 3; what is newer is read as 3.
+        spec_version: As it was written, empty for V1.
+        container: Of the file that it was read from.
+        picture: The PNG that it came in, without the card's own texts.
+        files: Embedded files by path: a CHARX's members, a PNG's ``chara-ext-asset_:`` texts.
+        name: Never empty.
+        book: The character's lore, if it has any.
     """
 
     raw: Mapping[str, Any]
     version: int
-    file: str = "card"
-    container: Container = "json"
+    spec_version: str
+    container: Container
     picture: Png | None = None
-    assets: Mapping[str, bytes] = field(default_factory=dict)
-    original: bytes = b""
-
-    @cached_property
-    def data(self) -> Fields:
-        """The object that holds the fields."""
-        whole = Fields(self.raw, self.file)
-        return whole if self.version == 1 else whole.inner("data")
-
-    @property
-    def name(self) -> str:
-        """The character's."""
-        return self.data.text("name").strip()
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    name: str
+    nickname: str = ""
+    description: str = ""
+    personality: str = ""
+    scenario: str = ""
+    first_mes: str = ""
+    mes_example: str = ""
+    system_prompt: str = ""
+    post_history_instructions: str = ""
+    alternate_greetings: tuple[str, ...] = ()
+    group_only_greetings: tuple[str, ...] = ()
+    creator: str = ""
+    creator_notes: str = ""
+    character_version: str = ""
+    tags: tuple[str, ...] = ()
+    extensions: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    assets: tuple[Asset, ...] = ()
+    book: Lorebook | None = None
 
     @property
     def char_name(self) -> str:
-        """What ``{{char}}`` stands for: the nickname, where there is one."""
-        return self.data.text("nickname").strip() or self.name
-
-    def text(self, name: str) -> str:
-        """A field that the prompt may hold.
-
-        Raises:
-            KeyError: It may not; see ``PROMPT_FIELDS``.
-        """
-        if name not in PROMPT_FIELDS:
-            raise KeyError(name)
-        return self.data.text(name)
+        """What ``{{char}}`` stands for: the nickname, or else the name (V3, ``nickname``)."""
+        return self.nickname.strip() or self.name.strip()
 
     @property
     def greetings(self) -> tuple[str, ...]:
-        """The first message and its alternatives."""
-        first = self.data.text("first_mes")
-        return ((first,) if first else ()) + self.data.texts("alternate_greetings")
+        """First message and alternatives, by the index that ``@@is_greeting`` means."""
+        greetings = (self.first_mes, *self.alternate_greetings)
+        return greetings if any(text.strip() for text in greetings) else ()
 
     @property
     def group_greetings(self) -> tuple[str, ...]:
-        """Greetings for rooms of several."""
-        return self.data.texts("group_only_greetings")
-
-    @cached_property
-    def book(self) -> Lorebook | None:
-        """What the character knows."""
-        raw = self.data.mapping("character_book")
-        path = f"{self.data.path}character_book."
-        return read_book(raw, file=self.file, path=path) if raw else None
+        """Further greetings where several characters speak."""
+        return self.group_only_greetings
 
     @property
-    def extensions(self) -> Mapping[str, Any]:
-        """What applications keep for themselves."""
-        return self.data.mapping("extensions")
+    def is_newer(self) -> bool:
+        """Whether it is of a version that this server does not know; people should be told."""
+        try:
+            return float(self.spec_version or 0) > _NEWEST
+        except ValueError:
+            return False
 
-    def check(self) -> None:
-        """Read all that is ever read, so that nothing fails later.
+    def text(self, name: str) -> str:
+        """Return one of ``PROMPT_TEXTS`` by its name, for whoever builds a prompt.
 
         Raises:
-            CardError: The first thing that cannot be read.
+            KeyError: The field is not for prompts, or is no single text.
         """
-        for name in ("name", "nickname", "description", "personality", "scenario", "mes_example"):
-            self.data.text(name)
-        for name in ("system_prompt", "post_history_instructions"):
-            self.data.text(name)
-        _ = (self.greetings, self.group_greetings, self.book, self.extensions)
-        if not self.name:
-            raise self.data.error("name", "must be there and not be empty")
+        if name not in PROMPT_TEXTS:
+            raise KeyError(name)
+        return str(getattr(self, name))
+
+
+def make_card(
+    raw: Mapping[str, Any],
+    *,
+    container: Container,
+    picture: Png | None = None,
+    files: Mapping[str, bytes] | None = None,
+) -> Card:
+    """Read all known fields of a card's JSON.
+
+    Args:
+        raw: Kept, not copied.
+        container: Of the file.
+        picture: Without the card's own texts.
+        files: By checked path.
+
+    Raises:
+        CardError: ``card_no_data``, ``card_bad_field``, ``card_too_large`` or
+            ``card_too_many_entries``, by dotted path.
+    """
+    version = find_version(raw)
+    data: Mapping[str, Any] = raw if version == 1 else raw["data"]
+    path = "" if version == 1 else "data."
+    texts = {
+        name: read_text(data, name, path)
+        for name in (*PROMPT_TEXTS, "creator", "creator_notes", "character_version")
+    }
+    if not texts["name"].strip():
+        raise CardError(
+            CardErrorCode.BAD_FIELD, "must be there and not be empty", key=f"{path}name"
+        )
+    book = read_table(data, "character_book", path)
+    return Card(
+        raw=raw,
+        version=version,
+        spec_version="" if version == 1 else read_text(raw, "spec_version", ""),
+        container=container,
+        picture=picture,
+        files=dict(files or {}),
+        **texts,
+        alternate_greetings=read_texts(data, "alternate_greetings", path),
+        group_only_greetings=read_texts(data, "group_only_greetings", path),
+        tags=read_texts(data, "tags", path, commas=True),
+        extensions=read_table(data, "extensions", path),
+        assets=_read_assets(data, path),
+        book=read_book(book, path=f"{path}character_book") if book else None,
+    )
+
+
+def find_version(raw: Mapping[str, Any]) -> int:
+    """Tell a card's version by its shape; newer ones count as 3.
+
+    Raises:
+        CardError: ``card_no_data`` or ``card_bad_field``: it is no card.
+    """
+    spec = raw.get("spec")
+    known = _SPEC.fullmatch(spec) if isinstance(spec, str) else None
+    data = raw.get("data")
+    if known is not None:
+        if not isinstance(data, Mapping):
+            raise CardError(CardErrorCode.BAD_FIELD, "must be an object", key="data")
+        return min(int(known.group(1)), _NEWEST)
+    if isinstance(spec, str) and spec != "chara_card_v1":
+        what = "a lorebook" if spec.startswith("lorebook") else f"of the kind {shorten(spec)}"
+        raise CardError(
+            CardErrorCode.NO_DATA, f"the JSON is {what}, and a card was expected", key="spec"
+        )
+    if isinstance(data, Mapping) and "name" in data:
+        return 2
+    if any(name in raw for name in V1_FIELDS):
+        return 1
+    raise CardError(
+        CardErrorCode.NO_DATA,
+        "the JSON is no character card: it has no name, neither in itself nor in data",
+    )
+
+
+def _read_assets(data: Mapping[str, Any], path: str) -> tuple[Asset, ...]:
+    listed = data.get("assets")
+    if listed is None:
+        return ()
+    if not isinstance(listed, list):
+        raise CardError(CardErrorCode.BAD_FIELD, "must be a list of assets", key=f"{path}assets")
+    if len(listed) > MAX_ASSETS:
+        raise too_many(f"{path}assets", len(listed), MAX_ASSETS)
+    assets: list[Asset] = []
+    for index, raw in enumerate(listed):
+        where = f"{path}assets[{index}]"
+        if not isinstance(raw, Mapping):
+            raise CardError(CardErrorCode.BAD_FIELD, "must be an object", key=where)
+        uri = raw.get("uri")
+        # A picture in a data URL may be larger than any text for a prompt.
+        if not isinstance(uri, str | None):
+            raise CardError(CardErrorCode.BAD_FIELD, "must be a string", key=f"{where}.uri")
+        assets.append(
+            Asset(
+                type=read_text(raw, "type", f"{where}."),
+                uri=uri or "",
+                name=read_text(raw, "name", f"{where}."),
+                ext=read_text(raw, "ext", f"{where}.") or "unknown",
+            )
+        )
+    return tuple(assets)

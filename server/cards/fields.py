@@ -1,112 +1,171 @@
-"""Reads fields of a card as real cards write them: missing is empty, ``null`` is missing.
+"""Reads one field of a card: forgiving where real cards are sloppy, strict where it protects.
 
-What a field cannot be is refused by its path; what it merely should not be is read as it is meant.
+Real cards say ``null`` for nothing, write numbers as text and versions as numbers, and leave out
+what they do not use. All of that is read. A list where text should be is a mistake that somebody
+must look at, so it is refused by its dotted path.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from server.cards.limits import MAX_FIELD_CHARACTERS, MAX_LIST_ITEMS
-from server.errors import CardError, shorten
+from server.errors import CardError, CardErrorCode, shorten
+
+MAX_LIST_LENGTH = 4_096
+"""Members of one list of texts: tags, greetings, keys."""
+MAX_TEXT_LENGTH = 1_000_000
+"""Characters of one text; a context of a million tokens holds no more than a few of them."""
+MAX_NUMBER = 2**53 - 1
+"""Whole numbers that every JSON reader keeps (RFC 7493)."""
+MAX_NUMBER_LENGTH = 32
+"""Characters of a number that was written as text."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """An object of a card.
+def read_text(raw: Mapping[str, Any], key: str, path: str) -> str:
+    """Read text; missing and ``null`` are empty, a number is text.
 
-    Attributes:
-        raw: As it was written; never changed.
-        file: For messages.
-        path: Where it stands in the card; empty for the top.
+    Args:
+        raw: The object that holds the field.
+        key: The field.
+        path: Where ``raw`` stands, for messages, such as ``"data."``.
+
+    Raises:
+        CardError: ``card_bad_field`` or ``card_too_large``.
     """
-
-    raw: Mapping[str, Any]
-    file: str
-    path: str = ""
-
-    def error(self, name: str, problem: str, code: str = "bad_field") -> CardError:
-        """Say what is wrong with a field."""
-        return CardError(self.file, code, problem, key=f"{self.path}{name}")
-
-    def text(self, name: str) -> str:
-        """A text; numbers are taken for their digits."""
-        value = self.raw.get(name)
-        if value is None:
-            return ""
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return f"{value:g}"
-        if not isinstance(value, str):
-            raise self.error(name, f"is {shorten(value)}; it must be a text")
-        if len(value) > MAX_FIELD_CHARACTERS:
-            raise self.error(
-                name,
-                f"has {len(value)} characters, and at most {MAX_FIELD_CHARACTERS} are read",
-                "too_large",
+    value = raw.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT_LENGTH:
+            raise CardError(
+                CardErrorCode.TOO_LARGE,
+                f"is {len(value)} characters long, and the limit is {MAX_TEXT_LENGTH}; "
+                "move some of it into lorebook entries",
+                key=f"{path}{key}",
             )
         return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise _bad(f"{path}{key}", value, "a string")
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """A list of texts; one text stands for a list of one, and what is no text is left out."""
-        value = self.raw.get(name)
-        if value is None:
-            return ()
-        if isinstance(value, str):
-            value = [value]
-        if not isinstance(value, list):
-            raise self.error(name, f"is {shorten(value)}; it must be a list of texts")
-        if len(value) > MAX_LIST_ITEMS:
-            raise self.error(
-                name,
-                f"has {len(value)} items, and at most {MAX_LIST_ITEMS} are read",
-                "too_many_items",
-            )
-        inner = Fields(
-            {str(i): one for i, one in enumerate(value)}, self.file, f"{self.path}{name}."
-        )
-        return tuple(inner.text(str(i)) for i, one in enumerate(value) if isinstance(one, str))
 
-    def number(self, name: str, default: float = 0) -> float:
-        """A number, also one written as a text."""
-        value = self.raw.get(name)
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                value = None
-        if value is None or isinstance(value, bool):
-            return default
-        if not isinstance(value, int | float) or not -1e9 <= value <= 1e9:
-            raise self.error(name, f"is {shorten(value)}; it must be a number up to 1e9")
+def read_texts(
+    raw: Mapping[str, Any], key: str, path: str, *, commas: bool = False
+) -> tuple[str, ...]:
+    """Read a list of texts; ``null`` members are left out.
+
+    Args:
+        raw: The object that holds the field.
+        key: The field.
+        path: Where ``raw`` stands, for messages.
+        commas: Split a single text at its commas; otherwise it is a list of one.
+
+    Raises:
+        CardError: ``card_bad_field``, ``card_too_large`` or ``card_too_many_entries``.
+    """
+    value = raw.get(key)
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        parts = value.split(",") if commas else [value]
+        value = [part.strip() if commas else part for part in parts if part.strip()]
+    if not isinstance(value, list):
+        raise _bad(f"{path}{key}", value, "a list of strings")
+    if len(value) > MAX_LIST_LENGTH:
+        raise too_many(f"{path}{key}", len(value), MAX_LIST_LENGTH)
+    return tuple(
+        read_text({f"{key}[{index}]": member}, f"{key}[{index}]", path)
+        for index, member in enumerate(value)
+        if member is not None
+    )
+
+
+def read_flag(raw: Mapping[str, Any], key: str, path: str, *, default: bool) -> bool:
+    """Read a truth value; 0 and 1 are taken too.
+
+    Raises:
+        CardError: ``card_bad_field``.
+    """
+    value = raw.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool):
         return value
+    if isinstance(value, int | float) and value in (0, 1):
+        return bool(value)
+    if isinstance(value, str) and value.lower() in ("", "true", "false"):
+        return value.lower() == "true"
+    raise _bad(f"{path}{key}", value, "true or false")
 
-    def count(self, name: str) -> int | None:
-        """A number of things; ``None`` where it is not said or makes no sense."""
-        value = self.number(name, -1)
-        return int(value) if value >= 0 else None
 
-    def flag(self, name: str, *, default: bool = False) -> bool:
-        """Yes or no; ``null`` is the default."""
-        value = self.raw.get(name)
-        if value is None:
-            return default
-        return (
-            value.strip().lower() not in ("", "false", "0")
-            if isinstance(value, str)
-            else bool(value)
-        )
+def read_number(raw: Mapping[str, Any], key: str, path: str) -> int | None:
+    """Read a whole number; text that holds one is taken, a fraction is rounded down.
 
-    def mapping(self, name: str) -> Mapping[str, Any]:
-        """An object; an empty list stands for none, as PHP writes it."""
-        value = self.raw.get(name)
-        if value is None or value == []:
-            return {}
-        if not isinstance(value, dict):
-            raise self.error(name, f"is {shorten(value)}; it must be an object")
-        return value
+    Returns:
+        ``None`` where it is missing, ``null`` or empty text.
 
-    def inner(self, name: str) -> Fields:
-        """The fields of an object in it."""
-        return Fields(self.mapping(name), self.file, f"{self.path}{name}.")
+    Raises:
+        CardError: ``card_bad_field``.
+    """
+    value = raw.get(key)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    number: float | None = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and len(value) <= MAX_NUMBER_LENGTH:
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+    if number is None or not -MAX_NUMBER <= number <= MAX_NUMBER:
+        raise _bad(f"{path}{key}", value, f"a number from -{MAX_NUMBER} to {MAX_NUMBER}")
+    return math.floor(number)
+
+
+def read_table(raw: Mapping[str, Any], key: str, path: str) -> Mapping[str, Any]:
+    """Read an object, as a view of the raw one; missing, ``null`` and ``[]`` are empty.
+
+    Raises:
+        CardError: ``card_bad_field``.
+    """
+    value = raw.get(key)
+    # PHP writes an empty object as an empty list.
+    if value is None or value == []:
+        return NOTHING
+    if not isinstance(value, Mapping):
+        raise _bad(f"{path}{key}", value, "an object")
+    return MappingProxyType(dict(value))
+
+
+def too_many(key: str, count: int, limit: int) -> CardError:
+    """Make the error for a list that is too long."""
+    return CardError(
+        CardErrorCode.TOO_MANY_ENTRIES,
+        f"holds {count}, and the limit is {limit}; split it or leave some out",
+        key=key,
+    )
+
+
+def _bad(key: str, value: object, expected: str) -> CardError:
+    return CardError(CardErrorCode.BAD_FIELD, f"is {_show(value)}; it must be {expected}", key=key)
+
+
+def _show(value: object) -> str:
+    """Show a value without writing a huge one out first."""
+    match value:
+        case list():
+            return f"a list of {len(value)}"
+        case Mapping():
+            return f"an object of {len(value)} keys"
+        case bool():
+            return "true" if value else "false"
+        case int() if abs(value) > 10**40:
+            return "a number of more than 40 digits"
+        case _:
+            return shorten(value)

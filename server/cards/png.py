@@ -1,6 +1,8 @@
-"""PNG and APNG as a list of chunks, of which a card's are texts (PNG, third edition, §5 and §11.3).
+"""PNG and APNG as lists of chunks; pixels are never decoded (PNG, third edition, §5 and §11.3).
 
-Pixels are never decoded: what is not the card's text goes through as it came.
+A card is the base64 of JSON in a text chunk: ``ccv3`` for V3, ``chara`` for V1 and V2. All other
+chunks go through untouched and in their order, so an animation stays one. What stands behind the
+picture's end is not part of it and is not kept.
 """
 
 from __future__ import annotations
@@ -9,176 +11,233 @@ import base64
 import binascii
 import struct
 import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from server.cards.limits import MAX_JSON_BYTES, MAX_PNG_CHUNKS
-from server.errors import CardError
+from server.cards.json_text import MAX_JSON_BYTES
+from server.errors import CardError, CardErrorCode, shorten
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MAX_TEXT_BYTES = MAX_JSON_BYTES * 4 // 3 + 1024
-"""Of a text chunk that is looked at: base64 of the largest JSON."""
+MAX_CHUNKS = 20_000
+MAX_SIDE = 16_384
+"""Pixels of width or height: a browser that shows the picture has to hold them all."""
+MAX_TEXT_BYTES = MAX_JSON_BYTES // 3 * 4 + 4_096
+"""Of a text that is decoded: the base64 of the largest JSON, and some line ends."""
+MAX_KEYWORD_BYTES = 79
+"""Of a text's keyword, as PNG has it."""
 
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_HEADER = struct.Struct(">II")
+_TEXT_KINDS = (b"tEXt", b"zTXt", b"iTXt")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One chunk without its length and checksum."""
+    """One chunk without its length and checksum.
+
+    Attributes:
+        kind: Four letters.
+        data: What is in it.
+    """
 
     kind: bytes
     data: bytes
 
-    def keyword(self) -> str | None:
-        """Of a text chunk; ``None`` for any other."""
-        if self.kind not in _TEXTS:
-            return None
-        return self.data.partition(b"\0")[0].decode("latin-1")
+    @property
+    def keyword(self) -> str:
+        """Of a text chunk; empty for any other."""
+        if self.kind not in _TEXT_KINDS:
+            return ""
+        return self.data[: MAX_KEYWORD_BYTES + 1].partition(b"\0")[0].decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)
 class Png:
-    """A picture."""
+    """A picture, whole.
+
+    Attributes:
+        chunks: From IHDR to IEND.
+    """
 
     chunks: tuple[Chunk, ...]
 
-    def text(self, keyword: str, *, file: str) -> bytes | None:
-        """Decode the base64 of the last text with a keyword; ``None`` if there is none.
+    @property
+    def is_animated(self) -> bool:
+        """Whether it is an APNG."""
+        return any(chunk.kind == b"acTL" for chunk in self.chunks)
 
-        Raises:
-            CardError: It is too large, or no base64.
-        """
-        found = [chunk for chunk in self.chunks if _is_named(chunk, keyword)]
-        return _decode(found[-1], file) if found else None
+    def find(self, keyword: str) -> Chunk | None:
+        """Return the first text with a keyword, in either case, as SillyTavern finds it."""
+        return next((c for c in self.chunks if c.keyword.lower() == keyword), None)
 
-    def texts(self, prefix: str, *, file: str) -> dict[str, bytes]:
-        """Decode all texts whose keywords begin so; by what follows.
-
-        Raises:
-            CardError: One is too large, or no base64.
-        """
-        named = [(chunk.keyword() or "", chunk) for chunk in self.chunks]
-        return {
-            name[len(prefix) :]: _decode(chunk, file)
-            for name, chunk in named
-            if name.lower().startswith(prefix)
-        }
-
-    def with_texts(self, texts: dict[str, bytes], *, without: str | None = None) -> Png:
-        """Put texts in before the picture's data, in the place of those with the same keywords.
+    def without(self, keywords: tuple[str, ...], *, prefix: str) -> Png:
+        """Return the picture without some of its texts.
 
         Args:
-            texts: By keyword; ``tEXt`` holds their base64.
-            without: Texts whose keywords begin so are taken out.
+            keywords: Theirs, in lower case.
+            prefix: Or what theirs begin with, in lower case.
         """
-        kept = [
-            chunk
-            for chunk in self.chunks
-            if not any(_is_named(chunk, name) for name in texts)
-            and not (without and (chunk.keyword() or "").lower().startswith(without))
-        ]
-        fresh = [
-            Chunk(b"tEXt", name.encode("latin-1") + b"\0" + base64.b64encode(text))
-            for name, text in texts.items()
-        ]
-        place = next((i for i, chunk in enumerate(kept) if chunk.kind == b"IDAT"), len(kept))
-        return Png((*kept[:place], *fresh, *kept[place:]))
+        return Png(
+            tuple(
+                chunk
+                for chunk in self.chunks
+                if not (name := chunk.keyword.lower())
+                or not (name in keywords or name.startswith(prefix))
+            )
+        )
 
-    def to_bytes(self) -> bytes:
-        """Write the file."""
-        parts = [SIGNATURE]
-        for chunk in self.chunks:
-            body = chunk.kind + chunk.data
-            parts += (struct.pack(">I", len(chunk.data)), body)
-            parts.append(struct.pack(">I", zlib.crc32(body)))
-        return b"".join(parts)
+    def with_texts(self, texts: Mapping[str, bytes]) -> Png:
+        """Return the picture with base64 texts before its end.
+
+        Args:
+            texts: What is encoded, by keyword; each at most ``MAX_KEYWORD_BYTES`` of Latin-1.
+        """
+        made = tuple(
+            Chunk(b"tEXt", keyword.encode("latin-1") + b"\0" + base64.b64encode(data))
+            for keyword, data in texts.items()
+        )
+        return Png((*self.chunks[:-1], *made, self.chunks[-1]))
 
 
-def read_png(data: bytes, *, file: str) -> Png:
-    """Take a file apart; what stands behind its end is not kept.
+def read_png(data: bytes) -> Png:
+    """Take a file apart and check each chunk's checksum.
 
     Raises:
-        CardError: ``card_bad_png`` or ``card_bad_checksum``.
+        CardError: ``card_bad_container``, ``card_bad_checksum``, ``card_too_large`` or
+            ``card_too_many_entries``.
     """
-    if not data.startswith(SIGNATURE):
-        raise _bad(file, "is no PNG")
-    chunks: list[Chunk] = []
-    place = len(SIGNATURE)
-    while not chunks or chunks[-1].kind != b"IEND":
-        if len(chunks) >= MAX_PNG_CHUNKS:
-            raise _bad(file, f"has more than {MAX_PNG_CHUNKS} chunks")
-        if place + 12 > len(data):
-            raise _bad(file, "ends in the middle of a chunk")
-        (length,) = struct.unpack_from(">I", data, place)
-        if length > len(data) - place - 12:
-            raise _bad(file, f"has a chunk of {length} bytes that reaches beyond its end")
-        kind = data[place + 4 : place + 8]
-        body = data[place + 8 : place + 8 + length]
-        (checksum,) = struct.unpack_from(">I", data, place + 8 + length)
-        if checksum != zlib.crc32(kind + body):
-            raise CardError(file, "bad_checksum", f"its chunk {kind!r} is damaged; load it anew")
-        chunks.append(Chunk(kind, body))
-        place += 12 + length
-    if chunks[0].kind != b"IHDR" or all(chunk.kind != b"IDAT" for chunk in chunks):
-        raise _bad(file, "is a PNG without a picture")
-    return Png(tuple(chunks))
-
-
-def plain_png(red: int, green: int, blue: int, *, width: int = 256, height: int = 384) -> Png:
-    """Draw a picture for a card that has none: one colour, lighter towards the top."""
-    rows = bytearray()
-    for y in range(height):
-        light = 1.25 - 0.5 * y / height
-        pixel = bytes(min(255, int(part * light)) for part in (red, green, blue))
-        rows += b"\0" + pixel * width
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = (
-        Chunk(b"IHDR", header),
-        Chunk(b"IDAT", zlib.compress(bytes(rows), 9)),
-        Chunk(b"IEND", b""),
-    )
+    chunks = tuple(_walk(data))
+    kinds = [chunk.kind for chunk in chunks]
+    if kinds[0] != b"IHDR" or len(chunks[0].data) != 13 or kinds.count(b"IHDR") > 1:
+        raise _broken("does not begin with one header")
+    if b"IDAT" not in kinds:
+        raise _broken("has no picture in it")
+    sides = _HEADER.unpack_from(chunks[0].data)
+    if not all(1 <= side <= MAX_SIDE for side in sides):
+        raise CardError(
+            CardErrorCode.TOO_LARGE,
+            f"the picture is {sides[0]} by {sides[1]} pixels, and a side may be 1 to {MAX_SIDE}; "
+            "make it smaller",
+        )
     return Png(chunks)
 
 
-def _is_named(chunk: Chunk, keyword: str) -> bool:
-    name = chunk.keyword()
-    return name is not None and name.lower() == keyword
+def write_png(png: Png) -> bytes:
+    """Write a file; chunks come out as they were read."""
+    parts = [SIGNATURE]
+    for chunk in png.chunks:
+        parts.append(struct.pack(">I", len(chunk.data)) + chunk.kind)
+        parts.append(chunk.data)
+        parts.append(struct.pack(">I", zlib.crc32(chunk.data, zlib.crc32(chunk.kind))))
+    return b"".join(parts)
 
 
-def _decode(chunk: Chunk, file: str) -> bytes:
-    text = _text_of(chunk, file)
+def decode_text(chunk: Chunk) -> bytes:
+    """Decode the base64 in a text chunk; blanks in it and missing padding are forgiven.
+
+    Raises:
+        CardError: ``card_chunk_too_large``, ``card_bad_base64`` or ``card_bad_container``.
+    """
+    text = _unpack_text(chunk)
     if len(text) > MAX_TEXT_BYTES:
-        raise CardError(
-            file,
-            "chunk_too_large",
-            f"its text chunk has {len(text)} bytes, and at most {MAX_TEXT_BYTES} are read",
-        )
+        raise _too_large(chunk)
+    text = text.translate(None, delete=b" \t\r\n")
+    text += b"=" * (-len(text) % 4)
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise CardError(file, "bad_base64", "its text chunk is no base64") from None
+    except binascii.Error as error:
+        raise CardError(
+            CardErrorCode.BAD_BASE64,
+            f"the text is not base64: {error}; export the card again",
+            key=shorten(chunk.keyword),
+        ) from None
 
 
-def _text_of(chunk: Chunk, file: str) -> bytes:
-    _, _, rest = chunk.data.partition(b"\0")
+def draw_png(seed: bytes, *, width: int = 384, height: int = 576) -> Png:
+    """Draw a picture for a card that has none: a soft gradient in a colour of its own.
+
+    Args:
+        seed: Decides the colour; the card's name.
+        width: In pixels.
+        height: In pixels.
+    """
+    shade = zlib.crc32(seed)
+    colour = [96 + (shade >> shift) % 96 for shift in (0, 8, 16)]
+    rows = bytearray()
+    for y in range(height):
+        light = 1.3 - 0.6 * y / height
+        rows += b"\0" + bytes(min(255, round(part * light)) for part in colour) * width
+    header = _HEADER.pack(width, height) + bytes((8, 2, 0, 0, 0))  # 8 bits of red, green and blue
+    return Png(
+        (
+            Chunk(b"IHDR", header),
+            Chunk(b"IDAT", zlib.compress(bytes(rows), 9)),
+            Chunk(b"IEND", b""),
+        )
+    )
+
+
+def _walk(data: bytes) -> Iterable[Chunk]:
+    if not data.startswith(SIGNATURE):
+        raise _broken("does not begin as a PNG does")
+    place = len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        if place + 12 > len(data):
+            raise _broken("ends before its last chunk")
+        (length,) = struct.unpack_from(">I", data, place)
+        if length > len(data) - place - 12:
+            raise _broken(f"says that a chunk of {length} bytes follows, and ends before")
+        kind = data[place + 4 : place + 8]
+        if not kind.isalpha() or not kind.isascii():
+            raise _broken(f"has a chunk of the kind {shorten(kind)}")
+        body = data[place + 8 : place + 8 + length]
+        (checksum,) = struct.unpack_from(">I", data, place + 8 + length)
+        if checksum != zlib.crc32(body, zlib.crc32(kind)):
+            raise CardError(
+                CardErrorCode.BAD_CHECKSUM,
+                "the chunk's checksum does not fit; the file was damaged, load it again",
+                key=kind.decode(),
+            )
+        yield Chunk(kind, body)
+        if kind == b"IEND":
+            return
+        place += 12 + length
+    raise CardError(
+        CardErrorCode.TOO_MANY_ENTRIES,
+        f"the picture has more than {MAX_CHUNKS} chunks; save it with larger ones",
+    )
+
+
+def _unpack_text(chunk: Chunk) -> bytes:
+    """Return the text of any of the three kinds, unpacked no further than the limit."""
+    rest = chunk.data.partition(b"\0")[2]
     if chunk.kind == b"tEXt":
         return rest
     if chunk.kind == b"zTXt":
-        return _inflate(rest[1:], file)
-    is_packed, rest = rest[:1] == b"\1", rest[2:]
-    _, _, rest = rest.partition(b"\0")  # the language
-    _, _, text = rest.partition(b"\0")  # the keyword in that language
-    return _inflate(text, file) if is_packed else text
+        return _inflate(chunk, rest[1:])
+    is_packed = rest[:1] == b"\1"
+    language_on = rest[2:].partition(b"\0")[2]
+    text = language_on.partition(b"\0")[2]  # behind the keyword in that language
+    return _inflate(chunk, text) if is_packed else text
 
 
-def _inflate(data: bytes, file: str) -> bytes:
-    """Unpack no more than may be read, whatever is claimed."""
+def _inflate(chunk: Chunk, data: bytes) -> bytes:
     unpacker = zlib.decompressobj()
     try:
         text = unpacker.decompress(data, MAX_TEXT_BYTES + 1)
     except zlib.error:
-        raise CardError(file, "bad_png", "its compressed text is damaged") from None
+        raise _broken(f"has a packed text {shorten(chunk.keyword)} that is damaged") from None
+    if len(text) > MAX_TEXT_BYTES:
+        raise _too_large(chunk)
     return text
 
 
-def _bad(file: str, problem: str) -> CardError:
-    return CardError(file, "bad_png", problem)
+def _too_large(chunk: Chunk) -> CardError:
+    return CardError(
+        CardErrorCode.CHUNK_TOO_LARGE,
+        f"the text is larger than {MAX_TEXT_BYTES} bytes; take pictures or lore out of the card",
+        key=shorten(chunk.keyword),
+    )
+
+
+def _broken(problem: str) -> CardError:
+    return CardError(CardErrorCode.BAD_CONTAINER, f"the picture {problem}; load or export it again")

@@ -1,151 +1,214 @@
-"""Reads a card from a file's bytes; its kind is told by its content, never by its name."""
+"""Reads a card or a lorebook from a file's bytes; its kind is told by content, never by name."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
-from server.cards.book import read_book
-from server.cards.card import V1_FIELDS, Card
-from server.cards.charx import CARD_NAME, find_zip, read_charx
+from server.cards.archive import MAX_MEMBERS, check_path, fold_path, is_archive, read_archive
+from server.cards.card import Card, make_card
+from server.cards.fields import too_many
 from server.cards.json_text import parse_json
-from server.cards.limits import MAX_ASSETS, MAX_FILE_BYTES
-from server.cards.lorebook import Lorebook
-from server.cards.png import SIGNATURE, read_png
-from server.errors import CardError, shorten
+from server.cards.lorebook import Lorebook, read_book
+from server.cards.png import SIGNATURE, Png, decode_text, read_png
+from server.cards.versions import LUGGAGE, unpack
+from server.cards.world_info import is_world_info, to_lorebook
+from server.errors import CardError, CardErrorCode, shorten
 
-ASSET_PREFIX = "chara-ext-asset_:"
-"""Of the texts in which a PNG holds a card's files (Character Card V3, "PNG")."""
-CARRIED = "kaiwa_card"
-"""Where a V1 card carries what V1 has no place for."""
-_DATA_URL = re.compile(r"data:[\w.+/-]*;name=([^;,]{1,720});base64,(.*)\Z", re.DOTALL)
+MAX_FILE_BYTES = 64 * 1024 * 1024
+CARD_MEMBER = "card.json"
+"""The card in a CHARX."""
+V3_KEYWORD, V2_KEYWORD = "ccv3", "chara"
+"""Of a PNG's texts; V3's counts more (V3, "PNG/APNG")."""
+ASSET_KEYWORD = "chara-ext-asset_:"
+"""What keywords of a PNG's embedded files begin with; the path follows."""
 
 
 def read_card(data: bytes, *, file: str) -> Card:
-    """Read a card: JSON, PNG, APNG or CHARX.
+    """Read a card: JSON, PNG, APNG or CHARX, also a CHARX behind a picture.
 
     Args:
         data: The whole file.
-        file: Its name, for messages.
+        file: Its name, for messages only.
 
     Raises:
-        CardError: It is none, is damaged, or holds what is not taken; with a stable code.
+        CardError: It is not taken; says why by a stable code.
     """
-    if len(data) > MAX_FILE_BYTES:
-        raise CardError(
-            file, "too_large", f"has {len(data)} bytes, and at most {MAX_FILE_BYTES} are read"
-        )
-    if data.startswith(SIGNATURE):
-        card = _from_png(data, file)
-    elif find_zip(data):
-        members = dict(read_charx(data, file=file).members)
-        raw = parse_json(members.pop(CARD_NAME), file=file)
-        card = Card(raw, _version(raw, file), file, "charx", None, members, data)
-    elif data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-        raw = parse_json(data, file=file)
-        raw, assets = _take_assets(raw, file)
-        card = Card(raw, _version(raw, file), file, "json", None, assets, data)
-    else:
-        raise CardError(
-            file, "unsupported", "is no card; JSON, PNG, APNG and CHARX (a zip) are read"
-        )
-    card = _restore(card)
-    card.check()
-    return card
+    try:
+        return _read(data)
+    except CardError as error:
+        raise error.in_file(file) from None
 
 
 def read_lorebook(data: bytes, *, file: str) -> Lorebook:
-    """Read a lorebook that is a file of its own, of either kind.
+    """Read a lorebook that is a file of its own: ``lorebook_v3``, a bare book, or world info.
+
+    Args:
+        data: The whole file.
+        file: Its name, for messages only.
 
     Raises:
-        CardError: It is none.
+        CardError: It is not taken; says why by a stable code.
     """
-    raw = parse_json(data, file=file)
-    inner = raw.get("data") if raw.get("spec") == "lorebook_v3" else raw
-    if not isinstance(inner, dict) or "entries" not in inner:
-        raise CardError(file, "no_data", "is JSON, but no lorebook: it has no entries")
-    return read_book(inner, file=file)
+    try:
+        _check_size(data)
+        raw: Mapping[str, Any] = parse_json(data)
+        inner = raw.get("data")
+        if raw.get("spec") == "lorebook_v3" and isinstance(inner, Mapping):
+            raw = inner
+        if is_world_info(raw):
+            return read_book(to_lorebook(raw), path="lorebook")
+        if not isinstance(raw.get("entries"), list):
+            raise CardError(CardErrorCode.NO_DATA, "the JSON is no lorebook: it has no entries")
+        return read_book(raw, path="lorebook")
+    except CardError as error:
+        raise error.in_file(file) from None
 
 
-def _from_png(data: bytes, file: str) -> Card:
-    picture = read_png(data, file=file)
-    for keyword in ("ccv3", "chara"):
-        text = picture.text(keyword, file=file)
+def _read(data: bytes) -> Card:
+    _check_size(data)
+    if data.startswith(SIGNATURE):
+        picture = read_png(data)
+        text = picture.find(V3_KEYWORD) or picture.find(V2_KEYWORD)
         if text is not None:
-            raw = parse_json(text, file=file)
-            assets = picture.texts(ASSET_PREFIX, file=file)
-            if len(assets) > MAX_ASSETS:
-                raise CardError(
-                    file,
-                    "too_many_items",
-                    f"holds {len(assets)} files, and at most {MAX_ASSETS} are read",
-                )
-            return Card(raw, _version(raw, file), file, "png", picture, assets, data)
+            return _read_png(picture, parse_json(decode_text(text)))
+        if not is_archive(data):
+            raise CardError(
+                CardErrorCode.NO_DATA,
+                "the picture has no card in it; many sites strip it, so load the original",
+            )
+    if is_archive(data):
+        return _read_charx(read_archive(data))
+    if data.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        raw, luggage = unpack(parse_json(data))
+        return make_card(
+            raw,
+            container="json",
+            picture=_carried_picture(luggage),
+            files=_carried_files(luggage),
+        )
     raise CardError(
-        file, "no_data", "is a picture without a card in it; save it from where it was made again"
+        CardErrorCode.UNSUPPORTED,
+        f"the file begins with {shorten(data[:8])}, and JSON, PNG, APNG and CHARX are read",
     )
 
 
-def _version(raw: Mapping[str, Any], file: str) -> int:
-    spec = raw.get("spec")
-    if spec is None and "data" not in raw:
-        if "name" not in raw and "char_name" not in raw:
-            raise CardError(file, "no_data", "is JSON, but no card: it has no name")
-        return 1
-    if not isinstance(raw.get("data"), dict):
-        raise CardError(file, "bad_field", "must be an object", key="data")
-    if spec == "lorebook_v3":
-        raise CardError(file, "unsupported", "is a lorebook, and no character")
-    if spec == "chara_card_v2" or spec is None:
-        return 2
-    if isinstance(spec, str) and re.fullmatch(r"chara_card_v[3-9]", spec):
-        return 3  # "SHOULD NOT reject" newer ones
-    raise CardError(file, "unsupported", f"is of the spec {shorten(spec)}; V1, V2 and V3 are read")
-
-
-def _restore(card: Card) -> Card:
-    """Give a V1 card back what it carries; its own six fields count more."""
-    carried = card.raw.get(CARRIED)
-    if card.version != 1 or not isinstance(carried, dict):
-        return card
-    version = _version(carried, card.file)
-    if version == 1:
-        return card
-    own = {name: card.raw[name] for name in V1_FIELDS if name in card.raw}
-    rest = {k: v for k, v in card.raw.items() if k not in V1_FIELDS and k != CARRIED}
-    raw = {**carried, **rest, "data": {**carried["data"], **own}}
-    return Card(raw, version, card.file, card.container, card.picture, card.assets, card.original)
-
-
-def _take_assets(raw: dict[str, Any], file: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Take files out of named data URLs, as ``write_card`` puts them into JSON."""
-    data = raw.get("data")
-    listed = data.get("assets") if isinstance(data, dict) else None
-    if not isinstance(listed, list):
-        return raw, {}
-    if len(listed) > MAX_ASSETS:
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_FILE_BYTES:
         raise CardError(
-            file, "too_many_items", f"lists {len(listed)} assets, and at most {MAX_ASSETS} are read"
+            CardErrorCode.TOO_LARGE,
+            f"the file is {len(data)} bytes, and the limit is {MAX_FILE_BYTES}; "
+            "leave large assets out",
         )
-    assets: dict[str, bytes] = {}
-    kept = []
-    for one in listed:
-        uri = one.get("uri") if isinstance(one, dict) else None
-        match = _DATA_URL.fullmatch(uri) if isinstance(uri, str) else None
-        if match is None:
-            kept.append(one)
-            continue
-        path = unquote(match.group(1))
-        try:
-            assets[path] = base64.b64decode(match.group(2), validate=True)
-        except binascii.Error:
-            raise CardError(file, "bad_base64", f"the asset {shorten(path)} is no base64") from None
-        kept.append({**one, "uri": f"embeded://{path}"})
-    if not assets:
-        return raw, {}
-    assert isinstance(data, dict)
-    return {**raw, "data": {**data, "assets": kept}}, assets
+
+
+def _read_png(picture: Png, raw: Mapping[str, Any]) -> Card:
+    raw, luggage = unpack(raw)
+    paths = _told(luggage, "paths")
+    embedded = (
+        (chunk.keyword[len(ASSET_KEYWORD) :], chunk)
+        for chunk in picture.chunks
+        if chunk.keyword.lower().startswith(ASSET_KEYWORD)
+    )
+    files = _collect((paths.get(name, name), decode_text(chunk)) for name, chunk in embedded)
+    bare = picture.without((V3_KEYWORD, V2_KEYWORD), prefix=ASSET_KEYWORD)
+    return make_card(
+        raw,
+        container="apng" if picture.is_animated else "png",
+        picture=None if luggage.get("drawn") is True else bare,
+        files=files,
+    )
+
+
+def _read_charx(members: dict[str, bytes]) -> Card:
+    text = members.pop(CARD_MEMBER, None)
+    if text is None:
+        raise CardError(CardErrorCode.NO_DATA, f"the zip has no {CARD_MEMBER} in its root")
+    raw = parse_json(text)
+    portrait, picture = _portrait_of(raw), None
+    if portrait and members.get(portrait["path"], b"").startswith(SIGNATURE):
+        picture = read_png(members.pop(portrait["path"]))
+        raw = _without_portrait(raw, portrait)
+    raw, _ = unpack(raw)
+    return make_card(raw, container="charx", picture=picture, files=members)
+
+
+def _portrait_of(raw: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Find what ``write_card`` has noted of a picture that became a member."""
+    found: Any = raw
+    for name in ("data", "extensions", LUGGAGE, "portrait"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) and isinstance(found.get("path"), str) else None
+
+
+def _without_portrait(raw: dict[str, Any], portrait: Mapping[str, Any]) -> dict[str, Any]:
+    """Take back what was told of the picture in the list of assets."""
+    listed = raw["data"].get("assets")
+    if not isinstance(listed, list):
+        return raw
+    uri = f"embeded://{portrait['path']}"
+    kept: list[Any] = []
+    for asset in listed:
+        is_it = isinstance(asset, Mapping) and asset.get("uri") == uri
+        if is_it and portrait.get("stood") == "default":
+            kept.append({**asset, "uri": "ccdefault:"})
+        elif not (is_it and portrait.get("stood") in ("nowhere", "alone")):
+            kept.append(asset)
+    data = {**raw["data"], "assets": kept}
+    if not kept and portrait.get("stood") == "alone":
+        del data["assets"]
+    return {**raw, "data": data}
+
+
+def _carried_picture(luggage: Mapping[str, Any]) -> Png | None:
+    text = luggage.get("picture")
+    return None if text is None else read_png(_decode(text, "picture"))
+
+
+def _carried_files(luggage: Mapping[str, Any]) -> dict[str, bytes]:
+    told = _told(luggage, "files")
+    return _collect((path, _decode(text, "files")) for path, text in told.items())
+
+
+def _collect(files: Iterable[tuple[object, bytes]]) -> dict[str, bytes]:
+    """Check the paths of files that came in texts, as those of a zip are checked."""
+    collected: dict[str, bytes] = {}
+    seen: set[str] = set()
+    for path, data in files:
+        if not isinstance(path, str):
+            raise CardError(
+                CardErrorCode.BAD_PATH, "must be text", key=f"extensions.{LUGGAGE}.paths"
+            )
+        check_path(path)
+        folded = fold_path(path)
+        if folded in seen:
+            raise CardError(
+                CardErrorCode.BAD_PATH,
+                "two files have this path, or paths that differ by case only; rename one",
+                key=shorten(path),
+            )
+        seen.add(folded)
+        collected[path] = data
+        if len(collected) > MAX_MEMBERS:
+            raise too_many("files", len(collected), MAX_MEMBERS)
+    return collected
+
+
+def _told(luggage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    told = luggage.get(name, {})
+    if not isinstance(told, Mapping):
+        raise CardError(
+            CardErrorCode.BAD_FIELD, "must be an object", key=f"extensions.{LUGGAGE}.{name}"
+        )
+    return told
+
+
+def _decode(text: object, name: str) -> bytes:
+    try:
+        if isinstance(text, str):
+            return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    raise CardError(CardErrorCode.BAD_BASE64, "must be base64", key=f"extensions.{LUGGAGE}.{name}")

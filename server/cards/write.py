@@ -1,29 +1,42 @@
-"""Writes cards, losing nothing: what a form has no place for is carried along in it.
+"""Writes cards, losing nothing: ``read_card`` of what is written gives the card that was written.
 
-* The form that a card came in, and its own version, give back the file as it came.
-* V2 and V3 differ in ``spec`` and in fields that V2's readers pass over; they stay.
-* V1 has six fields; the whole card is carried beside them, and reading gives it back.
-* A PNG holds ``chara`` (V2 or V1) for every reader, and ``ccv3`` where the card is V3.
-* Files of a card: members of a CHARX, texts of a PNG, data URLs in JSON.
+* JSON of any version; what a version cannot say travels as luggage (``server.cards.versions``), and
+  so do the picture and embedded files, as base64.
+* PNG and APNG: the picture's chunks untouched; ``ccv3`` holds the card, and ``chara`` a V2 form for
+  programs that know no other. Files become ``chara-ext-asset_:`` texts. A card without a picture
+  gets its icon, if that is a PNG, or a drawn one, and both are forgotten when it is read again.
+* CHARX: ``card.json`` in V3, files as members. The picture becomes a member too and, where nothing
+  else stands for the character, its main icon; reading takes that back.
+
+URIs of assets are never rewritten: ``server.cards.assets`` finds their files in any container.
 """
 
 from __future__ import annotations
 
 import base64
-import zlib
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import quote
 
-from server.cards.card import V1_FIELDS, Card
-from server.cards.charx import CARD_NAME, Charx
-from server.cards.json_text import write_json
-from server.cards.png import SIGNATURE, Png, plain_png, read_png
-from server.cards.read import ASSET_PREFIX, CARRIED
+from server.cards.archive import MAX_MEMBERS, write_archive
+from server.cards.assets import find_file, main_icon
+from server.cards.card import Card
+from server.cards.fields import too_many
+from server.cards.json_text import MAX_JSON_BYTES, write_json
+from server.cards.png import MAX_KEYWORD_BYTES, SIGNATURE, Png, draw_png, read_png, write_png
+from server.cards.read import (
+    ASSET_KEYWORD,
+    CARD_MEMBER,
+    MAX_FILE_BYTES,
+    V2_KEYWORD,
+    V3_KEYWORD,
+)
+from server.cards.versions import backfill, pack
+from server.errors import CardError, CardErrorCode
 
 Format = Literal["json", "png", "charx"]
 
-_PORTRAIT = "assets/icon/image/main.png"
+PORTRAIT_PATH = "assets/icon/images/main.png"
+"""Of the picture in a CHARX, where V3 wants icons to be."""
 
 
 def write_card(card: Card, format: Format, *, version: int | None = None) -> bytes:
@@ -31,125 +44,137 @@ def write_card(card: Card, format: Format, *, version: int | None = None) -> byt
 
     Args:
         card: Not changed.
-        format: Of the file; an animated picture stays animated.
-        version: 1, 2 or 3; ``None`` keeps the card's own. A PNG and a CHARX are as they must be: a
-            CHARX is always V3.
+        format: Of the file; an animated picture stays animated in ``png``.
+        version: Of JSON: 1, 2 or 3; ``None`` keeps the card's own. A PNG holds V2 and V3, a CHARX
+            V3, whatever the card is.
+
+    Raises:
+        CardError: ``card_too_large``, ``card_too_many_entries`` or ``card_unsupported``: the
+            format cannot hold this card.
     """
-    wanted = 3 if format == "charx" else version or card.version
-    if card.original and format == card.container and wanted == card.version:
-        return card.original
-    raw = as_version(card.raw, card.version, wanted)
+    if version is not None and (format != "json" or version not in (1, 2, 3)):
+        raise CardError(
+            CardErrorCode.UNSUPPORTED,
+            f"version {version} of {format} is not written; JSON has versions 1, 2 and 3",
+        )
     match format:
         case "json":
-            return write_json(_with_data_urls(raw, _files(card)))
+            return _write_text(pack(card.raw, version or card.version, _luggage(card)))
         case "png":
-            return _as_png(card, raw, wanted).to_bytes()
+            data = _write_png(card)
         case "charx":
-            files = _files(card)
-            return Charx({CARD_NAME: write_json(_with_files(raw, files)), **files}).to_bytes()
-
-
-def as_version(raw: Mapping[str, Any], version: int, wanted: int) -> dict[str, Any]:
-    """Say a card in another version.
-
-    Args:
-        raw: Its JSON.
-        version: That it has.
-        wanted: That it gets.
-    """
-    if wanted == version:
-        return dict(raw)
-    if version == 1:
-        raw = _from_v1(raw)
-    if wanted == 1:
-        data = raw["data"]
-        own = {name: data.get(name, "") for name in V1_FIELDS}
-        return {**own, CARRIED: dict(raw)}
-    data = {**_defaults(wanted), **raw["data"]}
-    return {**raw, "spec": f"chara_card_v{wanted}", "spec_version": f"{wanted}.0", "data": data}
-
-
-def _from_v1(raw: Mapping[str, Any]) -> dict[str, Any]:
-    own = {name: raw[name] for name in V1_FIELDS if name in raw}
-    rest = {name: value for name, value in raw.items() if name not in V1_FIELDS}
-    return {**rest, "data": own}
-
-
-def _defaults(version: int) -> dict[str, Any]:
-    """Fields that every card of a version has."""
-    texts = (*V1_FIELDS, "creator_notes", "system_prompt", "post_history_instructions")
-    data: dict[str, Any] = dict.fromkeys((*texts, "creator", "character_version"), "")
-    data |= {"alternate_greetings": [], "tags": [], "extensions": {}}
-    return data | {"group_only_greetings": []} if version == 3 else data
-
-
-def _files(card: Card) -> dict[str, bytes]:
-    """Its files; a PNG's picture is one of them."""
-    files = dict(card.assets)
-    if card.picture is not None and _PORTRAIT not in files:
-        files[_PORTRAIT] = _bare(card.picture).to_bytes()
-    return files
-
-
-def _bare(picture: Png) -> Png:
-    """The picture without the card."""
-    kept = (c for c in picture.chunks if (c.keyword() or "").lower() not in ("chara", "ccv3"))
-    return Png(tuple(c for c in kept if not (c.keyword() or "").lower().startswith(ASSET_PREFIX)))
-
-
-def _with_files(raw: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
-    """List the portrait, where nobody has listed it."""
-    uri = f"embeded://{_PORTRAIT}"
-    listed = raw["data"].get("assets") or []
-    if _PORTRAIT not in files or any(isinstance(a, dict) and a.get("uri") == uri for a in listed):
-        return raw
-    icon = {"type": "icon", "uri": uri, "name": "main", "ext": "png"}
-    return {**raw, "data": {**raw["data"], "assets": [*listed, icon]}}
-
-
-def _with_data_urls(raw: dict[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
-    if not files or "data" not in raw:
-        return raw
-    raw = _with_files(raw, files)
-    listed = []
-    told: set[str] = set()
-    for one in raw["data"].get("assets") or []:
-        path = _path(one)
-        if path in files:
-            told.add(path)
-            one = {**one, "uri": _data_url(path, files[path])}
-        listed.append(one)
-    for path in files.keys() - told:
-        listed.append(
-            {"type": "x_file", "uri": _data_url(path, files[path]), "name": path, "ext": ""}
+            data = _write_charx(card)
+    if len(data) > MAX_FILE_BYTES:
+        raise CardError(
+            CardErrorCode.TOO_LARGE,
+            f"the file would be {len(data)} bytes, and the limit is {MAX_FILE_BYTES}; "
+            "leave large assets out",
         )
-    return {**raw, "data": {**raw["data"], "assets": listed}}
+    return data
 
 
-def _path(asset: object) -> str:
-    uri = asset.get("uri") if isinstance(asset, dict) else None
-    return uri.removeprefix("embeded://") if isinstance(uri, str) else ""
+def _write_text(raw: Mapping[str, Any]) -> bytes:
+    """Write JSON that can be read again."""
+    text = write_json(raw)
+    if len(text) > MAX_JSON_BYTES:
+        raise CardError(
+            CardErrorCode.TOO_LARGE,
+            f"the JSON would be {len(text)} bytes, and the limit is {MAX_JSON_BYTES}; "
+            "write a CHARX, which holds pictures and files beside it",
+        )
+    return text
 
 
-def _data_url(path: str, data: bytes) -> str:
-    text = base64.b64encode(data).decode()
-    return f"data:application/octet-stream;name={quote(path)};base64,{text}"
+def _luggage(card: Card) -> dict[str, Any]:
+    """What JSON has no place for."""
+    luggage: dict[str, Any] = {}
+    if card.files:
+        luggage["files"] = {
+            path: base64.b64encode(data).decode() for path, data in card.files.items()
+        }
+    if card.picture is not None:
+        luggage["picture"] = base64.b64encode(write_png(card.picture)).decode()
+    return luggage
 
 
-def _as_png(card: Card, raw: dict[str, Any], version: int) -> Png:
-    picture = card.picture or _picture_of(card)
-    texts = {"chara": write_json(raw if version < 3 else as_version(raw, 3, 2))}
-    if version == 3:
-        texts["ccv3"] = write_json(raw)
-    texts |= {f"{ASSET_PREFIX}{path}": data for path, data in card.assets.items()}
-    return Png(
-        tuple(c for c in picture.chunks if (c.keyword() or "").lower() not in ("chara", "ccv3"))
-    ).with_texts(texts, without=ASSET_PREFIX)
+def _write_png(card: Card) -> bytes:
+    picture, luggage = card.picture, dict[str, Any]()
+    if picture is None:
+        picture, luggage = _find_picture(card), {"drawn": True}
+    names = {path: _keyword_path(path, index) for index, path in enumerate(card.files)}
+    renamed = {name: path for path, name in names.items() if name != path}
+    if renamed:
+        luggage["paths"] = renamed
+    files = {f"{ASSET_KEYWORD}{names[path]}": data for path, data in card.files.items()}
+    v2 = pack(card.raw, 2) if card.version < 3 else backfill(card.raw)
+    texts = {
+        V2_KEYWORD: _write_text(v2),
+        V3_KEYWORD: _write_text(pack(card.raw, 3, luggage)),
+    }
+    bare = picture.without((V3_KEYWORD, V2_KEYWORD), prefix=ASSET_KEYWORD)
+    return write_png(bare.with_texts({**texts, **files}))
 
 
-def _picture_of(card: Card) -> Png:
-    portrait = card.assets.get(_PORTRAIT, b"")
-    if portrait.startswith(SIGNATURE):
-        return read_png(portrait, file=card.file)
-    shade = zlib.crc32(card.name.encode())
-    return plain_png(80 + shade % 96, 80 + (shade >> 8) % 96, 80 + (shade >> 16) % 96)
+def _find_picture(card: Card) -> Png:
+    icon = main_icon(card)
+    data = find_file(card, icon) if icon else None
+    if data is not None and data.startswith(SIGNATURE):
+        try:
+            return read_png(data)
+        except CardError:
+            pass  # an asset may be damaged; the card is not
+    return draw_png(card.name.encode())
+
+
+def _keyword_path(path: str, index: int) -> str:
+    """Return a name that a PNG's keyword can hold: the path itself where it does."""
+    try:
+        fits = len(f"{ASSET_KEYWORD}{path}".encode("latin-1")) <= MAX_KEYWORD_BYTES
+    except UnicodeEncodeError:
+        fits = False
+    # Names of this kind are taken, so that no path can be mistaken for one.
+    return path if fits and not path.startswith("kaiwa-") else f"kaiwa-{index}"
+
+
+def _write_charx(card: Card) -> bytes:
+    raw = pack(card.raw, 3)
+    members = dict(card.files)
+    if card.picture is not None:
+        path, number = PORTRAIT_PATH, 1
+        while path in members:
+            number += 1
+            path = PORTRAIT_PATH.replace("main", f"main-{number}")
+        members[path] = write_png(card.picture)
+        stood, assets = _list_portrait(raw["data"].get("assets"), path)
+        raw = pack(card.raw, 3, {"portrait": {"path": path, "stood": stood}})
+        if assets is not None:
+            raw["data"]["assets"] = assets
+    if len(members) >= MAX_MEMBERS:
+        raise too_many("files", len(members) + 1, MAX_MEMBERS)
+    return write_archive({CARD_MEMBER: _write_text(raw), **members})
+
+
+def _list_portrait(listed: object, path: str) -> tuple[str, list[Any] | None]:
+    """Say in the list of assets where the picture is.
+
+    Returns:
+        What stood there for the character before, and the new list, if it changes.
+    """
+    icon = {"type": "icon", "uri": f"embeded://{path}", "name": "main", "ext": "png"}
+    if listed is None:
+        return "alone", [icon]
+    if not isinstance(listed, list):
+        return "listed", None
+    for index, asset in enumerate(listed):
+        if isinstance(asset, Mapping) and (asset.get("type"), asset.get("name")) == (
+            "icon",
+            "main",
+        ):
+            if asset.get("uri") != "ccdefault:":
+                return "listed", None
+            return "default", [
+                *listed[:index],
+                {**asset, "uri": icon["uri"]},
+                *listed[index + 1 :],
+            ]
+    return "nowhere", [*listed, icon]

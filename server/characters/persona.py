@@ -1,203 +1,269 @@
-"""What a model reads of a character, and in which order: stable from the front.
+"""A character as one session reads it: which words, in which order, the same at every turn.
 
-::
+The head comes first in every prompt, so all who talk to a character share what the model has
+computed of it. It holds only what stays: the main prompt, what describes the character, lore that
+always holds, and examples. What the user is called is part of it; where nobody has said it, all are
+called the same. What chance decides is decided by the seed, once.
 
-    system prompt · lore before · description · personality · scenario · lore behind · examples
-
-Only lore that is always there stands in the head. Macros are filled in once per session, so that
-the head is the same in every turn; where no name is given and nothing is left to chance, it is the
-same in every session, and all of them share its KV.
+A card's fields stand in it in the order in which other programs put them (Character Card V2 and
+V3): ``system_prompt`` or a usual sentence, lore before the character, description, personality,
+scenario, lore after the character, examples. Notes of the creator, tags and the like are for people
+and are not read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from server.cards.card import Card
 from server.cards.examples import split_examples
 from server.cards.lorebook import Lorebook, LoreEntry
-from server.cards.macros import MacroContext, expand
+from server.cards.macros import MacroContext, expand, hidden_keys
 from server.characters.character import Character
+from server.lore.rules import stands_in_head
 from server.protocol.character_objects import LocalizedText
 
-USUAL_USER = "User"
+DEFAULT_USER_NAME = "User"
 MAIN_PROMPT = (
-    "You are {{char}}. Stay in character and talk with {{user}}. "
-    "Write only what {{char}} says and does."
+    "You are {{char}}, talking with {{user}}. Write only what {{char}} says and does next."
 )
-"""Where a card brings no system prompt, and what its ``{{original}}`` stands for."""
+"""Where a card has no ``system_prompt`` of its own, and in the place of its ``{{original}}``."""
 GROUP_PROMPT = (
-    "Several characters talk with {{user}}: {{char}}. One of them speaks at a time, and you are "
-    "told who. Write only what that one says and does."
+    "This is a conversation of {user} with {names}, who are described below. One of them speaks at "
+    "a time, for nobody else. You are told who it is."
 )
-_NOT_CONSTANT = frozenset(
-    ("dont_activate", "activate_only_after", "activate_only_every", "is_greeting")
-)
-"""Decorators with which an entry is not always there, whatever it says of itself."""
+MAX_KEPT = 64
+"""Personas that are kept after they were read; a head may be as long as a card."""
+
+_CHAR = re.compile(r"\{\{\s*(?:char|bot)\s*\}\}|<(?:bot|char)>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Persona:
-    """A character as one session reads it: macros filled in, nothing random left.
+    """A character, or a room of several, as one session reads it.
 
     Attributes:
-        name: The character's.
-        head: System text for the model.
-        post_history: What it reads behind the conversation; empty for most.
-        greetings: To choose from, tags and all.
-        books: What comes up when it is spoken of.
+        name: What it is called; of a room, all names.
+        head: What the model reads first.
+        post_history: Instructions behind what was said; empty for none.
+        greetings: To choose from, the usual one first.
+        books: What may come up; entries that stand in the head are not in them. Their macros are
+            still as they were written: ``fill`` puts the values in.
+        hidden: Keys that are found but not read, of the head.
+        context: What macros stand for.
     """
 
-    name: str = ""
-    head: str = ""
-    post_history: str = ""
-    greetings: tuple[LocalizedText, ...] = ()
-    books: tuple[Lorebook, ...] = ()
+    name: str
+    head: str
+    post_history: str
+    greetings: tuple[LocalizedText, ...]
+    books: tuple[Lorebook, ...]
+    hidden: tuple[str, ...] = ()
+    context: MacroContext = MacroContext()
+
+    def fill(self, text: str) -> str:
+        """Put values in for the macros of a text of the card."""
+        return expand(text, self.context)
 
 
 def read_persona(character: Character, *, user_name: str = "", seed: int = 0) -> Persona:
-    """Read one character.
+    """Read one character; the same arguments give the same persona.
 
     Args:
-        character: Of a card, or with a prompt of its own.
+        character: Not changed.
         user_name: What ``{{user}}`` stands for; empty for a usual word.
-        seed: Of chance.
+        seed: Of what the card leaves to chance.
     """
-    card = character.card
-    context = _context(character, user_name, seed)
-    if card is None:
-        greeting = character.greeting
-        return Persona(
-            name=character.name.en,
-            head=expand(character.prompt, context),
-            greetings=(_expand(greeting, context),) if greeting.en or greeting.ja else (),
-        )
-    main = expand(MAIN_PROMPT, context)
-    system = expand(card.text("system_prompt"), replace(context, original=main)).strip()
-    return Persona(
-        name=card.char_name,
-        head=_join(system or main, _describe(card, context)),
-        post_history=_post_history(card, context),
-        greetings=_greetings(card.greetings, context),
-        books=_books(card, context),
-    )
+    return _read(_Same((character,)), user_name or DEFAULT_USER_NAME, seed)
 
 
 def read_group(characters: Sequence[Character], *, user_name: str = "", seed: int = 0) -> Persona:
-    """Read everybody in a room: each one's card is there, whoever speaks.
+    """Read a room of several: all stand in one head, in this order, whoever speaks.
 
     Args:
-        characters: At least one, in the order in which they are described.
+        characters: At least one; one alone is no room.
         user_name: See ``read_persona``.
         seed: Likewise.
     """
-    alone = [read_persona(one, user_name=user_name, seed=seed) for one in characters]
-    everybody = MacroContext(
-        char=", ".join(persona.name for persona in alone),
-        user=user_name or USUAL_USER,
-        seed=seed,
-    )
-    parts = [expand(GROUP_PROMPT, everybody)]
-    greetings: list[LocalizedText] = []
-    for character, persona in zip(characters, alone, strict=True):
-        context = _context(character, user_name, seed)
-        card = character.card
-        about = persona.head if card is None else _describe(card, context)
-        parts.append(f"# {persona.name}\n\n{about}")
-        if card is not None:
-            greetings += _greetings(card.group_greetings, context)
-    return Persona(
-        name=everybody.char,
-        head="\n\n".join(parts),
-        post_history=alone[0].post_history,
-        greetings=(*greetings, *alone[0].greetings),
-        books=tuple(book for persona in alone for book in persona.books),
-    )
+    return _read(_Same(tuple(characters)), user_name or DEFAULT_USER_NAME, seed)
 
 
-def _context(character: Character, user_name: str, seed: int) -> MacroContext:
-    name = character.card.char_name if character.card else character.name.en
-    return MacroContext(char=name, user=user_name or USUAL_USER, seed=seed)
+class _Same:
+    """Characters that are the same only if they are the very same objects."""
 
+    __slots__ = ("characters",)
 
-def _describe(card: Card, context: MacroContext) -> str:
-    """All of a card that is always there, but for its system prompt."""
+    def __init__(self, characters: tuple[Character, ...]) -> None:
+        self.characters = characters
 
-    def field(name: str, title: str = "") -> str:
-        text = expand(card.text(name), context).strip()
-        return f"{title}{text}" if text else ""
-
-    return _join(
-        _constant(card, context, "before_char"),
-        field("description"),
-        field("personality", f"{context.char}'s personality: "),
-        field("scenario", "Scenario: "),
-        _constant(card, context, "after_char"),
-        _examples(card, context),
-    )
-
-
-def _constant(card: Card, context: MacroContext, position: str) -> str:
-    entries = [
-        entry
-        for entry in (card.book.entries if card.book else ())
-        if is_constant(entry) and entry.position == position
-    ]
-    entries.sort(key=lambda entry: entry.insertion_order)
-    return "\n".join(expand(entry.content, context).strip() for entry in entries)
-
-
-def is_constant(entry: LoreEntry) -> bool:
-    """Whether an entry stands in the head."""
-    names = {decorator.name for decorator in entry.decorators}
-    return entry.enabled and entry.constant and not names & _NOT_CONSTANT
-
-
-def _examples(card: Card, context: MacroContext) -> str:
-    text = expand(card.text("mes_example"), context)
-    dialogues = split_examples(text, char=context.char, user=context.user)
-    blocks = [
-        "\n".join(
-            f"{context.user if line.is_user else context.char}: {line.text}" for line in lines
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Same)
+            and len(self.characters) == len(other.characters)
+            and all(a is b for a, b in zip(self.characters, other.characters, strict=True))
         )
-        for lines in dialogues
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.characters)))
+
+
+@functools.lru_cache(maxsize=MAX_KEPT)
+def _read(same: _Same, user_name: str, seed: int) -> Persona:
+    """Sessions ask for the same again and again, and a card is long."""
+    sheets = [_Sheet(one, user_name, seed) for one in same.characters]
+    return sheets[0].read() if len(sheets) == 1 else _read_room(sheets, user_name)
+
+
+def _read_room(sheets: Sequence[_Sheet], user_name: str) -> Persona:
+    names = [sheet.name for sheet in sheets]
+    told = GROUP_PROMPT.format(user=user_name, names=_listed(names))
+    blocks = [
+        f"# {sheet.name}\n{_joined(sheet.parts(is_alone=False))}".rstrip() for sheet in sheets
     ]
-    if not blocks:
-        return ""
-    return "How " + context.char + " talks, by example:\n\n" + "\n\n".join(blocks)
+    orders = [(sheet.name, sheet.post_history()) for sheet in sheets]
+    first = sheets[0]
+    return Persona(
+        name=_listed(names),
+        head=_joined([told, *blocks]),
+        post_history="\n".join(f"{name}: {text}" for name, text in orders if text),
+        greetings=first.filled([*first.character.group_greetings, *first.usual_greetings]),
+        books=tuple(_named(book, sheet.name) for sheet in sheets for book in sheet.books()),
+        hidden=tuple(key for sheet in sheets for key in sheet.hidden()),
+        context=first.context,
+    )
 
 
-def _post_history(card: Card, context: MacroContext) -> str:
-    text = card.text("post_history_instructions")
-    return expand(text, replace(context, original="")).strip()
+class _Sheet:
+    """One character's fields, with values for its macros."""
+
+    def __init__(self, character: Character, user_name: str, seed: int) -> None:
+        self.character = character
+        card = character.card
+        self.name = card.char_name if card is not None else character.name.en
+        self.context = MacroContext(char=self.name, user=user_name, seed=seed)
+
+    def read(self) -> Persona:
+        return Persona(
+            name=self.name,
+            head=_joined(self.parts()),
+            post_history=self.post_history(),
+            greetings=self.filled(self.usual_greetings),
+            books=tuple(self.books()),
+            hidden=tuple(self.hidden()),
+            context=self.context,
+        )
+
+    @property
+    def usual_greetings(self) -> list[LocalizedText]:
+        return [self.character.greeting, *self.character.greetings]
+
+    def parts(self, *, is_alone: bool = True) -> Iterator[str]:
+        """What the head holds, in order."""
+        yield self._main(is_alone)
+        yield from self._lore("before_char")
+        yield self._text("description")
+        for name, words in (
+            ("personality", f"{self.name}'s personality"),
+            ("scenario", "Scenario"),
+        ):
+            text = self._text(name)
+            yield f"{words}: {text}" if text else ""
+        yield from self._lore("after_char")
+        yield self._examples()
+
+    def post_history(self) -> str:
+        return self._fill(self.character.post_history, original="")
+
+    def filled(self, greetings: Iterable[LocalizedText]) -> tuple[LocalizedText, ...]:
+        """Greetings that say something."""
+        return tuple(
+            LocalizedText(
+                en=self._fill(greeting.en),
+                ja=None if greeting.ja is None else self._fill(greeting.ja),
+            )
+            for greeting in greetings
+            if greeting.en.strip() or greeting.ja
+        )
+
+    def books(self) -> Iterator[Lorebook]:
+        """What is left of the books when the head is made."""
+        for book in self.character.books:
+            entries = tuple(entry for entry in book.entries if not stands_in_head(entry))
+            if entries:
+                yield replace(book, entries=entries)
+
+    def hidden(self) -> Iterator[str]:
+        card = self.character.card
+        fields = ("system_prompt", "description", "personality", "scenario", "mes_example")
+        texts = [self.character.prompt] if card is None else [card.text(name) for name in fields]
+        constants = [entry.content for entry in self._constants()]
+        for text in (*texts, *constants):
+            yield from hidden_keys(text)
+
+    def _main(self, is_alone: bool) -> str:
+        character, card = self.character, self.character.card
+        if card is None:
+            return self._fill(character.prompt)
+        usual = MAIN_PROMPT if character.main_prompt is None else character.main_prompt
+        usual = expand(usual, self.context) if is_alone else ""
+        return self._fill(card.text("system_prompt"), original=usual).strip() or usual.strip()
+
+    def _text(self, name: str) -> str:
+        card = self.character.card
+        return "" if card is None else self._fill(card.text(name)).strip()
+
+    def _constants(self) -> list[LoreEntry]:
+        entries = [entry for book in self.character.books for entry in book.entries]
+        return sorted(filter(stands_in_head, entries), key=lambda entry: entry.insertion_order)
+
+    def _lore(self, position: str) -> Iterator[str]:
+        for entry in self._constants():
+            if entry.position == position:
+                yield self._fill(entry.content).strip()
+
+    def _examples(self) -> str:
+        card, user = self.character.card, self.context.user
+        dialogues = [] if card is None else split_examples(card.mes_example, self.context)
+        blocks = [
+            "\n".join(
+                [
+                    "<START>",
+                    *(f"{user if one.role == 'user' else self.name}: {one.text}" for one in lines),
+                ]
+            )
+            for lines in dialogues
+        ]
+        return "\n".join([f"Examples of how {self.name} talks:", *blocks]) if blocks else ""
+
+    def _fill(self, text: str, *, original: str | None = None) -> str:
+        if self.character.card is None and "{{" not in text:
+            return text  # as its author wrote it, angle brackets and all
+        return expand(text, replace(self.context, original=original))
 
 
-def _greetings(texts: Sequence[str], context: MacroContext) -> tuple[LocalizedText, ...]:
-    return tuple(LocalizedText(en=expand(text, context).strip()) for text in texts if text.strip())
+def _joined(parts: Iterable[str]) -> str:
+    return "\n\n".join(part for part in parts if part)
 
 
-def _books(card: Card, context: MacroContext) -> tuple[Lorebook, ...]:
-    """Its book without what stands in the head; keys, too, may hold names."""
-    if card.book is None:
-        return ()
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _named(book: Lorebook, name: str) -> Lorebook:
+    """Say whose book it is: in a room, ``{{char}}`` is the one whose card holds it."""
+
+    def fill(text: str) -> str:
+        return _CHAR.sub(lambda _: name, text)
+
     entries = tuple(
         replace(
             entry,
-            content=expand(entry.content, context),
-            keys=tuple(expand(key, context) for key in entry.keys),
-            secondary_keys=tuple(expand(key, context) for key in entry.secondary_keys),
+            content=fill(entry.content),
+            keys=tuple(map(fill, entry.keys)),
+            secondary_keys=tuple(map(fill, entry.secondary_keys)),
         )
-        for entry in card.book.entries
-        if not is_constant(entry)
+        for entry in book.entries
     )
-    return (replace(card.book, entries=entries),) if entries else ()
-
-
-def _expand(text: LocalizedText, context: MacroContext) -> LocalizedText:
-    japanese = None if text.ja is None else expand(text.ja, context)
-    return LocalizedText(en=expand(text.en, context), ja=japanese)
-
-
-def _join(*parts: str) -> str:
-    return "\n\n".join(part for part in parts if part)
+    return replace(book, entries=entries)

@@ -8,15 +8,9 @@ import msgspec
 
 from engine.chat_template import ChatMessage
 from server.conversation.entries import Entry, count_bytes, join_notes, render_messages
-from server.errors import (
-    DuplicateItem,
-    ErrorCode,
-    InvalidValue,
-    ItemNotFound,
-    LimitExceeded,
-    ProtocolError,
-)
-from server.protocol.items import FunctionCallItem, Item, MessageItem, Role
+from server.conversation.truncation import check_truncation, refuse_in_progress
+from server.errors import DuplicateItem, ItemNotFound, LimitExceeded
+from server.protocol.items import FunctionCallItem, MessageItem, Role
 from server.text.tags import cut_raw_text
 
 ROOT = "root"
@@ -174,7 +168,7 @@ class Conversation:
             ProtocolError: ``item_in_progress``.
         """
         entry = self.entry(item_id)
-        _refuse_in_progress(entry.item)
+        refuse_in_progress(entry.item)
         self._remove(entry)
 
     def truncate(self, item_id: str, content_index: int, text_end: int | None) -> None:
@@ -289,43 +283,3 @@ def _is_question(entry: Entry) -> bool:
 
 def _is_system(entry: Entry) -> bool:
     return isinstance(entry.item, MessageItem) and entry.item.role == "system"
-
-
-def check_truncation(item: Item, content_index: int, text_end: int | None) -> MessageItem:
-    """Find out whether an item can be truncated so; the arguments are those of ``truncate``.
-
-    Raises:
-        ProtocolError: It cannot; the field at fault is named.
-    """
-    if not isinstance(item, MessageItem) or item.role != "assistant":
-        raise InvalidValue("item_id", "only an assistant's message can be truncated")
-    _refuse_in_progress(item)
-    if not 0 <= content_index < len(item.content):
-        raise InvalidValue(
-            "content_index",
-            f"content_index is {content_index}; the item has {len(item.content)} parts, "
-            "counted from 0",
-        )
-    text = item.content[content_index].text
-    if text is None:
-        return item
-    if text_end is None:
-        raise InvalidValue(
-            "audio_end_ms",
-            "the part is text, which has no milliseconds; "
-            "send text_end, the number of code points that were heard",
-        )
-    if not 0 <= text_end <= len(text):
-        raise InvalidValue(
-            "text_end", f"text_end is {text_end}; the text has {len(text)} code points"
-        )
-    return item
-
-
-def _refuse_in_progress(item: Item) -> None:
-    if item.status == "in_progress":
-        raise ProtocolError(
-            ErrorCode.ITEM_IN_PROGRESS,
-            "the item is being written; wait for its response.done, or send response.cancel first",
-            param="item_id",
-        )

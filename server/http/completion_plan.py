@@ -18,6 +18,7 @@ from engine.request import Service
 from engine.sampling_params import SamplingParams
 from server.auth import ANONYMOUS
 from server.characters.catalog import ResolvedModel
+from server.characters.persona import Persona, read_persona
 from server.conversation.prompt import build_prompt
 from server.conversation.tool_tokenizer import with_tools
 from server.engine_port import EnginePort, Tokenizer
@@ -32,6 +33,7 @@ from server.http.completion_reply import Plan
 from server.http.completion_shapes import CompletionShape, TokenText
 from server.http.completions_body import CompletionRequest
 from server.http.models import model_not_found
+from server.http.persona_messages import with_persona
 from server.http.refusals import (
     HttpRefusal,
     from_engine_error,
@@ -88,19 +90,20 @@ async def make_plan(
         HttpRefusal: 400 for a value out of range or a prompt too long, 404 for an unknown model.
     """
     engine = engine_of(state)
-    resolved = _resolve(state, request.model)
+    resolved = _resolve(state, request.model, principal)
+    persona = read_persona(resolved.character) if resolved.character else None
     params = _sampling_params(request, resolved, engine.info.vocab_size)
     form = _form(request, engine)
     if form.grammar is not None:
         params = msgspec.structs.replace(params, grammar=form.grammar)
-    prompt = await _prompt_token_ids(state, engine, request, resolved, form)
+    prompt = await _prompt_token_ids(state, engine, request, persona, form)
     params = _fit(params, room=engine.info.max_model_len - len(prompt))
     expressions = resolved.character.expressions if resolved.character and form.is_talk else ()
     stem = secrets.token_hex(12)
     return Plan(
         prompt_token_ids=prompt,
         params=params,
-        service=_service(state, engine, request, resolved, prompt, principal, address),
+        service=_service(state, engine, request, persona, prompt, principal, address),
         shape=CompletionShape(
             completion_id=f"chatcmpl-{stem}",
             created=int(time.time()),
@@ -129,9 +132,9 @@ def _form(request: CompletionRequest, engine: EnginePort) -> ReplyForm:
         raise from_protocol_error(error) from None
 
 
-def _resolve(state: ServerState, model: str) -> ResolvedModel:
+def _resolve(state: ServerState, model: str, principal: str) -> ResolvedModel:
     try:
-        return state.catalog.resolve(model)
+        return state.catalog.resolve(model, principal=principal)
     except ModelNotFound as error:
         raise model_not_found(error) from None
 
@@ -166,12 +169,9 @@ async def _prompt_token_ids(
     state: ServerState,
     engine: EnginePort,
     request: CompletionRequest,
-    resolved: ResolvedModel,
+    persona: Persona | None,
     form: ReplyForm,
 ) -> list[int]:
-    messages = list(request.messages)
-    if resolved.character is not None and resolved.character.prompt:
-        messages.insert(0, ChatMessage("system", resolved.character.prompt))
     limits = state.settings.limits
     max_prompt_tokens = engine.info.max_model_len - 1
     if limits.max_prompt_tokens is not None:
@@ -180,14 +180,19 @@ async def _prompt_token_ids(
     tokenizer = with_tools(engine.tokenizer, form.tools)
 
     def build() -> list[int]:
+        messages: Sequence[ChatMessage] = request.messages
+        if persona is not None:
+            messages = with_persona(messages, persona, time.monotonic)
         # Nothing is dropped behind the client's back: it keeps the history here, and can cut it.
         return build_prompt(
             messages, tokenizer, max_prompt_tokens=max_prompt_tokens, truncation="disabled"
         ).token_ids
 
-    num_chars = sum(len(message.content) for message in messages)
+    num_chars = sum(len(message.content) for message in request.messages)
+    num_chars += len(persona.head) if persona is not None else 0
+    is_short = num_chars <= limits.inline_prompt_chars and not (persona and persona.books)
     try:
-        if num_chars <= limits.inline_prompt_chars:
+        if is_short:
             return build()
         return await asyncio.get_running_loop().run_in_executor(state.prompt_threads, build)
     except PromptDoesNotFit as error:
@@ -209,18 +214,18 @@ def _service(
     state: ServerState,
     engine: EnginePort,
     request: CompletionRequest,
-    resolved: ResolvedModel,
+    persona: Persona | None,
     prompt: list[int],
     principal: str,
     address: str,
 ) -> Service:
     is_anonymous = principal == ANONYMOUS
-    persona = resolved.character.prompt if resolved.character else ""
+    head = persona.head if persona is not None else ""
     listener = request.listener
     return Service(
         cache_salt="" if is_anonymous else principal,
         tenant=address if is_anonymous else principal,
-        num_pinned_tokens=state.pinned.count(persona, prompt, engine.tokenizer),
+        num_pinned_tokens=state.pinned.count(head, prompt, engine.tokenizer),
         listener=None
         if listener is None
         else listener_for(

@@ -4,44 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
 
-from server.cards.lorebook import LoreEntry
-from server.lore.rules import Rules
+from server.lore.known import Known
 from server.lore.scene import Scene
 
 
-class Member(Protocol):
-    """What is asked of an entry here."""
-
-    @property
-    def entry(self) -> LoreEntry:
-        """As the book has it."""
-
-    @property
-    def rules(self) -> Rules:
-        """What it asks for."""
-
-    @property
-    def place(self) -> int:
-        """Among all."""
-
-    def is_standing(self, scene: Scene) -> bool:
-        """Whether the model reads it already."""
-
-    def is_sticky(self, scene: Scene) -> bool:
-        """Whether it goes on without a key."""
-
-
-AnyMember = TypeVar("AnyMember", bound=Member)
-
-
 def without_rivals(
-    fresh: Sequence[AnyMember],
-    active: Sequence[AnyMember],
+    fresh: Sequence[Known],
+    active: Sequence[Known],
     scene: Scene,
     draw: Callable[[str, Scene], random.Random],
-) -> list[AnyMember]:
+) -> list[Known]:
     """Leave of each group only the one that comes up.
 
     That is one that has come up in this turn already, else one that stands or goes on, else the one
@@ -66,7 +39,7 @@ def without_rivals(
     return left
 
 
-def _winner(rivals: Sequence[AnyMember], scene: Scene, draw: random.Random) -> AnyMember:
+def _winner(rivals: Sequence[Known], scene: Scene, draw: random.Random) -> Known:
     for member in rivals:
         if member.is_standing(scene) or member.is_sticky(scene):
             return member

@@ -18,13 +18,15 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from server.cards.lorebook import Lorebook, LoreEntry
+from server.cards.lorebook import Lorebook
+from server.errors import LimitExceeded
 from server.lore.groups import without_rivals
-from server.lore.keys import KeyFinder, Scanned
-from server.lore.rules import Rules, rules_of, stands_in_head
+from server.lore.keys import KeyFinder, KeyStyle, Scanned
+from server.lore.known import Known
+from server.lore.rules import rules_of, stands_in_head
 from server.lore.scene import Scene, Window
 
 DEFAULT_SCAN_DEPTH = 4
@@ -33,8 +35,8 @@ DEFAULT_TOKEN_BUDGET = 1024
 """Of a book that has none, for one turn."""
 MAX_ROUNDS = 8
 """The words themselves, and what entries wake in turn."""
-REPEAT_AFTER_TURNS = 30
-"""An entry that stands further back may be written again when it comes up."""
+MAX_KEYS = 20_000
+"""Of all books together; each is looked for behind every message of the user."""
 
 _HIDDEN_KEY = re.compile(r"\{\{hidden_key:([^{}]*)\}\}", re.IGNORECASE)
 
@@ -52,51 +54,6 @@ class Woken:
     id: str
     name: str
     text: str
-
-
-@dataclass(slots=True, eq=False)
-class Known:
-    """An entry, and what has become of it in this session.
-
-    Attributes:
-        entry: As the book has it.
-        rules: What it asks for.
-        book: Its book's place.
-        place: Its own, among all.
-        item_id: The message behind which it stands.
-        turn: When it was written there.
-        has_matched: It has come up before, written or not.
-        sticky_until: The last message for which it needs no key.
-        cooldown_until: The last message for which it stays away.
-    """
-
-    entry: LoreEntry
-    rules: Rules
-    book: int
-    place: int
-    item_id: str = ""
-    turn: int = 0
-    has_matched: bool = False
-    sticky_until: int = 0
-    cooldown_until: int = 0
-
-    def is_standing(self, scene: Scene) -> bool:
-        """Whether the model reads it, and not too far back."""
-        is_near = scene.turn - self.turn < REPEAT_AFTER_TURNS
-        return bool(self.item_id) and is_near and self.item_id in scene.standing
-
-    def is_sticky(self, scene: Scene) -> bool:
-        """Whether it goes on without a key."""
-        return scene.message_number <= self.sticky_until
-
-    def matched(self, number: int) -> None:
-        """Note that it has come up with the message of this number."""
-        rules = self.rules
-        if number > self.sticky_until:
-            self.sticky_until = number + rules.sticky if rules.sticky else 0
-            if rules.cooldown:
-                self.cooldown_until = number + rules.sticky + rules.cooldown
-        self.has_matched = True
 
 
 @dataclass(slots=True)
@@ -124,6 +81,9 @@ class Lore:
         seed: Of chances and groups.
         characters_per_token: Of the texts, about; for budgets.
         clock: Seconds from any start, to bound what regular expressions take.
+
+    Raises:
+        LimitExceeded: The books have too many keys.
     """
 
     def __init__(
@@ -135,6 +95,7 @@ class Lore:
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._books = tuple(books)
+        _check_keys(self._books)
         self._seed = seed
         self._characters_per_token = characters_per_token
         self._finder = KeyFinder(clock)
@@ -176,7 +137,7 @@ class Lore:
         for known, _ in found.new:
             known.item_id, known.turn = scene.item_id, scene.turn
         found.new.sort(key=lambda one: (one[0].entry.insertion_order, one[0].place))
-        return [Woken(str(known.entry.id), known.entry.name, text) for known, text in found.new]
+        return [Woken(known.entry.id, known.entry.name, text) for known, text in found.new]
 
     def _may_come(self, known: Known, scene: Scene) -> bool:
         """Whether anything that is said could wake it now."""
@@ -208,8 +169,9 @@ class Lore:
         if number and not texts:
             return
         told = (Scanned.of("\n".join(texts)),) if texts else ()
+        decided = {known.place for known in (*found.active, *found.left_out)}
         for known in candidates:
-            if known in found.active or known in found.left_out:
+            if known.place in decided:
                 continue
             rules = known.rules
             if number and (rules.ignores_recursion or not self._recurses(known)):
@@ -220,23 +182,24 @@ class Lore:
                 yield known
 
     def _matches(self, known: Known, scene: Scene, texts: Sequence[Scanned]) -> bool:
-        rules, style = known.rules, known.rules.style
+        rules = known.rules
 
-        def is_said(key: str) -> bool:
-            key = scene.fill(key) if "{{" in key else key
-            return any(self._finder.finds(key, text, style) for text in texts)
+        def are_said(keys: Iterable[str], style: KeyStyle) -> Iterator[bool]:
+            for key in keys:
+                key = scene.fill(key) if "{{" in key else key
+                yield any(self._finder.finds(key, text, style) for text in texts)
 
         if known.is_sticky(scene) or rules.is_certain or (rules.keeps and known.has_matched):
             return True
         if not rules.is_free:
-            if not any(is_said(key) for key in known.entry.keys):
+            if not any(are_said(known.entry.keys, rules.style)):
                 return False
-            seconds = [is_said(key) for key in rules.secondary_keys]
+            seconds = list(are_said(rules.secondary_keys, rules.plain_style))
             if seconds and not rules.logic.holds(seconds):
                 return False
-        if not all(any(map(is_said, keys)) for keys in rules.additional):
+        if not all(any(are_said(keys, rules.style)) for keys in rules.additional):
             return False
-        if any(map(is_said, rules.excluded)):
+        if any(are_said(rules.excluded, rules.plain_style)):
             return False
         if rules.probability >= 1:
             return True
@@ -247,8 +210,7 @@ class Lore:
 
         def rank(known: Known) -> tuple[bool, float, float, int]:
             entry = known.entry
-            priority = entry.priority or 0
-            return (known.rules.goes_first, -priority, -entry.insertion_order, known.place)
+            return (known.rules.goes_first, -entry.priority, -entry.insertion_order, known.place)
 
         for known in sorted(fresh, key=rank):
             if known.is_standing(scene):
@@ -284,3 +246,17 @@ class Lore:
     def _draw(self, what: str, scene: Scene) -> random.Random:
         """A source of chance for one thing in one turn."""
         return random.Random(f"{self._seed}:{scene.turn}:{what}")
+
+
+def _check_keys(books: Sequence[Lorebook]) -> None:
+    count = sum(
+        len(entry.keys) + len(entry.secondary_keys) for book in books for entry in book.entries
+    )
+    if count > MAX_KEYS:
+        raise LimitExceeded(
+            "the number of keys in all lorebooks",
+            count,
+            MAX_KEYS,
+            "use a smaller book, or switch lore off",
+            param="session.character",
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server.cards.lorebook import LoreEntry
 from server.lore.decorators import effective, list_of, number_of
@@ -48,7 +48,8 @@ class Rules:
         is_certain: It comes up whatever is said.
         is_free: It needs no key.
         is_off: It never comes up.
-        style: How its keys are read.
+        style: How its keys are read, and the additional ones.
+        plain_style: How secondary and excluded keys are read.
         secondary_keys: Those that count.
         logic: How they count.
         additional: Lists of keys; one of each has to be said too.
@@ -77,6 +78,7 @@ class Rules:
     is_free: bool
     is_off: bool
     style: KeyStyle
+    plain_style: KeyStyle
     secondary_keys: tuple[str, ...]
     logic: Logic
     additional: tuple[tuple[str, ...], ...]
@@ -129,10 +131,14 @@ def rules_of(entry: LoreEntry) -> Rules:
     def listed(name: str) -> tuple[tuple[str, ...], ...]:
         return tuple(list_of(one) for one in chosen if one.name == name)
 
-    # SillyTavern exports ``use_regex`` with every entry, and means: /patterns/ among the keys.
-    is_regex = entry.use_regex and not _is_from_sillytavern(extensions)
     depth = number("scan_depth")
     activates = "activate" in numbers
+    plain = KeyStyle(
+        case_sensitive=entry.case_sensitive,
+        whole_words=extensions.get("match_whole_words") is not False,
+    )
+    # V3 has an entry of patterns ignore them; SillyTavern does not know that.
+    has_secondary = entry.selective and (not entry.use_regex or "selectiveLogic" in extensions)
     has_chance = extensions.get("useProbability", extensions.get("use_probability", True))
     return Rules(
         is_certain=activates,
@@ -140,15 +146,12 @@ def rules_of(entry: LoreEntry) -> Rules:
         is_off=not entry.enabled
         or not entry.content.strip()
         or ("dont_activate" in numbers and not activates),
-        style=KeyStyle(
-            case_sensitive=bool(entry.case_sensitive),
-            whole_words=extensions.get("match_whole_words") is not False,
-            is_regex=is_regex,
-        ),
-        secondary_keys=entry.secondary_keys if entry.selective and not is_regex else (),
+        style=replace(plain, is_regex=entry.use_regex),
+        plain_style=plain,
+        secondary_keys=entry.secondary_keys if has_secondary else (),
         logic=_logic(extensions),
         additional=listed("additional_keys"),
-        excluded=() if is_regex else sum(listed("exclude_keys"), ()),
+        excluded=() if entry.use_regex else sum(listed("exclude_keys"), ()),
         scan_depth=_whole(extensions, "scan_depth", None) if depth is None else depth,
         after=number("activate_only_after") or 0,
         every=number("activate_only_every") or 1,
@@ -176,10 +179,6 @@ def stands_in_head(entry: LoreEntry) -> bool:
     A constant entry is, unless something can forbid it at times (``Rules.has_conditions``).
     """
     return entry.constant and entry.enabled and not rules_of(entry).has_conditions
-
-
-def _is_from_sillytavern(extensions: Mapping[str, object]) -> bool:
-    return "selectiveLogic" in extensions or "display_index" in extensions
 
 
 def _logic(extensions: Mapping[str, object]) -> Logic:

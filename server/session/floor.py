@@ -14,7 +14,8 @@ import msgspec
 from msgspec import UNSET
 
 from engine.outputs import RequestDelta
-from server.conversation.conversation import Conversation, check_truncation
+from server.conversation.conversation import Conversation
+from server.conversation.truncation import check_truncation
 from server.errors import LimitExceeded, NoActiveResponse, ProtocolError, ResponseActive
 from server.protocol.character_events import CharacterTurn
 from server.protocol.client_events import ConversationItemTruncate

@@ -60,7 +60,7 @@ class Roster:
                 high_water_tokens=int(limits.compact_above * room),
                 writes_summaries=settings.memory.auto_summary,
                 expires_at=int(time.time() + limits.max_session_s),
-                known_models=frozenset(self._state.catalog.model_names),
+                known_models=frozenset(self._state.catalog.model_names_of(admission.principal)),
                 asked_to_resume="resume" in admission.query,
                 tool_dialect=engine.tokenizer.tool_dialect,
                 find_character=self._state.catalog.find,

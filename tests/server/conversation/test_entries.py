@@ -8,12 +8,19 @@ import pytest
 
 from engine.chat_template import CHATML, PLAIN, ChatMessage
 from engine.tokenizer import Tokenizer
+from engine.tool_dialect import ToolCall
 from server.config import DEMO_MODEL
 from server.conversation.conversation import Conversation
-from server.conversation.entries import Entry, join_notes, render_messages
+from server.conversation.entries import Entry, count_bytes, join_notes, render_messages
 from server.conversation.memory import Memory, compact, recall
 from server.conversation.said import questions
-from server.protocol.items import ContentPart, MessageItem, Role
+from server.protocol.items import (
+    ContentPart,
+    FunctionCallItem,
+    FunctionCallOutputItem,
+    MessageItem,
+    Role,
+)
 from tests.support.chat_templates import GATHERING, LLAMA3, MISTRAL, QWEN3, SYSTEM_FIRST
 from tests.support.tokenizers import byte_level_backend, metaspace_backend, one_of_each_kind
 
@@ -75,6 +82,38 @@ def test_recounting_an_item_keeps_its_note() -> None:
     entry.add_note("note")
     entry.recount(10)
     assert entry.num_bytes == 14
+
+
+def test_calls_belong_to_the_words_before_them() -> None:
+    """But for those that broke off; a result knows its call's name, and has its own note."""
+    call = FunctionCallItem(id="f", name="look", arguments='{"at": 1}', call_id="c")
+    broken = FunctionCallItem(id="g", name="look", arguments="{", call_id="d", status="incomplete")
+    result = Entry(FunctionCallOutputItem(id="o", call_id="c", output="a fox"))
+    result.add_note("It is dusk.")
+    entries = [message("a", "Wait.", "assistant"), Entry(call), Entry(broken), result]
+    calls = (ToolCall("c", "look", '{"at": 1}'),)
+    assert render_messages(entries) == [
+        ChatMessage("assistant", "Wait.", calls),
+        ChatMessage("tool", "a fox", (), "c", "look"),
+        ChatMessage("system", "It is dusk."),
+    ]
+    assert render_messages([Entry(call)]) == [ChatMessage("assistant", "", calls)]
+    assert entries[1].words == ""
+    assert not entries[1].is_in_progress
+
+
+def test_calls_and_results_count_by_their_texts() -> None:
+    """In bytes."""
+    call = FunctionCallItem(id="f", name="look", arguments="{}", call_id="c")
+    assert count_bytes(call) == len("look{}c")
+    assert count_bytes(FunctionCallOutputItem(id="o", call_id="c", output="é")) == 3
+
+
+def test_an_item_without_words_shows_its_note_alone() -> None:
+    """The note was put there to be read."""
+    silent = message("a", "")
+    silent.add_note("The door opens.")
+    assert render_messages([silent, message("b", "")]) == [ChatMessage("system", "The door opens.")]
 
 
 class Talk:

@@ -209,3 +209,15 @@ def test_the_number_of_turns_is_what_the_model_reads() -> None:
     built = build(Memory(), [SYSTEM, *turns(10), NEWEST], 250)
     read = text(built.memory)
     assert built.memory.num_turns == sum(f"u{n:02d}" in read for n in range(10)) + 1 < 11
+
+
+def test_turns_that_the_next_cut_may_take_do_not_last() -> None:
+    """All last while there is room; then all but the oldest half of what is read."""
+    memory = build(Memory(), [SYSTEM, *turns(10), NEWEST], 1000).memory
+    assert memory.lasting_turns(1000) == memory.num_turns == 11
+    assert memory.lasting_turns(memory.num_tokens) == 5
+    assert memory.lasting_turns(1000, num_reply_tokens=900) == 5
+    persona = ChatMessage("system", "p" * 150)
+    memory = build(Memory(), [persona, *turns(10), NEWEST], 1000).memory
+    assert memory.lasting_turns(memory.num_tokens) == 2
+    assert Memory().lasting_turns(100) == 0

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from server.lore.groups import without_rivals
-from server.lore.lore import Known
+from server.lore.known import Known
 from server.lore.rules import rules_of
 from server.lore.scene import Scene
 from tests.support.lore import entry, scene

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from server.cards.lorebook import Lorebook, LoreEntry
-from server.lore.lore import MAX_ROUNDS, REPEAT_AFTER_TURNS, Lore
+from server.cards.lorebook import Lorebook, LoreEntry, read_book
+from server.errors import LimitExceeded
+from server.lore.known import REPEAT_AFTER_TURNS
+from server.lore.lore import MAX_KEYS, MAX_ROUNDS, Lore
 from tests.support.lore import book, entry, scene
 
 
@@ -284,6 +286,35 @@ def test_bad_patterns_are_told_once() -> None:
     assert len(made.take_problems()) == 1
     assert wake(made, "the mill", turn=2) == ["x"]
     assert made.take_problems() == []
+
+
+def test_a_book_from_sillytavern_works_as_it_did_there() -> None:
+    """It says ``use_regex`` of every entry, and writes patterns between slashes."""
+    raw = {
+        "entries": [
+            {
+                "keys": ["old mill", "/drag(on|oness)/i"],
+                "secondary_keys": ["night"],
+                "selective": True,
+                "content": "x",
+                "use_regex": True,
+                "insertion_order": 1,
+                "extensions": {"selectiveLogic": 0, "prevent_recursion": False},
+            }
+        ]
+    }
+    made = Lore([read_book(raw)], seed=1)
+    said = {"the Old Mill at night": 1, "a DRAGONESS by night": 1, "the old mill": 0, "night": 0}
+    woken = {words: len(wake(made, words, turn=n)) for n, words in enumerate(said, start=1)}
+    assert woken == said
+
+
+def test_too_many_keys_are_refused() -> None:
+    """With the number, the limit and the way out."""
+    many = entry("x", *(f"k{n}" for n in range(MAX_KEYS)), secondary_keys=("s",))
+    with pytest.raises(LimitExceeded, match="switch lore off") as caught:
+        lore(many)
+    assert (caught.value.value, caught.value.limit) == (MAX_KEYS + 1, MAX_KEYS)
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from server.lore.rules import Logic, rules_of, stands_in_head
@@ -43,14 +45,16 @@ def test_a_chance_counts_unless_it_is_switched_off() -> None:
     assert rules_of(entry("x", "k", extensions=extensions)).probability == 1.0
 
 
-def test_sillytavern_means_patterns_between_slashes_only() -> None:
-    """It exports ``use_regex`` with every entry."""
-    assert rules_of(entry("x", "k", use_regex=True)).style.is_regex
-    tavern = entry(
-        "x", "k", use_regex=True, extensions={"selectiveLogic": 0}, secondary_keys=("s",)
-    )
-    assert not rules_of(tavern).style.is_regex
-    assert rules_of(tavern).secondary_keys == ("s",)
+def test_an_entry_of_patterns_has_no_secondary_keys() -> None:
+    """As V3 says; SillyTavern, which says it of every entry, means otherwise."""
+    fields: dict[str, Any] = {"use_regex": True, "secondary_keys": ("s",)}
+    rules = rules_of(entry("x", "k", lines=["exclude_keys a"], **fields))
+    assert rules.style.is_regex
+    assert not rules.plain_style.is_regex
+    assert (rules.secondary_keys, rules.excluded) == ((), ())
+    tavern = rules_of(entry("x", "k", extensions={"selectiveLogic": 0}, **fields))
+    assert tavern.style.is_regex
+    assert tavern.secondary_keys == ("s",)
 
 
 @pytest.mark.parametrize(
