@@ -97,10 +97,6 @@ class Catalog:
         name = character.id if character else self._engine_name
         return ResolvedModel(name, self._engine_name, character)
 
-    def find(self, character_id: str) -> Character | None:
-        """Look a character up; ``None`` where there is none."""
-        return self._characters.get(character_id)
-
     def __contains__(self, model: object) -> bool:
         """Whether a client that names ``model`` means something here, whoever it is."""
         return isinstance(model, str) and self.knows(model)

@@ -41,7 +41,7 @@ class Notes:
         return self._writer.context
 
     def read(self, conversation: Conversation, num_turns: int) -> None:
-        """Note how many of the user's messages the model still reads.
+        """Note how many of the user's messages the next prompt will surely hold.
 
         Args:
             conversation: As it is.

@@ -219,7 +219,7 @@ class Session:
         return self._granted_only(effects)
 
     def note_read(self, num_turns: int) -> None:
-        """Learn how many of the user's newest messages the model still reads."""
+        """Learn how many of the user's newest messages the next prompt will surely hold."""
         self._notes.read(self._conversation, num_turns)
 
     def compacted(self, tokens_before: int, tokens_after: int) -> list[Effect]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import partial
 
 from server.auth import ANONYMOUS
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
@@ -63,7 +64,7 @@ class Roster:
                 known_models=frozenset(self._state.catalog.model_names_of(admission.principal)),
                 asked_to_resume="resume" in admission.query,
                 tool_dialect=engine.tokenizer.tool_dialect,
-                find_character=self._state.catalog.find,
+                find_character=partial(self._state.catalog.find, principal=admission.principal),
                 clock=time.perf_counter,
             ),
         )
