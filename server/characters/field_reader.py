@@ -9,11 +9,10 @@ from typing import Any
 from engine.errors import InvalidParameter
 from server.errors import ServerError, shorten
 from server.sampling import SAMPLING_TYPES, build_sampling_params
+from server.text.tag_rules import MAX_TAG_NAMES, TAG_NAME
 
-MAX_EXPRESSIONS = 64
 MAX_GREETINGS = 1000
 
-_EXPRESSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _STYLE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _COLOURS = ("hair", "eyes", "skin", "accent")
@@ -65,20 +64,23 @@ class FieldReader:
             raise self._error(key, f"is {shorten(value)}; it must be a table [{key}]")
         return value
 
-    def expressions(self, value: object) -> tuple[str, ...]:
-        """Names of faces."""
-        if not isinstance(value, list) or len(value) > MAX_EXPRESSIONS:
-            raise self._error("expressions", f"must be a list of at most {MAX_EXPRESSIONS} names")
+    def tag_names(
+        self, table: Mapping[str, Any], key: str, default: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Names of faces or motions."""
+        value = table.get(key, list(default))
+        if not isinstance(value, list) or len(value) > MAX_TAG_NAMES:
+            raise self._error(key, f"must be a list of at most {MAX_TAG_NAMES} names")
         seen: set[str] = set()
         for index, name in enumerate(value):
-            if not isinstance(name, str) or not _EXPRESSION.fullmatch(name):
+            if not isinstance(name, str) or not TAG_NAME.fullmatch(name):
                 raise self._error(
-                    f"expressions[{index}]",
+                    f"{key}[{index}]",
                     f"is {shorten(name)}; a name is a letter and up to 31 letters, digits, "
                     "'-' or '_'",
                 )
             if name.lower() in seen:
-                raise self._error(f"expressions[{index}]", f"{name!r} is there twice")
+                raise self._error(f"{key}[{index}]", f"{name!r} is there twice")
             seen.add(name.lower())
         return tuple(value)
 
