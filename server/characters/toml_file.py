@@ -5,7 +5,8 @@
     name = "Aoi"                       sampling and avatar are optional, and so is every key
     name_ja = "葵"                     but name and prompt
     prompt = \"\"\"You are Aoi …\"\"\"
-    expressions = ["happy", "sad"]     VRM's six when left out; [] switches tags off
+    expressions = ["happy", "sad"]     VRM's six when left out; [] switches them off
+    motions = ["wave", "nod"]          none when left out
     model = "kaiwa-demo"               the engine it was made for; told once when another serves
 
     [sampling]
@@ -29,16 +30,15 @@ from server.characters.character import VRM_EXPRESSIONS, Character
 from server.errors import CharacterFileError, shorten
 from server.protocol.character_objects import LocalizedText
 from server.sampling import SAMPLING_TYPES, build_sampling_params
+from server.text.tag_rules import MAX_TAG_NAMES, TAG_NAME
 
 MAX_FILE_BYTES = 256 * 1024
-MAX_EXPRESSIONS = 64
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_EXPRESSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _STYLE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _TEXTS = ("name", "name_ja", "description", "description_ja", "greeting", "greeting_ja", "prompt")
-_KEYS = (*_TEXTS, "model", "expressions", "sampling", "avatar")
+_KEYS = (*_TEXTS, "model", "expressions", "motions", "sampling", "avatar")
 _COLOURS = ("hair", "eyes", "skin", "accent")
 _AVATAR_KEYS = (*_COLOURS, "style")
 
@@ -104,7 +104,8 @@ class _Reader:
             greeting=_localized(texts, "greeting"),
             prompt=texts["prompt"].strip(),
             model=self._text(table, "model") or None,
-            expressions=self._expressions(table.get("expressions", list(VRM_EXPRESSIONS))),
+            expressions=self._tag_names(table, "expressions", VRM_EXPRESSIONS),
+            motions=self._tag_names(table, "motions", ()),
             sampling=MappingProxyType(sampling),
             max_output_tokens=max_output_tokens,
             avatar=MappingProxyType(self._avatar(self._table(table, "avatar"))),
@@ -132,19 +133,22 @@ class _Reader:
             raise self._error(key, f"is {shorten(value)}; it must be a table [{key}]")
         return value
 
-    def _expressions(self, value: object) -> tuple[str, ...]:
-        if not isinstance(value, list) or len(value) > MAX_EXPRESSIONS:
-            raise self._error("expressions", f"must be a list of at most {MAX_EXPRESSIONS} names")
+    def _tag_names(
+        self, table: dict[str, Any], key: str, default: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        value = table.get(key, list(default))
+        if not isinstance(value, list) or len(value) > MAX_TAG_NAMES:
+            raise self._error(key, f"must be a list of at most {MAX_TAG_NAMES} names")
         seen: set[str] = set()
         for index, name in enumerate(value):
-            if not isinstance(name, str) or not _EXPRESSION.fullmatch(name):
+            if not isinstance(name, str) or not TAG_NAME.fullmatch(name):
                 raise self._error(
-                    f"expressions[{index}]",
+                    f"{key}[{index}]",
                     f"is {shorten(name)}; a name is a letter and up to 31 letters, digits, "
                     "'-' or '_'",
                 )
             if name.lower() in seen:
-                raise self._error(f"expressions[{index}]", f"{name!r} is there twice")
+                raise self._error(f"{key}[{index}]", f"{name!r} is there twice")
             seen.add(name.lower())
         return tuple(value)
 

@@ -27,7 +27,7 @@ from server.protocol.server_events import (
     ServerEvent,
     TextPart,
 )
-from server.text.tags import Piece, TagParser, TextPiece, cut_raw_text
+from server.text.tags import ExpressionTag, Piece, TagParser, TextPiece, cut_raw_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,13 +188,13 @@ class MessageOutput:
                         delta=piece.text,
                     )
                 )
-            elif faces_at_ms is not None:
+            elif isinstance(piece, ExpressionTag) and faces_at_ms is not None:
                 events.append(
                     CharacterExpression(
                         response_id=self._place.response_id,
                         item_id=self._item_id,
                         name=piece.name,
-                        weight=1.0,
+                        weight=piece.weight,
                         text_offset=piece.offset,
                         segment_index=0,
                         t_ms=faces_at_ms,
