@@ -44,8 +44,9 @@ class Character:
         tags: The creator's, for people.
         model: The engine it was made for, by name; it speaks through any, and the log says once
             at start when that is another. ``None`` when it was made for none.
-        expressions: Faces that its tags may name, in the order of the file; none switches tags
+        expressions: Faces that its tags may name, in the order of the file; none switches them
             off.
+        motions: Motions that they may name.
         sampling: Defaults under their wire names, already checked.
         max_output_tokens: Longest reply; ``None`` for as long as the context allows.
         avatar: How a page may draw it: ``hair``, ``eyes``, ``skin``, ``accent``, ``style``.
@@ -66,6 +67,7 @@ class Character:
     tags: tuple[str, ...] = ()
     model: str | None = None
     expressions: tuple[str, ...] = ()
+    motions: tuple[str, ...] = ()
     sampling: Mapping[str, Any] = field(default_factory=_nothing)
     max_output_tokens: int | None = None
     avatar: Mapping[str, str] = field(default_factory=_nothing)

@@ -5,7 +5,8 @@
     name = "Aoi"                       sampling and avatar are optional, and so is every key
     name_ja = "葵"                     but name and prompt
     prompt = \"\"\"You are Aoi …\"\"\"
-    expressions = ["happy", "sad"]     VRM's six when left out; [] switches tags off
+    expressions = ["happy", "sad"]     VRM's six when left out; [] switches them off
+    motions = ["wave", "nod"]          none when left out
     model = "kaiwa-demo"               the engine it was made for; told once when another serves
     greetings = ["Oh, you again!"]     others that may be said in the greeting's place
     post_history = "Answer briefly."   read behind what was said
@@ -44,7 +45,7 @@ _TEXTS = (
     *("name", "name_ja", "description", "description_ja", "greeting", "greeting_ja", "prompt"),
     "post_history",
 )
-_KEYS = (*_TEXTS, "model", "greetings", "expressions", "sampling", "avatar", "lore")
+_KEYS = (*_TEXTS, "model", "greetings", "expressions", "motions", "sampling", "avatar", "lore")
 _LORE_KEYS = (
     *("keys", "content", "constant", "secondary_keys", "selective", "name", "insertion_order"),
     *("position", "case_sensitive", "use_regex", "priority", "enabled"),
@@ -117,7 +118,8 @@ class _Reader:
             post_history=texts["post_history"].strip(),
             books=self._books(table.get("lore", [])),
             model=fields.text(table, "model") or None,
-            expressions=fields.expressions(table.get("expressions", list(VRM_EXPRESSIONS))),
+            expressions=fields.tag_names(table, "expressions", VRM_EXPRESSIONS),
+            motions=fields.tag_names(table, "motions", ()),
             sampling=MappingProxyType(sampling),
             max_output_tokens=max_output_tokens,
             avatar=MappingProxyType(fields.avatar(fields.table(table, "avatar"))),

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -42,10 +43,11 @@ from server.http.refusals import (
     unavailable,
 )
 from server.http.reply_text import ReplyText
-from server.http.tag_text import TagText
 from server.sampling import build_sampling_params, check_token_ids, describe
 from server.state import ServerState
 from server.text.pace import is_wide, listener_for
+from server.text.tag_dialects import TagDialect, TagText, split_dialect
+from server.text.tag_rules import TagRules, tag_instructions
 from server.tools.reply_form import ReplyForm, plan_form
 
 
@@ -90,15 +92,21 @@ async def make_plan(
         HttpRefusal: 400 for a value out of range or a prompt too long, 404 for an unknown model.
     """
     engine = engine_of(state)
-    resolved = _resolve(state, request.model, principal)
+    resolved, named_dialect = _resolve(state, request.model, principal)
     persona = read_persona(resolved.character) if resolved.character else None
+    tag_dialect = request.tag_dialect or named_dialect or "strip"
+    tags = _tag_rules(request, resolved, tag_dialect)
     params = _sampling_params(request, resolved, engine.info.vocab_size)
-    form = _form(request, engine)
+    form = _form(request, engine, tags)
     if form.grammar is not None:
         params = msgspec.structs.replace(params, grammar=form.grammar)
-    prompt = await _prompt_token_ids(state, engine, request, persona, form)
+    told = ""
+    if persona is not None and _wants_tags(request, tag_dialect):
+        told = tag_instructions(tags, persona.head)
+    prompt = await _prompt_token_ids(state, engine, request, persona, told, form)
     params = _fit(params, room=engine.info.max_model_len - len(prompt))
-    expressions = resolved.character.expressions if resolved.character and form.is_talk else ()
+    expressions = tags.shown_expressions if form.is_talk else ()
+    motions = tags.shown_motions if form.is_talk else ()
     stem = secrets.token_hex(12)
     return Plan(
         prompt_token_ids=prompt,
@@ -112,9 +120,9 @@ async def make_plan(
             include_usage=request.include_usage,
         ),
         text=ReplyText(
-            TagText(expressions, request.tag_dialect), form.parser(), call_stem=f"call_{stem}_"
+            TagText(expressions, tag_dialect, motions), form.parser(), call_stem=f"call_{stem}_"
         ),
-        grammar_field="tools" if form.tools else request.wish.text_name,
+        grammar_field=_grammar_field(request, form),
         token_text=_token_text(engine.tokenizer) if request.wants_logprobs else None,
     )
 
@@ -125,18 +133,48 @@ def fingerprint_of(info: EngineInfo) -> str:
     return "fp_" + hashlib.blake2b(made_of.encode(), digest_size=5).hexdigest()
 
 
-def _form(request: CompletionRequest, engine: EnginePort) -> ReplyForm:
+def _form(request: CompletionRequest, engine: EnginePort, tags: TagRules) -> ReplyForm:
     try:
-        return plan_form(request.wish, engine.tokenizer.tool_dialect, "")
+        return plan_form(request.wish, engine.tokenizer.tool_dialect, "", tags)
     except ProtocolError as error:
         raise from_protocol_error(error) from None
 
 
-def _resolve(state: ServerState, model: str, principal: str) -> ResolvedModel:
+def _grammar_field(request: CompletionRequest, form: ReplyForm) -> str:
+    if form.tools:
+        return "tools"
+    return "tag_mode" if form.is_talk else request.wish.text_name
+
+
+def _resolve(
+    state: ServerState, model: str, principal: str
+) -> tuple[ResolvedModel, TagDialect | None]:
+    """Find out who is meant: ``aoi``, or ``aoi+face`` with a dialect for those who can set no more.
+
+    An engine may have a ``+`` in its name, so whole names come first.
+    """
+    name, dialect = (model, None) if model in state.catalog else split_dialect(model)
     try:
-        return state.catalog.resolve(model, principal=principal)
+        return state.catalog.resolve(name, principal=principal), dialect
     except ModelNotFound as error:
         raise model_not_found(error) from None
+
+
+def _wants_tags(request: CompletionRequest, dialect: TagDialect) -> bool:
+    """Whether the client has asked for tags at all, and not only is not to see them."""
+    return dialect != "strip" or request.tag_mode is not None
+
+
+def _tag_rules(
+    request: CompletionRequest, resolved: ResolvedModel, dialect: TagDialect
+) -> TagRules:
+    character = resolved.character
+    return TagRules(
+        expressions=character.expressions if character else (),
+        motions=character.motions if character else (),
+        mode=request.tag_mode or ("prompt" if dialect == "strip" else "enforced"),
+        every=request.tag_every,
+    )
 
 
 def _sampling_params(
@@ -170,6 +208,7 @@ async def _prompt_token_ids(
     engine: EnginePort,
     request: CompletionRequest,
     persona: Persona | None,
+    told: str,
     form: ReplyForm,
 ) -> list[int]:
     limits = state.settings.limits
@@ -182,7 +221,8 @@ async def _prompt_token_ids(
     def build() -> list[int]:
         messages: Sequence[ChatMessage] = request.messages
         if persona is not None:
-            messages = with_persona(messages, persona, time.monotonic)
+            told_too = replace(persona, head="\n\n".join(filter(None, (persona.head, told))))
+            messages = with_persona(messages, told_too, time.monotonic)
         # Nothing is dropped behind the client's back: it keeps the history here, and can cut it.
         return build_prompt(
             messages, tokenizer, max_prompt_tokens=max_prompt_tokens, truncation="disabled"

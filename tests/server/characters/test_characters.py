@@ -21,6 +21,7 @@ You are Aoi.
 \"\"\"
 model = "kaiwa-demo"
 expressions = ["happy", "sad"]
+motions = ["wave"]
 
 [sampling]
 temperature = 1
@@ -44,7 +45,7 @@ def test_a_full_file_is_read() -> None:
     assert (aoi.id, aoi.name.en, aoi.name.ja) == ("aoi", "Aoi", "葵")
     assert (aoi.greeting.en, aoi.greeting.ja) == ("[happy] Hi!", None)
     assert (aoi.prompt, aoi.model) == ("You are Aoi.", "kaiwa-demo")
-    assert aoi.expressions == ("happy", "sad")
+    assert (aoi.expressions, aoi.motions) == (("happy", "sad"), ("wave",))
     assert dict(aoi.sampling) == {"temperature": 1, "stop": "END"}
     assert aoi.max_output_tokens == 300
     assert dict(aoi.avatar) == {"hair": "#2B3a67", "style": "bob"}
@@ -53,7 +54,7 @@ def test_a_full_file_is_read() -> None:
 def test_name_and_prompt_are_enough() -> None:
     """Everything else has a default."""
     character = parse('name = "X"\nprompt = "You are X."')
-    assert character.expressions == VRM_EXPRESSIONS
+    assert (character.expressions, character.motions) == (VRM_EXPRESSIONS, ())
     assert character.max_output_tokens is None
 
 
@@ -82,6 +83,7 @@ def test_tags_are_on_unless_they_are_switched_off() -> None:
         (GOOD.replace('"happy", "sad"', '"happy", "HAPPY"'), "expressions[1]"),
         (GOOD.replace('"happy", "sad"', '"two words"'), "expressions[0]"),
         (GOOD.replace('["happy", "sad"]', '"happy"'), "expressions"),
+        (GOOD.replace('["wave"]', '["wave:1"]'), "motions[0]"),
         (GOOD.replace("#2B3a67", "red; background: url(x)"), "avatar.hair"),
         (GOOD.replace("hair", "wings"), "avatar.wings"),
         (GOOD.replace('style = "bob"', 'style = "<b>"'), "avatar.style"),
