@@ -15,7 +15,7 @@ from server.conversation.said import length_behind, questions, spoken
 from server.lore.context_notes import ContextNotes
 from server.lore.lore import Lore
 from server.lore.note import NoteWriter
-from server.lore.scene import Scene
+from server.lore.scene import Scene, as_written
 from server.session.character_settings import CharacterSettings
 
 
@@ -70,6 +70,8 @@ class Notes:
             turn=self._num_turns,
             standing=questions(entries)[self._num_forgotten :],
             greeting=cast.greeting_index,
+            hidden=cast.persona.hidden if cast.persona else (),
+            fill=cast.persona.fill if cast.persona else as_written,
         )
         entry.add_note(
             self._writer.compose(

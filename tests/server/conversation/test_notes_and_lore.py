@@ -37,7 +37,7 @@ class Visit:
     def __init__(self, limit: int) -> None:
         entries = [entry(f"The {word} of {word}ton.", word) for word in WORDS]
         self.writer = NoteWriter(Lore([book(*entries, scan_depth=1)], seed=1))
-        self.conversation = Conversation("c", expressions=(), max_items=30, max_bytes=4000)
+        self.conversation = Conversation("c", max_items=30, max_bytes=4000)
         self.memory, self.limit, self.turn, self.num_read = Memory(), limit, 0, 0
 
     def ask(self, text: str) -> str:

@@ -514,9 +514,9 @@ async def test_an_edited_summary_is_read_with_the_next_prompt() -> None:
 
 
 async def test_what_the_model_reads_is_told_with_every_prompt() -> None:
-    """The number of the user's messages that are still in it."""
+    """The number of the user's messages that the next one will hold, told before and after."""
     async with desk() as one:
         for _ in range(3):
             one.user("hi")
             await one.reply()
-        assert one.read == [1, 2, 3]
+        assert one.read == [1, 1, 2, 2, 3, 3]
