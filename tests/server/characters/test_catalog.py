@@ -1,17 +1,18 @@
-"""Characters that come and go while the catalog is in use."""
+"""Names in, choices out; characters that come and go while the catalog is in use."""
 
 from __future__ import annotations
 
 import pytest
 
 from server.characters.card_file import character_from_card
-from server.characters.catalog import Catalog
+from server.characters.catalog import Catalog, ResolvedModel
 from server.characters.character import Character
 from server.characters.uploads import Uploads
 from server.errors import CharacterTaken, LimitExceeded, ModelNotFound
 from tests.support.cards import make_card
 
-AOI = Character.from_prompt("aoi", "You are Aoi.")
+AOI, MIA = Character.from_prompt("aoi", "You are Aoi."), Character.from_prompt("mia", "")
+CATALOG = Catalog("org/demo@v1", [AOI, MIA])
 
 
 def made(id: str) -> Character:
@@ -88,3 +89,47 @@ def test_a_full_catalog_refuses() -> None:
     catalog = Catalog("tiny", [], uploads=Uploads(max_characters=0))
     with pytest.raises(LimitExceeded):
         catalog.check_upload(made("mika"), "alice")
+
+
+@pytest.mark.parametrize(
+    ("model", "character"),
+    [
+        ("aoi", AOI),
+        ("mia", MIA),
+        ("org/demo@v1", None),
+        ("org/demo@v1@mia", MIA),
+        ("", AOI),
+        (None, AOI),
+    ],
+)
+def test_a_model_is_a_character_an_engine_or_both(
+    model: str | None, character: Character | None
+) -> None:
+    """R9, and the first character for a client that names nothing."""
+    assert CATALOG.resolve(model) == ResolvedModel(model or "aoi", "org/demo@v1", character)
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-4o", "AOI", "org/demo@v1@", "other@aoi", "aoi ", "x" * 9999]
+)
+def test_an_unknown_model_is_refused_with_what_there_is(model: str) -> None:
+    """The message lists the models, and does not repeat a huge name."""
+    with pytest.raises(ModelNotFound) as caught:
+        CATALOG.resolve(model)
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+    assert "aoi, mia, org/demo@v1" in caught.value.message
+    assert len(caught.value.message) < 300
+
+
+def test_a_catalog_may_have_no_characters() -> None:
+    """A bare engine answers for itself."""
+    bare = Catalog("demo", [])
+    assert bare.resolve(None) == ResolvedModel("demo", "demo")
+    assert bare.model_names == ["demo"]
+    assert bare.default_character is None
+
+
+def test_two_characters_of_one_id_are_refused() -> None:
+    """Silently answering with one of them would be worse."""
+    with pytest.raises(ValueError, match="aoi"):
+        Catalog("demo", [AOI, AOI])
