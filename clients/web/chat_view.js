@@ -81,7 +81,10 @@ export class ChatView {
 
   /** @param {import("./conversation.js").Item} item a reply whose pieces, or what was heard of them, are known better */
   repaint(item) {
-    this.rows.get(item.key)?.text.replaceChildren(...replyNodes(item));
+    const row = this.rows.get(item.key);
+    if (!row) return;
+    if (item.status === "streaming") this.#writeWords(row, item);
+    else this.#finishRow(row, item);
     this.#follow();
   }
 
@@ -148,21 +151,27 @@ export class ChatView {
   }
 
   #finishRow(row, item) {
-    const now = row.text.querySelector(".now")?.dataset.index;
-    row.text.replaceChildren(...(item.text ? replyNodes(item) : [emptyWords(item)]));
-    if (now !== undefined) row.text.querySelector(`[data-index="${now}"]`)?.classList.add("now");
+    this.#writeWords(row, item);
     row.text.classList.toggle("hollow", !item.text);
     row.root.dataset.status = item.status;
     row.root.removeAttribute("aria-busy");
     row.meta.replaceChildren(...this.#figures(item));
   }
 
+  // Words anew, keeping the mark of those that are being spoken.
+  #writeWords(row, item) {
+    const now = row.text.querySelector(".now")?.dataset.index;
+    row.text.replaceChildren(...(item.text ? replyNodes(item) : [emptyWords(item)]));
+    if (now !== undefined) row.text.querySelector(`[data-index="${now}"]`)?.classList.add("now");
+  }
+
   #figures(item) {
     const parts = [];
     const feelings = [...new Set(item.expressions.map((one) => one.name))];
+    if (item.heard !== null && item.heard < Array.from(item.text).length) parts.push(el("span", { class: "why", text: t("unheard") }));
     if (item.greeting) return parts;
     if (item.note && item.text) parts.push(el("span", { class: "why", text: t(item.note) }));
-    else if (item.status !== "completed" && item.text) parts.push(el("span", { class: "why", text: t(item.status) }));
+    else if (item.status !== "completed" && item.text && parts.length === 0) parts.push(el("span", { class: "why", text: t(item.status) }));
     if (feelings.length > 0) {
       parts.push(el("span", { class: "feelings", text: feelings.slice(0, 4).map(feelingName).join(" → ") }));
     }

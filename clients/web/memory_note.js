@@ -51,6 +51,7 @@ function editor(item, text, onsummary) {
       el("button", { type: "button", class: "quiet", text: t("memory_cancel"), onclick: leave }),
     );
     field.focus();
+    box.scrollIntoView({ block: "nearest" });
   };
   rest();
   return box;

@@ -36,7 +36,9 @@ export function replyNodes(item) {
   for (const segment of item.segments) {
     const to = Math.min(segment.to, chars.length);
     if (segment.from !== at || to <= at) continue;
-    nodes.push(segmentNode(chars.slice(at, to).join(""), { ...segment, to }, item.heard));
+    const text = chars.slice(at, to).join("");
+    const afterBlock = nodes.at(-1)?.classList.contains("block"); // which begins a line by itself
+    nodes.push(segmentNode(afterBlock ? text.trimStart() : text, { ...segment, to }, item.heard));
     at = to;
   }
   const known = item.heard === null ? chars.length : Math.max(at, item.heard);

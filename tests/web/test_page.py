@@ -65,17 +65,15 @@ def test_a_reply_streams_and_shows_its_figures(visit: Visit, page_url: str) -> N
     expect(reply.get_by_test_id("metrics-tps")).to_contain_text(re.compile(r"\d+\.\d tokens/s"))
 
 
-def test_the_greeting_is_shown_clean_and_told_raw(visit: Visit, mock: Mock) -> None:
-    """The reader sees the greeting without tags; the server gets it with them."""
+def test_the_character_greets(visit: Visit, mock: Mock) -> None:
+    """The page asks for the greeting in its language, and shows it without tags or figures."""
     page = ready(visit(mock.url))
     greeting = page.get_by_test_id("reply").first
     expect(greeting.get_by_test_id("reply-text")).to_contain_text("Welcome in!")
     expect(greeting.get_by_test_id("reply-text")).not_to_contain_text("[")
-    settled(say(page, "hello"))
-    first = mock.of_type("conversation.item.create")[0]["item"]
-    assert first["role"] == "assistant"
-    assert first["content"][0]["type"] == "output_text"
-    assert first["content"][0]["text"].startswith("[happy] Welcome in!")
+    expect(settled(greeting).get_by_test_id("metrics-ttft")).to_have_count(0)
+    asked = mock.of_type("character.greet")
+    assert [(event["index"], event["language"]) for event in asked] == [(0, "en")]
 
 
 def test_the_face_follows_the_feelings(visit: Visit, page_url: str) -> None:
@@ -133,7 +131,7 @@ def test_a_reply_can_be_stopped_before_its_first_word(visit: Visit, page_url: st
 
 
 def test_the_next_message_interrupts(visit: Visit, mock: Mock) -> None:
-    """A message sent meanwhile cancels first, and is told only after the reply has ended."""
+    """A message sent meanwhile is one frame more: the request says what was heard before it."""
     page = ready(visit(mock.url))
     old = streaming(page)
     start = len(mock.events)
@@ -142,8 +140,13 @@ def test_the_next_message_interrupts(visit: Visit, mock: Mock) -> None:
     expect(page.get_by_test_id("reply")).to_have_count(key + 2)
     settled(page.get_by_test_id("reply").nth(key), "cancelled")
     settled(old)
-    expected = ["response.cancel", "conversation.item.create", "response.create"]
-    assert wire_kinds(mock)[start:] == expected
+    kinds = [kind for kind in wire_kinds(mock)[start:] if kind != "character.playback"]
+    assert kinds == ["conversation.item.create", "response.create"]
+    asked = mock.of_type("response.create")[-1]["response"]
+    assert asked["if_active"] == "interrupt"
+    assert asked["heard"]["item_id"].startswith("item_reply_")
+    assert 0 < asked["heard"]["text_end"] < 400
+    expect(page.get_by_test_id("reply").nth(key).locator(".unheard").first).to_be_visible()
     expect(page.get_by_test_id("notice")).to_be_hidden()
 
 
@@ -174,7 +177,7 @@ def test_a_restart_interrupts_and_the_conversation_is_told_again(visit: Visit, m
         "assistant",
     ]
     assert again[2]["id"].startswith("item_reply_")
-    assert again[2]["content"][0]["text"].startswith("[happy] I am glad")
+    assert again[2]["content"][0]["text"].startswith("[happy] I am")
     assert again[-1]["status"] == "incomplete"
     assert mock.sockets == 2
     settled(say(page, "hello"))
@@ -444,8 +447,9 @@ def test_calm_readers_get_a_calm_page(visit: Visit, page_url: str) -> None:
     settled(say(page, "sad story"))
     expect(page.get_by_test_id("face")).to_have_attribute("data-expression", "sad")
     assert page.evaluate("document.getAnimations().length") == 0
+    expect(page.get_by_test_id("face")).to_have_attribute("data-expression", "neutral")
     inner = "document.querySelector('[data-testid=face]').outerHTML"
-    page.wait_for_timeout(5000)
+    page.wait_for_timeout(200)
     before = page.evaluate(inner)
     page.wait_for_timeout(400)
     assert page.evaluate(inner) == before
