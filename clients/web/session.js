@@ -152,7 +152,8 @@ export class Session extends EventTarget {
     if (event.type === "character.expression" && reply) {
       reply.item.expressions.push({ name: event.name, weight: event.weight, offset: event.text_offset });
     }
-    if (event.response_id === undefined || (reply && !reply.silent)) this.#emit("act", { event });
+    const isLast = event.type === "character.state" && !reply; // how it ended is told behind its end
+    if (event.response_id === undefined || isLast || (reply && !reply.silent)) this.#emit("act", { event });
   }
 
   #of(id) {

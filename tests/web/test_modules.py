@@ -58,7 +58,7 @@ def test_segments_become_elements_of_their_kind(visit: Visit, page_url: str) -> 
         "segments_view",
         r"""
         const text = "Hi. *nods* ```js\nf()\n``` Bye now";
-        const cuts = [["speech", 0, 4], ["action", 4, 11], ["code", 11, 26], ["speech", 26, 31]];
+        const cuts = [["speech", 0, 4], ["action", 4, 11], ["code", 11, 24], ["speech", 24, 29]];
         const segments = cuts.map(([kind, from, to], index) => ({ kind, from, to, index }));
         const show = (heard) => m.replyNodes({ text, segments, heard }).map((n) => n.outerHTML);
         return [show(null), show(2)[0], show(2).at(-1)];
