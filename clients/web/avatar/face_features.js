@@ -52,7 +52,7 @@ export function humanFeatures(shade, uid, defs) {
   const teeth = svg("path", { fill: "#fffdfa" });
   const inside = svg("g", { "clip-path": `url(#${uid}-mouth)` }, tongue, teeth);
   const outline = svg("path", { class: "face-line", stroke: shade.skinLine, "stroke-width": 3.6 });
-  const mouthGroup = svg("g", { transform: `translate(200 ${MOUTH_Y})`, "data-testid": "mouth" }, mouth, inside, outline, lip);
+  const mouthGroup = svg("g", { transform: `translate(200 ${MOUTH_Y})`, class: "face-mouth" }, mouth, inside, outline, lip);
   const parts = { eyes, blush, mouth, mouthClip, lip, tongue, teeth, outline, mouthGroup };
   return { under: [...blush, ...eyes.map((eye) => eye.group), mouthGroup], over: eyes.map((eye) => eye.browGroup), parts };
 }
@@ -71,7 +71,7 @@ export function robotFeatures(shade) {
   });
   const blush = EYES.map((eye) => svg("ellipse", { cx: 200 + eye.side * 62, cy: 250, rx: 12, ry: 6, fill: shade.accent }));
   const mouth = svg("path", { fill: light, stroke: light, "stroke-width": 5, "stroke-linejoin": "round" });
-  const mouthGroup = svg("g", { transform: "translate(200 260)", "data-testid": "mouth" }, mouth);
+  const mouthGroup = svg("g", { transform: "translate(200 260)", class: "face-mouth" }, mouth);
   return { under: [...blush, ...eyes.map((eye) => eye.group), mouthGroup], over: [], parts: { eyes, blush, mouth, mouthGroup } };
 }
 

@@ -171,14 +171,14 @@ export class Player {
     else if (this.fades) this.avatar.setExpression("neutral", 1);
     this.fades = this.holds.get(`${piece.itemId}:${piece.index}`) === "segment";
     if (piece.motion) this.avatar.playMotion(piece.motion);
-    this.#say("started", piece.from);
+    this.#say(piece, "started", piece.from);
   }
 
   #finish() {
-    this.#say("finished", this.piece.to);
-    const key = `${this.piece.itemId}:${this.piece.index}`;
-    for (const known of [this.motions, this.visemes, this.holds]) known.delete(key);
-    this.piece = null;
+    const { piece } = this;
+    this.piece = null; // whoever is told may ask whether anything plays
+    for (const known of [this.motions, this.visemes, this.holds]) known.delete(`${piece.itemId}:${piece.index}`);
+    this.#say(piece, "finished", piece.to);
   }
 
   #relax() {
@@ -186,8 +186,7 @@ export class Player {
     this.avatar.setExpression("neutral", 1);
   }
 
-  #say(state, textEnd) {
-    const { itemId, index } = this.piece;
+  #say({ itemId, index }, state, textEnd) {
     this.report({ item_id: itemId, segment_index: index, text_end: textEnd, state });
   }
 
