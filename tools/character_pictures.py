@@ -6,7 +6,6 @@ frames are held back at the moment that is wanted; nothing that is shown is set 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,14 +31,16 @@ HOLD = """
 const frame = window.requestAnimationFrame.bind(window);
 let waiting = null;
 window.requestAnimationFrame = (act) => frame((now) => (waiting ? waiting.push(act) : act(now)));
-window.hold = (wanted, forMs) => new Promise((resolve) => {
+window.hold = (wanted, forMs, patienceMs) => new Promise((resolve) => {
+  const begun = performance.now();
   let since = null;
   const look = (now) => {
     if (!document.querySelector(wanted)) since = null;
     else since ??= now;
+    if (now - begun > patienceMs) return resolve(false);
     if (since === null || now - since < forMs) return frame(look);
     waiting = [];
-    return resolve();
+    return resolve(true);
   };
   frame(look);
 });
@@ -87,13 +88,9 @@ async def _catch(page: Page, wanted: str, for_ms: int) -> None:
     for attempt, text in enumerate(SAYINGS):
         await _hear_out(page)
         await _say(page, text)
-        patience = for_ms * 0.85**attempt  # a voice that is in a hurry holds nothing for long
-        try:
-            holding = page.evaluate("([wanted, ms]) => hold(wanted, ms)", [wanted, patience])
-            await asyncio.wait_for(holding, PATIENCE_MS / 1000)
+        wish = [wanted, for_ms * 0.85**attempt, PATIENCE_MS]  # a hasty voice holds nothing for long
+        if await page.evaluate("(wish) => hold(...wish)", wish):
             return
-        except TimeoutError:
-            continue
     raise TookTooLong(f"the character never showed {wanted}; try again, or another character")
 
 

@@ -141,6 +141,11 @@ REPLIES: dict[str, Line] = {
         Piece(" That should do.", "happy"),
     ],
     "vowels": [Piece(vowel * 40 + " ", "neutral") for vowel in "aiueo"],
+    "song": [
+        Piece("Laaaaa, laaaaa, la! ", "happy"),
+        Piece("Luuuuu, luuuuu, lu! ", "surprised"),
+        Piece("Leeeee, leeeee, le!", "relaxed"),
+    ],
     "remember": [Piece("I will keep that in mind.", "happy")],
     "nudge": [Piece("All right, I will wait.", "relaxed")],
 }
