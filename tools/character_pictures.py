@@ -37,7 +37,8 @@ window.hold = (wanted, forMs, patienceMs) => new Promise((resolve) => {
   const look = (now) => {
     if (!document.querySelector(wanted)) since = null;
     else since ??= now;
-    if (now - begun > patienceMs) return resolve(false);
+    const silent = now - begun > 2500 && document.querySelector("#stop").hidden; // all is said
+    if (silent || now - begun > patienceMs) return resolve(false);
     if (since === null || now - since < forMs) return frame(look);
     waiting = [];
     return resolve(true);
@@ -56,8 +57,6 @@ FACE_BOX = """(face) => {
   const [x, y] = [board.e + 40 * board.a, board.f + 30 * board.d];
   return { x, y, width: 320 * board.a, height: 360 * board.d };
 }"""
-HELD_MS = 60
-"""A shape that has been there for so long is drawn nearly in full."""
 FELT_MS = 500
 
 
@@ -83,12 +82,26 @@ async def _hear_out(page: Page) -> None:
     await page.locator("#stop").wait_for(state="hidden", timeout=60_000)
 
 
+def _mouth(shape: str, least: int) -> str:
+    """Select the face's mouth where it has a shape, at ``least`` tenths of it."""
+    strengths = (f'[data-strength="{tenths / 10:.1f}"]' for tenths in range(least, 11))
+    return f'[data-testid=face] .face-mouth[data-shape="{shape}"]:is({", ".join(strengths)})'
+
+
+async def _catch_shape(page: Page, shape: str, *, within: str = "") -> None:
+    """Hold the page where a shape is drawn nearly in full, or else well enough."""
+    try:
+        await _catch(page, within + _mouth(shape, 8), 0)
+    except TookTooLong:
+        await _catch(page, within + _mouth(shape, 5), 0)
+
+
 async def _catch(page: Page, wanted: str, for_ms: int) -> None:
     """Say one thing after another until the page shows what is wanted, and hold it there."""
-    for attempt, text in enumerate(SAYINGS):
+    for text in SAYINGS:
         await _hear_out(page)
         await _say(page, text)
-        wish = [wanted, for_ms * 0.85**attempt, PATIENCE_MS]  # a hasty voice holds nothing for long
+        wish = [wanted, for_ms, PATIENCE_MS]
         if await page.evaluate("(wish) => hold(...wish)", wish):
             return
     raise TookTooLong(f"the character never showed {wanted}; try again, or another character")
@@ -111,13 +124,11 @@ async def character_pictures(browser: Browser, url: str, images: Path) -> None:
         await _hear_out(page)
         await _say(page, "Hi! I'm Ken.")
         await _hear_out(page)
-        wanted = f'body{speaking} [data-testid=face] .face-mouth[data-shape="aa"]'
-        await _catch(page, wanted, HELD_MS)
+        await _catch_shape(page, "aa", within=f"body{speaking} ")
         await page.screenshot(path=str(images / "character-mid-sentence.png"))
     async with _meeting(browser, url) as page:
         for shape in SHAPES:
-            wanted = f'[data-testid=face] .face-mouth[data-shape="{shape}"]'
-            await _catch(page, wanted, HELD_MS)
+            await _catch_shape(page, shape)
             await _take_face(page, images / f"character-mouth-{shape}.png")
         for feeling in FEELINGS:
             wanted = f'body{speaking} [data-testid=face][data-expression="{feeling}"]'

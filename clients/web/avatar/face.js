@@ -186,6 +186,7 @@ export class Face {
     this.talking = told > 0 ? 1 : Math.max(0, this.talking - dt / 0.45);
     const loudest = MOUTH_SHAPES.reduce((best, name) => (this.mouth[name] > this.mouth[best] ? name : best));
     this.parts.mouthGroup.dataset.shape = this.mouth[loudest] > 0.3 ? loudest : "shut";
+    this.parts.mouthGroup.dataset.strength = this.mouth[loudest].toFixed(1);
   }
 
   #look(dt) {
