@@ -24,6 +24,9 @@ SAYINGS = (
     "Do you want to be my friend?",
     "I won a prize today!",
     "What do you like?",
+    "歌を歌って！",
+    "お話をして。",
+    "好きな食べ物は何？",
 )
 PATIENCE_MS = 14_000.0
 
