@@ -1,11 +1,11 @@
 // The wardrobe: hair, clothes and head shapes as paths on a 400 by 460 board, one set per style.
-import { svg } from "./dom.js";
-import { luminance, mix } from "./color.js";
+import { svg } from "../dom.js";
+import { luminance, mix } from "../color.js";
 
 const HEAD =
   "M106 192C104 124 146 88 200 88S296 124 294 192C294 236 286 262 262 286C240 306 220 316 200 316" +
   "S160 306 138 286C114 262 106 236 106 192Z";
-const BODY = "M22 470C26 398 92 366 160 350L200 398L240 350C308 366 374 398 378 470Z";
+const BODY = "M22 470C26 398 92 366 160 350L200 398L240 350C308 366 374 398 378 470V520H22Z";
 
 const BACK = {
   bob:
@@ -199,7 +199,7 @@ export function robotShell(shade) {
     {},
     svg("rect", { x: 170, y: 300, width: 60, height: 70, rx: 14, fill: shade.hair }),
     svg("path", { d: "M170 322H230M170 340H230", class: "face-line", stroke: mix(shade.hair, "#ffffff", 0.25), "stroke-width": 4 }),
-    svg("path", { d: "M38 470C40 396 92 360 150 356H250C308 360 360 396 362 470Z", fill: shell }),
+    svg("path", { d: "M38 470C40 396 92 360 150 356H250C308 360 360 396 362 470V520H38Z", fill: shell }),
     svg("path", { d: "M38 470C40 396 92 360 150 356H160C120 376 100 420 98 470Z", fill: shellDeep, opacity: 0.35 }),
     svg("rect", { x: 164, y: 394, width: 72, height: 44, rx: 16, fill: "#141a26" }),
     svg("path", { d: "M178 416H190L196 406L204 426L210 416H222", class: "face-line", stroke: shade.accent, "stroke-width": 4 }),

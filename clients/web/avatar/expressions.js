@@ -1,8 +1,5 @@
 // What a feeling looks like: one pose of numbers per expression, and the springs between them.
 
-/** Expression names that have a pose of their own (VRM 1.0). */
-export const EXPRESSIONS = ["neutral", "happy", "relaxed", "surprised", "sad", "angry"];
-
 // eyeUp and eyeLow are the lids' control heights; inner tilts the upper lid at the nose; mouthUp and
 // mouthLow are the lips' control heights; corner lifts (negative) or drops the mouth's corners.
 const NEUTRAL = {
