@@ -13,8 +13,9 @@ and are not read.
 
 from __future__ import annotations
 
-import functools
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,9 +35,11 @@ GROUP_PROMPT = (
     "This is a conversation of {user} with {names}, who are described below. One of them speaks at "
     "a time, for nobody else. You are told who it is."
 )
-MAX_KEPT = 64
-"""Personas that are kept after they were read; a head may be as long as a card."""
+MAX_KEPT_CHARACTERS = 16_000_000
+"""Of text, in personas that are kept after they were read."""
 
+_LEAST_LENGTH = 2_000
+"""What a persona counts for beside its texts, so that their number is bounded too."""
 _CHAR = re.compile(r"\{\{\s*(?:char|bot)\s*\}\}|<(?:bot|char)>", re.IGNORECASE)
 
 
@@ -76,7 +79,13 @@ def read_persona(character: Character, *, user_name: str = "", seed: int = 0) ->
         user_name: What ``{{user}}`` stands for; empty for a usual word.
         seed: Of what the card leaves to chance.
     """
-    return _read(_Same((character,)), user_name or DEFAULT_USER_NAME, seed)
+    return _kept.read(_Same((character,)), user_name or DEFAULT_USER_NAME, seed)
+
+
+def read_greetings(character: Character, *, user_name: str = "") -> tuple[LocalizedText, ...]:
+    """Read what a character may say first, without the rest; as ``read_persona`` has it."""
+    sheet = _Sheet(character, user_name or DEFAULT_USER_NAME, 0)
+    return sheet.filled(sheet.usual_greetings)
 
 
 def read_group(characters: Sequence[Character], *, user_name: str = "", seed: int = 0) -> Persona:
@@ -87,7 +96,7 @@ def read_group(characters: Sequence[Character], *, user_name: str = "", seed: in
         user_name: See ``read_persona``.
         seed: Likewise.
     """
-    return _read(_Same(tuple(characters)), user_name or DEFAULT_USER_NAME, seed)
+    return _kept.read(_Same(tuple(characters)), user_name or DEFAULT_USER_NAME, seed)
 
 
 class _Same:
@@ -109,11 +118,41 @@ class _Same:
         return hash(tuple(map(id, self.characters)))
 
 
-@functools.lru_cache(maxsize=MAX_KEPT)
-def _read(same: _Same, user_name: str, seed: int) -> Persona:
-    """Sessions ask for the same again and again, and a card is long."""
-    sheets = [_Sheet(one, user_name, seed) for one in same.characters]
-    return sheets[0].read() if len(sheets) == 1 else _read_room(sheets, user_name)
+class _Kept:
+    """Personas that were read: sessions ask for the same again and again, and a card is long."""
+
+    def __init__(self) -> None:
+        self._personas: OrderedDict[tuple[_Same, str, int], Persona] = OrderedDict()
+        self._num_characters = 0
+        self._lock = threading.Lock()  # completions read in threads
+
+    def read(self, same: _Same, user_name: str, seed: int) -> Persona:
+        key = (same, user_name, seed)
+        with self._lock:
+            kept = self._personas.get(key)
+            if kept is not None:
+                self._personas.move_to_end(key)
+                return kept
+        sheets = [_Sheet(one, user_name, seed) for one in same.characters]
+        persona = sheets[0].read() if len(sheets) == 1 else _read_room(sheets, user_name)
+        with self._lock:
+            if key not in self._personas:
+                self._personas[key] = persona
+                self._num_characters += _length(persona)
+            while self._num_characters > MAX_KEPT_CHARACTERS:
+                _, oldest = self._personas.popitem(last=False)
+                self._num_characters -= _length(oldest)
+        return persona
+
+
+_kept = _Kept()
+
+
+def _length(persona: Persona) -> int:
+    """Characters of what was written for it; books are the card's own, but for a room's."""
+    spoken = sum(len(one.en) + len(one.ja or "") for one in persona.greetings)
+    books = sum(len(one.content) for book in persona.books for one in book.entries)
+    return _LEAST_LENGTH + len(persona.head) + len(persona.post_history) + spoken + books
 
 
 def _read_room(sheets: Sequence[_Sheet], user_name: str) -> Persona:

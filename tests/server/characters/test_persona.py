@@ -6,7 +6,13 @@ from typing import Any
 
 from server.characters.card_file import character_from_card
 from server.characters.character import Character
-from server.characters.persona import MAIN_PROMPT, read_group, read_persona
+from server.characters.persona import (
+    MAIN_PROMPT,
+    MAX_KEPT_CHARACTERS,
+    read_greetings,
+    read_group,
+    read_persona,
+)
 from server.protocol.character_objects import LocalizedText
 from tests.support.cards import book, entry, make_card
 
@@ -102,6 +108,25 @@ def test_the_same_is_read_once() -> None:
     mika = character(**FULL)
     assert read_persona(mika) is read_persona(mika)
     assert read_persona(mika) is not read_persona(character(**FULL))
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """By its text; what was not asked for lately goes, and is read again."""
+    aoi = toml("x")
+    first = read_persona(aoi)
+    for number in range(5):
+        read_persona(toml("y" * (MAX_KEPT_CHARACTERS // 4)), seed=number)
+    assert read_persona(aoi) is not first
+    assert read_persona(aoi) == first
+    huge = toml("z" * (MAX_KEPT_CHARACTERS + 1))
+    assert read_persona(huge) is not read_persona(huge)
+
+
+def test_greetings_can_be_read_alone() -> None:
+    """As they are in the persona."""
+    mika = character(first_mes="I am {{char}}.", alternate_greetings=["Hi {{user}}!"])
+    for name in ("", "Ken"):
+        assert read_greetings(mika, user_name=name) == read_persona(mika, user_name=name).greetings
 
 
 def test_greetings_have_values_for_their_macros() -> None:
