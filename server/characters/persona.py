@@ -82,8 +82,8 @@ def read_persona(character: Character, *, user_name: str = "", seed: int = 0) ->
     return _kept.read(_Same((character,)), user_name or DEFAULT_USER_NAME, seed)
 
 
-def read_greetings(character: Character, *, user_name: str = "") -> tuple[LocalizedText, ...]:
-    """Read what a character may say first, without the rest; as ``read_persona`` has it."""
+def read_greetings(character: Character, *, user_name: str = "") -> Iterator[LocalizedText]:
+    """Read what a character may say first, one by one; as ``read_persona`` has it."""
     sheet = _Sheet(character, user_name or DEFAULT_USER_NAME, 0)
     return sheet.filled(sheet.usual_greetings)
 
@@ -167,7 +167,7 @@ def _read_room(sheets: Sequence[_Sheet], user_name: str) -> Persona:
         name=_listed(names),
         head=_joined([told, *blocks]),
         post_history="\n".join(f"{name}: {text}" for name, text in orders if text),
-        greetings=first.filled([*first.character.group_greetings, *first.usual_greetings]),
+        greetings=tuple(first.filled([*first.character.group_greetings, *first.usual_greetings])),
         books=tuple(_named(book, sheet.name) for sheet in sheets for book in sheet.books()),
         hidden=tuple(key for sheet in sheets for key in sheet.hidden()),
         context=first.context,
@@ -188,7 +188,7 @@ class _Sheet:
             name=self.name,
             head=_joined(self.parts()),
             post_history=self.post_history(),
-            greetings=self.filled(self.usual_greetings),
+            greetings=tuple(self.filled(self.usual_greetings)),
             books=tuple(self.books()),
             hidden=tuple(self.hidden()),
             context=self.context,
@@ -215,16 +215,12 @@ class _Sheet:
     def post_history(self) -> str:
         return self._fill(self.character.post_history, original="")
 
-    def filled(self, greetings: Iterable[LocalizedText]) -> tuple[LocalizedText, ...]:
+    def filled(self, greetings: Iterable[LocalizedText]) -> Iterator[LocalizedText]:
         """Greetings that say something."""
-        return tuple(
-            LocalizedText(
-                en=self._fill(greeting.en),
-                ja=None if greeting.ja is None else self._fill(greeting.ja),
-            )
-            for greeting in greetings
-            if greeting.en.strip() or greeting.ja
-        )
+        for greeting in greetings:
+            if greeting.en.strip() or greeting.ja:
+                ja = None if greeting.ja is None else self._fill(greeting.ja)
+                yield LocalizedText(en=self._fill(greeting.en), ja=ja)
 
     def books(self) -> Iterator[Lorebook]:
         """What is left of the books when the head is made."""

@@ -126,7 +126,8 @@ def test_greetings_can_be_read_alone() -> None:
     """As they are in the persona."""
     mika = character(first_mes="I am {{char}}.", alternate_greetings=["Hi {{user}}!"])
     for name in ("", "Ken"):
-        assert read_greetings(mika, user_name=name) == read_persona(mika, user_name=name).greetings
+        greetings = tuple(read_greetings(mika, user_name=name))
+        assert greetings == read_persona(mika, user_name=name).greetings
 
 
 def test_greetings_have_values_for_their_macros() -> None:
