@@ -55,6 +55,7 @@ DECIDING = [
     "server/characters/field_reader.py",
     "server/characters/files.py",
     "server/characters/ids.py",
+    "server/characters/kept.py",
     "server/characters/persona.py",
     "server/characters/picture.py",
     "server/characters/toml_file.py",

@@ -14,8 +14,6 @@ and are not read.
 from __future__ import annotations
 
 import re
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +21,7 @@ from server.cards.examples import split_examples
 from server.cards.lorebook import Lorebook, LoreEntry
 from server.cards.macros import MacroContext, expand, hidden_keys
 from server.characters.character import Character
+from server.characters.kept import Kept
 from server.lore.rules import stands_in_head
 from server.protocol.character_objects import LocalizedText
 
@@ -79,7 +78,7 @@ def read_persona(character: Character, *, user_name: str = "", seed: int = 0) ->
         user_name: What ``{{user}}`` stands for; empty for a usual word.
         seed: Of what the card leaves to chance.
     """
-    return _kept.read(_Same((character,)), user_name or DEFAULT_USER_NAME, seed)
+    return _read(_Same((character,)), user_name or DEFAULT_USER_NAME, seed)
 
 
 def read_greetings(character: Character, *, user_name: str = "") -> Iterator[LocalizedText]:
@@ -96,7 +95,7 @@ def read_group(characters: Sequence[Character], *, user_name: str = "", seed: in
         user_name: See ``read_persona``.
         seed: Likewise.
     """
-    return _kept.read(_Same(tuple(characters)), user_name or DEFAULT_USER_NAME, seed)
+    return _read(_Same(tuple(characters)), user_name or DEFAULT_USER_NAME, seed)
 
 
 class _Same:
@@ -118,34 +117,18 @@ class _Same:
         return hash(tuple(map(id, self.characters)))
 
 
-class _Kept:
-    """Personas that were read: sessions ask for the same again and again, and a card is long."""
-
-    def __init__(self) -> None:
-        self._personas: OrderedDict[tuple[_Same, str, int], Persona] = OrderedDict()
-        self._num_characters = 0
-        self._lock = threading.Lock()  # completions read in threads
-
-    def read(self, same: _Same, user_name: str, seed: int) -> Persona:
-        key = (same, user_name, seed)
-        with self._lock:
-            kept = self._personas.get(key)
-            if kept is not None:
-                self._personas.move_to_end(key)
-                return kept
+def _read(same: _Same, user_name: str, seed: int) -> Persona:
+    """Sessions ask for the same again and again, and a card is long."""
+    key = (same, user_name, seed)
+    persona = _kept.get(key)
+    if persona is None:
         sheets = [_Sheet(one, user_name, seed) for one in same.characters]
         persona = sheets[0].read() if len(sheets) == 1 else _read_room(sheets, user_name)
-        with self._lock:
-            if key not in self._personas:
-                self._personas[key] = persona
-                self._num_characters += _length(persona)
-            while self._num_characters > MAX_KEPT_CHARACTERS:
-                _, oldest = self._personas.popitem(last=False)
-                self._num_characters -= _length(oldest)
-        return persona
+        _kept.put(key, persona, _length(persona))
+    return persona
 
 
-_kept = _Kept()
+_kept: Kept[tuple[_Same, str, int], Persona] = Kept(MAX_KEPT_CHARACTERS)
 
 
 def _length(persona: Persona) -> int:

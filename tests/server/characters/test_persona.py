@@ -202,17 +202,17 @@ def test_both_languages_of_a_greeting_are_filled_in() -> None:
 
 def test_a_room_has_everybody_in_one_head() -> None:
     """In the order given, each under its name, with a line that says who they are."""
-    group = [toml("You are Aoi."), character(description="A keeper."), character("Rin")]
+    group = [toml("You are Aoi."), character(description="A keeper."), character("Nao")]
     persona = read_group(group, user_name="Ken")
-    assert persona.name == "Aoi, Mika and Rin"
-    assert "a conversation of Ken with Aoi, Mika and Rin" in persona.head
-    assert persona.head.endswith("\n\n# Aoi\nYou are Aoi.\n\n# Mika\nA keeper.\n\n# Rin")
+    assert persona.name == "Aoi, Mika and Nao"
+    assert "a conversation of Ken with Aoi, Mika and Nao" in persona.head
+    assert persona.head.endswith("\n\n# Aoi\nYou are Aoi.\n\n# Mika\nA keeper.\n\n# Nao")
 
 
 def test_a_room_is_read_without_anybodys_main_prompt() -> None:
     """Each would say that the model is one of them; a card's own words stay."""
     mika = character(system_prompt="{{original}}Mika is polite.")
-    head = read_group([mika, character("Rin")]).head
+    head = read_group([mika, character("Nao")]).head
     assert "You are Mika" not in head
     assert "# Mika\nMika is polite." in head
 
@@ -220,22 +220,22 @@ def test_a_room_is_read_without_anybodys_main_prompt() -> None:
 def test_a_room_is_greeted_by_the_first() -> None:
     """With what its card has for rooms, then as usual."""
     mika = character(first_mes="Hi.", group_only_greetings=["Hello, all of you."])
-    greetings = read_group([mika, character("Rin", first_mes="Rin here.")]).greetings
+    greetings = read_group([mika, character("Nao", first_mes="Nao here.")]).greetings
     assert [greeting.en for greeting in greetings] == ["Hello, all of you.", "Hi."]
 
 
 def test_a_rooms_instructions_say_whose_they_are() -> None:
     """Only those who have any."""
     mika = character(post_history_instructions="Be brief.")
-    assert read_group([mika, character("Rin")]).post_history == "Mika: Be brief."
+    assert read_group([mika, character("Nao")]).post_history == "Mika: Be brief."
 
 
 def test_in_a_room_lore_speaks_of_whose_book_it_is() -> None:
     """``{{char}}`` is not who speaks next; other macros stay."""
     first = character(character_book=book(entry("{{char}} likes {{user}}.", "{{char}}")))
-    second = character("Rin", character_book=book(entry("<BOT> naps.", "nap")))
+    second = character("Nao", character_book=book(entry("<BOT> naps.", "nap")))
     books = read_group([first, second]).books
-    assert [one.entries[0].content for one in books] == ["Mika likes {{user}}.", "Rin naps."]
+    assert [one.entries[0].content for one in books] == ["Mika likes {{user}}.", "Nao naps."]
     assert books[0].entries[0].keys == ("Mika",)
 
 
