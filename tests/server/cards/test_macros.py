@@ -188,13 +188,13 @@ def test_the_number_of_macros_is_bounded() -> None:
 
 def test_nesting_is_bounded() -> None:
     """The innermost stay as they are written, and nothing overflows."""
-    deep = "{{reverse:" * 50_000 + "x" + "}}" * 50_000
+    deep = "{{reverse:" * 10_000 + "x" + "}}" * 10_000
     expanded = expand(deep, CONTEXT)
     assert len(expanded) <= len(deep)
     shallow = "{{reverse:" * (MAX_NESTING + 1) + "ab" + "}}" * (MAX_NESTING + 1)
     assert expand(shallow, CONTEXT) == "ba"
-    assert expand("{{" * 200_000, CONTEXT) == "{{" * 200_000
-    assert len(hidden_keys("{{hidden_key:" * 50_000 + "}}" * 50_000)) == 1
+    assert expand("{{" * 20_000, CONTEXT) == "{{" * 20_000
+    assert len(hidden_keys("{{hidden_key:" * 10_000 + "}}" * 10_000)) == 1
 
 
 def test_any_text_comes_through() -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from server.cards.archive import MAX_MEMBERS
 from server.cards.card import Card, make_card
-from server.cards.png import Chunk, Png, read_png
+from server.cards.json_text import MAX_DEPTH
+from server.cards.png import read_png
 from server.cards.read import read_card
 from server.cards.write import PORTRAIT_PATH, Format, write_card
 from server.errors import CardError
@@ -156,18 +157,40 @@ def test_versions_are_for_json(format: Format, version: int) -> None:
     assert caught.value.code == "card_unsupported"
 
 
-def test_what_a_format_cannot_hold_is_refused() -> None:
-    """Rather than written so that nobody can read it."""
-    large = replace(card(), files={"a": bytes(13 * 1024 * 1024)})
-    with pytest.raises(CardError, match="CHARX") as caught:
-        write_card(large, "json")
-    assert caught.value.code == "card_too_large"
+@pytest.mark.slow
+def test_large_files_go_into_a_charx_only() -> None:
+    """Base64 in JSON has its limits, and says where to go."""
+    large = replace(card(), files={"a": bytes(17 * 1024 * 1024)})
+    for format, code in (("json", "card_too_large"), ("png", "card_chunk_too_large")):
+        with pytest.raises(CardError, match="CHARX") as caught:
+            write_card(large, format)  # type: ignore[arg-type]
+        assert caught.value.code == code
     assert reread(large, "charx").files == large.files
+
+
+def test_too_many_files_are_refused() -> None:
+    """Rather than written so that nobody can read them."""
     many = replace(card(), files={f"{n}": b"" for n in range(MAX_MEMBERS)})
-    with pytest.raises(CardError) as caught:
+    with pytest.raises(CardError, match="does not go into charx") as caught:
         write_card(many, "charx")
     assert caught.value.code == "card_too_many_entries"
-    chunks = (*PICTURE.chunks[:-1], Chunk(b"teSt", bytes(64 * 1024 * 1024)), PICTURE.chunks[-1])
+
+
+def test_a_card_at_the_limit_of_depth_is_refused_where_it_gets_deeper() -> None:
+    """V1 carries the whole card within itself."""
+    value: Any = "x"
+    for _ in range(MAX_DEPTH - 3):
+        value = [value]
+    deep = card(x=[value])
+    assert reread(deep, "json").raw == deep.raw
     with pytest.raises(CardError) as caught:
-        write_card(replace(card(), picture=Png(chunks)), "png")
-    assert caught.value.code == "card_too_large"
+        write_card(deep, "json", version=1)
+    assert caught.value.code == "card_too_deep"
+
+
+def test_what_would_not_come_out_is_refused() -> None:
+    """Such as a picture that still holds an old card."""
+    stale = PICTURE.with_texts({"chara": b"{}"})
+    with pytest.raises(CardError, match="would not come out") as caught:
+        write_card(replace(card(), picture=stale), "png")
+    assert caught.value.code == "card_unsupported"
