@@ -7,7 +7,7 @@ import pytest
 from server.cards.examples import Line, split_examples
 from server.cards.macros import MacroContext
 
-CONTEXT = MacroContext(char="Aoi", user="Rin", seed=3)
+CONTEXT = MacroContext(char="Aoi", user="Yui", seed=3)
 
 
 def said(text: str) -> list[list[tuple[str, str]]]:
@@ -19,7 +19,7 @@ def test_dialogues_begin_at_their_mark() -> None:
     """In either case, on a line of its own or not."""
     text = "<START>\n{{user}}: Hi.\n{{char}}: Hello, {{user}}.\n<start> {{char}}: Again?\n<START>\n"
     assert said(text) == [
-        [("user", "Hi."), ("assistant", "Hello, Rin.")],
+        [("user", "Hi."), ("assistant", "Hello, Yui.")],
         [("assistant", "Again?")],
     ]
     assert split_examples("{{char}}: x", CONTEXT) == [[Line("assistant", "x")]]

@@ -19,21 +19,21 @@ from server.cards.macros import (
     hidden_keys,
 )
 
-CONTEXT = MacroContext(char="Aoi", user="Rin", seed=1)
+CONTEXT = MacroContext(char="Aoi", user="Yui", seed=1)
 
 
 @pytest.mark.parametrize(
     ("text", "expanded"),
     [
-        ("{{char}} and {{user}}", "Aoi and Rin"),
-        ("{{CHAR}} {{ User }} <user> <BOT> <Char>", "Aoi Rin Rin Aoi Aoi"),
+        ("{{char}} and {{user}}", "Aoi and Yui"),
+        ("{{CHAR}} {{ User }} <user> <BOT> <Char>", "Aoi Yui Yui Aoi Aoi"),
         ("a{{newline}}b{{noop}}c", "a\nbc"),
         ("a {{// a note, {{char}}}}b{{comment: c}}{{hidden_key:d}}", "a b"),
-        ("{{reverse:{{user}} 葵}}", "葵 niR"),
+        ("{{reverse:{{user}} 葵}}", "葵 iuY"),
         ("a\n\n{{trim}}\n\nb", "ab"),
         ("a\n{{trim}}{{noop}}\n\n{{char}}", "aAoi"),
         ("{{trim}}\na {{trim}} b\n{{trim}}", "a  b"),
-        ("{{user}}\n{{newline}}{{trim}}\n.", "Rin."),
+        ("{{user}}\n{{newline}}{{trim}}\n.", "Yui."),
         ("{{{char}}}", "{Aoi}"),
         ("{{{{char}}}}", "{{Aoi}}"),
         ("{{ {{char}} in the open", "{{ Aoi in the open"),
