@@ -92,7 +92,6 @@ async def perform(socket: ClientConnection, show: Show) -> None:
         await show_mouth(show, segment, begun, length) if spoken else await asyncio.sleep(
             UNSPOKEN_S
         )
-        await asyncio.sleep(segment.get("pause_ms", 0) / 1000)
         show.text_end = segment["text_end"]
         await report(socket, segment, "finished", segment["text_end"])
 

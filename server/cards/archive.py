@@ -64,7 +64,7 @@ def is_archive(data: bytes) -> bool:
 
 
 def read_archive(data: bytes) -> dict[str, bytes]:
-    """Unpack a file; folders are not members.
+    """Unpack a file; folders are not members, and what stands before the zip is not kept.
 
     Returns:
         Members by path, in the directory's order.

@@ -94,15 +94,19 @@ def expand(text: str, context: MacroContext) -> str:
 
 
 def hidden_keys(text: str) -> tuple[str, ...]:
-    """Return what ``{{hidden_key:…}}`` macros hold, for searching lore recursively."""
+    """Return what ``{{hidden_key:…}}`` macros hold, for searching lore recursively.
+
+    Macros within a key are part of it, as they are written.
+    """
     keys: list[str] = []
     waiting = _find_spans(text)[::-1]
     while waiting:
         span = waiting.pop()
-        waiting += reversed(span.within)
         name, argument = _find_name(text, span)
         if name == "hidden_key" and argument is not None:
             keys.append(text[argument : span.end - 2].strip())
+        else:
+            waiting += reversed(span.within)
     return tuple(key for key in keys if key)
 
 

@@ -9,6 +9,7 @@
   else stands for the character, its main icon; reading takes that back.
 
 URIs of assets are never rewritten: ``server.cards.assets`` finds their files in any container.
+Each file is read again before it is given out, so none is written that would lose or be refused.
 """
 
 from __future__ import annotations
@@ -17,18 +18,17 @@ import base64
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from server.cards.archive import MAX_MEMBERS, write_archive
+from server.cards.archive import write_archive
 from server.cards.assets import find_file, main_icon
 from server.cards.card import Card
-from server.cards.fields import too_many
-from server.cards.json_text import MAX_JSON_BYTES, write_json
+from server.cards.json_text import write_json
 from server.cards.png import MAX_KEYWORD_BYTES, SIGNATURE, Png, draw_png, read_png, write_png
 from server.cards.read import (
     ASSET_KEYWORD,
     CARD_MEMBER,
-    MAX_FILE_BYTES,
     V2_KEYWORD,
     V3_KEYWORD,
+    read_card,
 )
 from server.cards.versions import backfill, pack
 from server.errors import CardError, CardErrorCode
@@ -49,8 +49,8 @@ def write_card(card: Card, format: Format, *, version: int | None = None) -> byt
             V3, whatever the card is.
 
     Raises:
-        CardError: ``card_too_large``, ``card_too_many_entries`` or ``card_unsupported``: the
-            format cannot hold this card.
+        CardError: The format cannot hold this card, such as ``card_too_large``; or
+            ``card_unsupported``, for a version that the format does not have.
     """
     if version is not None and (format != "json" or version not in (1, 2, 3)):
         raise CardError(
@@ -59,30 +59,29 @@ def write_card(card: Card, format: Format, *, version: int | None = None) -> byt
         )
     match format:
         case "json":
-            return _write_text(pack(card.raw, version or card.version, _luggage(card)))
+            data = write_json(pack(card.raw, version or card.version, _luggage(card)))
         case "png":
             data = _write_png(card)
         case "charx":
             data = _write_charx(card)
-    if len(data) > MAX_FILE_BYTES:
-        raise CardError(
-            CardErrorCode.TOO_LARGE,
-            f"the file would be {len(data)} bytes, and the limit is {MAX_FILE_BYTES}; "
-            "leave large assets out",
-        )
+    _check_written(card, data, format)
     return data
 
 
-def _write_text(raw: Mapping[str, Any]) -> bytes:
-    """Write JSON that can be read again."""
-    text = write_json(raw)
-    if len(text) > MAX_JSON_BYTES:
+def _check_written(card: Card, data: bytes, format: Format) -> None:
+    try:
+        again = read_card(data, file="")
+    except CardError as error:
         raise CardError(
-            CardErrorCode.TOO_LARGE,
-            f"the JSON would be {len(text)} bytes, and the limit is {MAX_JSON_BYTES}; "
-            "write a CHARX, which holds pictures and files beside it",
+            CardErrorCode(error.code),
+            f"the card does not go into {format}: {error.message}; a CHARX holds the most",
+            key=error.key,
+        ) from None
+    if (again.raw, again.files, again.picture) != (card.raw, card.files, card.picture):
+        raise CardError(
+            CardErrorCode.UNSUPPORTED,
+            f"the card would not come out of {format} as it goes in; write another format",
         )
-    return text
 
 
 def _luggage(card: Card) -> dict[str, Any]:
@@ -108,8 +107,8 @@ def _write_png(card: Card) -> bytes:
     files = {f"{ASSET_KEYWORD}{names[path]}": data for path, data in card.files.items()}
     v2 = pack(card.raw, 2) if card.version < 3 else backfill(card.raw)
     texts = {
-        V2_KEYWORD: _write_text(v2),
-        V3_KEYWORD: _write_text(pack(card.raw, 3, luggage)),
+        V2_KEYWORD: write_json(v2),
+        V3_KEYWORD: write_json(pack(card.raw, 3, luggage)),
     }
     bare = picture.without((V3_KEYWORD, V2_KEYWORD), prefix=ASSET_KEYWORD)
     return write_png(bare.with_texts({**texts, **files}))
@@ -149,9 +148,7 @@ def _write_charx(card: Card) -> bytes:
         raw = pack(card.raw, 3, {"portrait": {"path": path, "stood": stood}})
         if assets is not None:
             raw["data"]["assets"] = assets
-    if len(members) >= MAX_MEMBERS:
-        raise too_many("files", len(members) + 1, MAX_MEMBERS)
-    return write_archive({CARD_MEMBER: _write_text(raw), **members})
+    return write_archive({CARD_MEMBER: write_json(raw), **members})
 
 
 def _list_portrait(listed: object, path: str) -> tuple[str, list[Any] | None]:

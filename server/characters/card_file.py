@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from server.cards.card import Card
+from server.cards.card import PROMPT_TEXTS, Card
 from server.cards.read import MAX_FILE_BYTES, read_card
 from server.characters.character import VRM_EXPRESSIONS, Character
 from server.characters.field_reader import FieldReader
@@ -31,6 +31,12 @@ from server.protocol.character_objects import LocalizedText
 EXTENSION = "kaiwa"
 MAX_DESCRIPTION = 300
 """Characters of the creator's notes that are shown to people."""
+MAX_NAME = 256
+"""Characters; a name may come thousands of times where macros stand for it."""
+MAX_READ = 4_000_000
+"""Characters that a model may read of a card, with values for its macros, about."""
+MAX_SHOWN = 2_000
+"""Characters of a text of ours that is shown to people."""
 MAX_TAGS = 32
 MAX_TAG = 64
 
@@ -63,8 +69,10 @@ def character_from_card(card: Card, *, id: str = "") -> Character:
         id: What it is called in ``model``; made of its name where it is empty.
 
     Raises:
-        CardError: ``extensions.kaiwa`` holds a value that cannot be used.
+        CardError: A name or all texts together are too long, or ``extensions.kaiwa`` holds a value
+            that cannot be used.
     """
+    _check_size(card)
     own = _own(card)
     fields = FieldReader(_error)
     sampling, max_output_tokens = fields.sampling(fields.table(own, "sampling"))
@@ -72,6 +80,9 @@ def character_from_card(card: Card, *, id: str = "") -> Character:
         key: fields.text(own, key).strip()
         for key in ("name_ja", "description", "description_ja", "model")
     }
+    for key, text in texts.items():
+        if len(text) > MAX_SHOWN:
+            raise _error(key, f"has {len(text)} characters, and the limit is {MAX_SHOWN}")
     japanese = fields.texts(own, "greetings_ja")
     greetings = [
         LocalizedText(
@@ -123,6 +134,27 @@ def find_warnings(character: Character) -> list[str]:
     ):
         warnings.append("it does not describe anybody; the model knows the name alone")
     return warnings
+
+
+def _check_size(card: Card) -> None:
+    for key, name in (("name", card.name), ("nickname", card.nickname)):
+        if len(name) > MAX_NAME:
+            raise CardError(
+                CardErrorCode.TOO_LARGE,
+                f"has {len(name)} characters, and the limit is {MAX_NAME}; take a shorter one",
+                key=key,
+            )
+    texts = [*(card.text(name) for name in PROMPT_TEXTS), *card.greetings, *card.group_greetings]
+    if card.book is not None:
+        texts += [entry.content for entry in card.book.entries if entry.constant]
+    macros = sum(text.count("{{") + text.count("<") for text in texts)
+    length = sum(map(len, texts)) + macros * len(card.char_name)
+    if length > MAX_READ:
+        raise CardError(
+            CardErrorCode.TOO_LARGE,
+            f"what a model reads of it comes to {length} characters, and the limit is {MAX_READ}; "
+            "put less into it, or into lore that is called by keys",
+        )
 
 
 def _own(card: Card) -> Mapping[str, Any]:

@@ -137,8 +137,15 @@ class Catalog:
             return ResolvedModel(model, self._engine_name, character)
         raise ModelNotFound(model, self.model_names_of(principal))
 
-    def check_upload(self, character: Character, principal: str) -> None:
+    def check_upload(
+        self, character: Character, principal: str, num_bytes: int | None = None
+    ) -> None:
         """Find out whether a character could be taken in.
+
+        Args:
+            character: To be taken in.
+            principal: Who sends it.
+            num_bytes: Its ``server.characters.uploads.footprint``, where that is known already.
 
         Raises:
             CharacterTaken: The operator has named one so, or the engine.
@@ -146,17 +153,24 @@ class Catalog:
         """
         if self.is_configured(character.id) or character.id == self._engine_name:
             raise CharacterTaken(character.id)
-        self._uploads.check_room(character, principal)
+        self._uploads.check_room(character, principal, num_bytes)
 
-    def put_upload(self, character: Character, principal: str) -> bool:
+    def put_upload(
+        self, character: Character, principal: str, num_bytes: int | None = None
+    ) -> bool:
         """Take in what somebody sends; returns whether it replaces another of that id.
+
+        Args:
+            character: To be taken in.
+            principal: Who sends it.
+            num_bytes: See ``check_upload``.
 
         Raises:
             CharacterTaken: See ``check_upload``; nothing is changed.
             LimitExceeded: Likewise.
         """
-        self.check_upload(character, principal)
-        return self._uploads.put(character, principal)
+        self.check_upload(character, principal, num_bytes)
+        return self._uploads.put(character, principal, num_bytes)
 
     def remove_upload(self, id: str, principal: str) -> bool:
         """Forget what somebody has sent; returns whether there was one. Sessions go on with it."""

@@ -13,7 +13,6 @@ and are not read.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from server.cards.examples import split_examples
 from server.cards.lorebook import Lorebook, LoreEntry
 from server.cards.macros import MacroContext, expand, hidden_keys
 from server.characters.character import Character
+from server.characters.kept import Kept
 from server.lore.rules import stands_in_head
 from server.protocol.character_objects import LocalizedText
 
@@ -34,9 +34,11 @@ GROUP_PROMPT = (
     "This is a conversation of {user} with {names}, who are described below. One of them speaks at "
     "a time, for nobody else. You are told who it is."
 )
-MAX_KEPT = 64
-"""Personas that are kept after they were read; a head may be as long as a card."""
+MAX_KEPT_CHARACTERS = 16_000_000
+"""Of text, in personas that are kept after they were read."""
 
+_LEAST_LENGTH = 2_000
+"""What a persona counts for beside its texts, so that their number is bounded too."""
 _CHAR = re.compile(r"\{\{\s*(?:char|bot)\s*\}\}|<(?:bot|char)>", re.IGNORECASE)
 
 
@@ -79,6 +81,12 @@ def read_persona(character: Character, *, user_name: str = "", seed: int = 0) ->
     return _read(_Same((character,)), user_name or DEFAULT_USER_NAME, seed)
 
 
+def read_greetings(character: Character, *, user_name: str = "") -> Iterator[LocalizedText]:
+    """Read what a character may say first, one by one; as ``read_persona`` has it."""
+    sheet = _Sheet(character, user_name or DEFAULT_USER_NAME, 0)
+    return sheet.filled(sheet.usual_greetings)
+
+
 def read_group(characters: Sequence[Character], *, user_name: str = "", seed: int = 0) -> Persona:
     """Read a room of several: all stand in one head, in this order, whoever speaks.
 
@@ -109,11 +117,25 @@ class _Same:
         return hash(tuple(map(id, self.characters)))
 
 
-@functools.lru_cache(maxsize=MAX_KEPT)
 def _read(same: _Same, user_name: str, seed: int) -> Persona:
     """Sessions ask for the same again and again, and a card is long."""
-    sheets = [_Sheet(one, user_name, seed) for one in same.characters]
-    return sheets[0].read() if len(sheets) == 1 else _read_room(sheets, user_name)
+    key = (same, user_name, seed)
+    persona = _kept.get(key)
+    if persona is None:
+        sheets = [_Sheet(one, user_name, seed) for one in same.characters]
+        persona = sheets[0].read() if len(sheets) == 1 else _read_room(sheets, user_name)
+        _kept.put(key, persona, _length(persona))
+    return persona
+
+
+_kept: Kept[tuple[_Same, str, int], Persona] = Kept(MAX_KEPT_CHARACTERS)
+
+
+def _length(persona: Persona) -> int:
+    """Characters of what was written for it; books are the card's own, but for a room's."""
+    spoken = sum(len(one.en) + len(one.ja or "") for one in persona.greetings)
+    books = sum(len(one.content) for book in persona.books for one in book.entries)
+    return _LEAST_LENGTH + len(persona.head) + len(persona.post_history) + spoken + books
 
 
 def _read_room(sheets: Sequence[_Sheet], user_name: str) -> Persona:
@@ -128,7 +150,7 @@ def _read_room(sheets: Sequence[_Sheet], user_name: str) -> Persona:
         name=_listed(names),
         head=_joined([told, *blocks]),
         post_history="\n".join(f"{name}: {text}" for name, text in orders if text),
-        greetings=first.filled([*first.character.group_greetings, *first.usual_greetings]),
+        greetings=tuple(first.filled([*first.character.group_greetings, *first.usual_greetings])),
         books=tuple(_named(book, sheet.name) for sheet in sheets for book in sheet.books()),
         hidden=tuple(key for sheet in sheets for key in sheet.hidden()),
         context=first.context,
@@ -149,7 +171,7 @@ class _Sheet:
             name=self.name,
             head=_joined(self.parts()),
             post_history=self.post_history(),
-            greetings=self.filled(self.usual_greetings),
+            greetings=tuple(self.filled(self.usual_greetings)),
             books=tuple(self.books()),
             hidden=tuple(self.hidden()),
             context=self.context,
@@ -176,16 +198,12 @@ class _Sheet:
     def post_history(self) -> str:
         return self._fill(self.character.post_history, original="")
 
-    def filled(self, greetings: Iterable[LocalizedText]) -> tuple[LocalizedText, ...]:
+    def filled(self, greetings: Iterable[LocalizedText]) -> Iterator[LocalizedText]:
         """Greetings that say something."""
-        return tuple(
-            LocalizedText(
-                en=self._fill(greeting.en),
-                ja=None if greeting.ja is None else self._fill(greeting.ja),
-            )
-            for greeting in greetings
-            if greeting.en.strip() or greeting.ja
-        )
+        for greeting in greetings:
+            if greeting.en.strip() or greeting.ja:
+                ja = None if greeting.ja is None else self._fill(greeting.ja)
+                yield LocalizedText(en=self._fill(greeting.en), ja=ja)
 
     def books(self) -> Iterator[Lorebook]:
         """What is left of the books when the head is made."""

@@ -56,8 +56,13 @@ class Uploads:
         upload = self._uploads.get((owner, id))
         return None if upload is None else upload.character
 
-    def check_room(self, character: Character, owner: str) -> None:
+    def check_room(self, character: Character, owner: str, num_bytes: int | None = None) -> None:
         """Find out whether there is room for one more, or for it in its namesake's place.
+
+        Args:
+            character: To be taken in.
+            owner: Whose it is.
+            num_bytes: Its ``footprint``, where that is known already.
 
         Raises:
             LimitExceeded: There is not.
@@ -69,17 +74,23 @@ class Uploads:
                 "the number of uploaded characters", number, self._max_characters, way_out
             )
         old = self._uploads.get((owner, character.id))
-        num_bytes = self.num_bytes - (old.num_bytes if old else 0) + footprint(character)
-        if num_bytes > self._max_bytes:
+        own = footprint(character) if num_bytes is None else num_bytes
+        total = self.num_bytes - (old.num_bytes if old else 0) + own
+        if total > self._max_bytes:
             raise LimitExceeded(
                 "the memory of all uploaded characters in bytes",
-                num_bytes,
+                total,
                 self._max_bytes,
                 way_out,
             )
 
-    def put(self, character: Character, owner: str) -> bool:
+    def put(self, character: Character, owner: str, num_bytes: int | None = None) -> bool:
         """Take one in, in the place of this owner's of the same id.
+
+        Args:
+            character: To be taken in.
+            owner: Whose it is.
+            num_bytes: See ``check_room``.
 
         Returns:
             Whether there was one.
@@ -87,10 +98,11 @@ class Uploads:
         Raises:
             LimitExceeded: There is no room; nothing is changed.
         """
-        self.check_room(character, owner)
+        num_bytes = footprint(character) if num_bytes is None else num_bytes
+        self.check_room(character, owner, num_bytes)
         key = (owner, character.id)
         is_other = key in self._uploads
-        self._uploads[key] = Upload(owner, character, footprint(character))
+        self._uploads[key] = Upload(owner, character, num_bytes)
         return is_other
 
     def remove(self, id: str, owner: str) -> bool:
@@ -99,7 +111,7 @@ class Uploads:
 
 
 def footprint(character: Character) -> int:
-    """Estimate the bytes of memory that a character takes."""
+    """Estimate the bytes of memory that a character takes; of a large one, not in an instant."""
     card = character.card
     if card is None:
         return len(character.prompt.encode())

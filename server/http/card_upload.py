@@ -21,6 +21,7 @@ from server.characters.card_folder import CardFolder
 from server.characters.character import Character
 from server.characters.ids import ID_FORM, is_id
 from server.characters.persona import read_persona
+from server.characters.uploads import footprint
 from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.errors import CardError, CharacterTaken, LimitExceeded, shorten
 from server.http.body import media_type_of, read_body
@@ -97,15 +98,15 @@ class CardUpload:
         owner = self._state.auth.owner_of(principal)
         content_type, body = await self._read(request)
         loop = asyncio.get_running_loop()
-        character, warnings = await loop.run_in_executor(
+        character, num_bytes, warnings = await loop.run_in_executor(
             self._state.prompt_threads, lambda: self._make(content_type, body, id)
         )
         async with self._changing:
             try:
-                self._state.catalog.check_upload(character, principal)
+                self._state.catalog.check_upload(character, principal, num_bytes)
                 if self._folder is not None:
                     await self._on_disk(partial(self._folder.write, character, owner))
-                is_other = self._state.catalog.put_upload(character, principal)
+                is_other = self._state.catalog.put_upload(character, principal, num_bytes)
             except CharacterTaken as error:
                 raise HttpRefusal(409, error.message, code=error.code, param="id") from None
             except LimitExceeded as error:
@@ -141,8 +142,8 @@ class CardUpload:
             ) from None
         return request.headers.get("content-type", ""), body
 
-    def _make(self, content_type: str, body: bytes, id: str) -> tuple[Character, list[str]]:
-        """Read a card and say what is to be known of it; in a thread."""
+    def _make(self, content_type: str, body: bytes, id: str) -> tuple[Character, int, list[str]]:
+        """Read a card and say what it takes and what is to be known of it; in a thread."""
         is_form = content_type.strip().lower().startswith("multipart/")
         sent = read_file(content_type, body) if is_form else SentFile("card", body)
         try:
@@ -151,7 +152,8 @@ class CardUpload:
             error = error.in_file(sent.name)
             status = 413 if error.code == "card_too_large" and not error.key else 400
             raise HttpRefusal(status, str(error), code=error.code, param=error.key) from None
-        return character, [*find_warnings(character), *self._find_little_room(character)]
+        warnings = [*find_warnings(character), *self._find_little_room(character)]
+        return character, footprint(character), warnings
 
     def _find_little_room(self, character: Character) -> list[str]:
         engine = self._state.engine

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from server.characters.character import Character
-from server.characters.persona import read_persona
+from server.characters.persona import read_greetings
 from server.errors import shorten
 from server.http.guard import Endpoint
 from server.http.refusals import HttpRefusal, json_response
 from server.protocol.character_objects import LocalizedText
 from server.state import ServerState
+
+MAX_GREETING_CHARACTERS = 32 * 1024
+"""Of all greetings of one character together, as they are listed."""
 
 
 def character_endpoints(state: ServerState) -> tuple[Endpoint, Endpoint]:
@@ -55,7 +59,7 @@ def describe(state: ServerState, character: Character) -> dict[str, object]:
     the conversation as the model would have said it. Its macros have values, the user being called
     as where nobody has said how.
     """
-    greetings = [_languages(greeting) for greeting in read_persona(character).greetings]
+    greetings = list(_shown(read_greetings(character)))
     shown: dict[str, object] = {
         "id": character.id,
         "name": _languages(character.name),
@@ -71,6 +75,18 @@ def describe(state: ServerState, character: Character) -> dict[str, object]:
     if character.picture is not None:
         shown["picture"] = f"/v1/characters/{quote(character.id)}/picture"
     return shown
+
+
+def _shown(greetings: Iterable[LocalizedText]) -> Iterator[dict[str, str]]:
+    """Greetings as far as a list of characters has room for them; the first is there, cut."""
+    room = MAX_GREETING_CHARACTERS
+    for index, greeting in enumerate(greetings):
+        length = len(greeting.en) + len(greeting.ja or "")
+        if length > room and index:
+            return
+        ja = None if greeting.ja is None else greeting.ja[:MAX_GREETING_CHARACTERS]
+        yield _languages(LocalizedText(en=greeting.en[:MAX_GREETING_CHARACTERS], ja=ja))
+        room -= length
 
 
 def _languages(text: LocalizedText) -> dict[str, str]:

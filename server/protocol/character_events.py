@@ -66,7 +66,8 @@ class CharacterExpression(ServerEvent, kw_only=True, tag="character.expression")
         weight: Above 0, at most 1.
         text_offset: Code points of clean text before it.
         segment_index: The segment that it begins with.
-        hold: Until when the face stays: the next segment that has its own, or the reply's end.
+        hold: How long the face stays: ``response``, until another one or the reply's end;
+            ``segment``, for as long as segments name it.
     """
 
     response_id: str

@@ -349,7 +349,7 @@ class Talk:
         place = {"index": index, "text_start": end - len(piece.text), "text_end": end}
         await self.send(
             "character.segment", **ids, **place, text=piece.text, lang="en", kind=piece.kind,
-            boundary="sentence", pause_ms=120.0, est_speech_ms=speech_ms(piece), t_ms=0.0,
+            boundary="sentence", est_speech_ms=speech_ms(piece), t_ms=0.0,
             **face, **motion,
         )  # fmt: skip
         if piece.kind == "speech":

@@ -27,7 +27,7 @@ const player = new Player(avatar, { report: (p) =>
 const ids = { response_id: 'r1', item_id: 'i1' };
 const segment = (index, from, to, more) => player.take({ type: 'character.segment', ...ids,
   index, text_start: from,
-  text_end: to, kind: 'speech', est_speech_ms: 1000, pause_ms: 100, ...more }, 0);
+  text_end: to, kind: 'speech', est_speech_ms: 1000, ...more }, 0);
 const visemes = (segment_index, frames, more) => player.take({ type: 'character.visemes',
   ...ids, segment_index,
   scheme: 'vrm1', unit: 'normalized', frames, ...more }, 0);

@@ -84,7 +84,7 @@ async def test_files_of_every_kind_are_served(tmp_path: Path) -> None:
     """A folder and a file beside each other; the first is the default."""
     folder = tmp_path / "them"
     folder.mkdir()
-    (folder / "b.png").write_bytes(card_png("Rin"))
+    (folder / "b.png").write_bytes(card_png("Nao"))
     (folder / "a.toml").write_text('name = "Aoi"\nprompt = "You are Aoi."')
     (tmp_path / "c.json").write_bytes(card_json())
     files = [str(folder), str(tmp_path / "c.json")]
@@ -92,7 +92,7 @@ async def test_files_of_every_kind_are_served(tmp_path: Path) -> None:
         people = (await client.get(f"{server.url}/v1/characters")).json()["data"]
         assert [(one["id"], one["name"]["en"]) for one in people] == [
             ("a", "Aoi"),
-            ("b", "Rin"),
+            ("b", "Nao"),
             ("c", "Mika"),
         ]
         answer = await client.delete(f"{server.url}/v1/characters/b")

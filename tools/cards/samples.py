@@ -141,9 +141,8 @@ def charx_of(raw: object, files: dict[str, bytes]) -> bytes:
     """Make a CHARX."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("card.json", json.dumps(raw))
-        for path, data in files.items():
-            archive.writestr(path, data)
+        for path, data in {"card.json": json.dumps(raw).encode(), **files}.items():
+            archive.writestr(zipfile.ZipInfo(path), data, zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 

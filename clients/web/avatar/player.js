@@ -22,7 +22,6 @@ const LINGER_MS = 2600; // the last face stays for a moment after the last word
  * @property {number} to code points up to its end
  * @property {boolean} spoken whether it moves the mouth
  * @property {number} speechMs
- * @property {number} pauseMs
  * @property {{name: string, weight: number}|null} expression
  * @property {string|null} motion
  */
@@ -69,8 +68,8 @@ export class Player {
    * @param {number} now milliseconds, on the clock of `take`
    */
   advance(now) {
-    while (this.piece && now >= this.startedAt + this.piece.speechMs + this.piece.pauseMs) {
-      const ended = this.startedAt + this.piece.speechMs + this.piece.pauseMs;
+    while (this.piece && now >= this.startedAt + this.piece.speechMs) {
+      const ended = this.startedAt + this.piece.speechMs;
       this.#finish();
       if (this.queue.length > 0) this.#begin(ended);
       else this.neutralAt = ended + LINGER_MS;
@@ -140,7 +139,7 @@ export class Player {
     this.response = event.response_id;
     this.queue.push({
       responseId: event.response_id, itemId: event.item_id, index: event.index, from: event.text_start, to: event.text_end, spoken,
-      speechMs: spoken ? event.est_speech_ms : UNSPOKEN_MS[event.kind] ?? 0, pauseMs: event.pause_ms ?? 0,
+      speechMs: spoken ? event.est_speech_ms : UNSPOKEN_MS[event.kind] ?? 0,
       expression: event.expression ?? null, motion: event.motion ?? this.motions.get(key) ?? null,
     });
     this.neutralAt = Infinity;

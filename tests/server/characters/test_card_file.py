@@ -85,6 +85,7 @@ def test_our_own_extension_is_taken() -> None:
         ({"avatar": {"hair": "red; background: url(x)"}}, ".avatar.hair"),
         ({"expressions": ["two words"]}, ".expressions[0]"),
         ({"name_ja": 3}, ".name_ja"),
+        ({"description": "x" * 2001}, ".description"),
         ({"greetings_ja": "x"}, ".greetings_ja"),
         ({"main_prompt": 1}, ".main_prompt"),
     ],
@@ -113,6 +114,30 @@ def test_the_creators_notes_are_shown_to_people() -> None:
     assert (told.en, told.ja) == ("For people.", "人へ")
     long = character_from_card(make_card(creator_notes="x" * 10_000)).description.en
     assert len(long) == MAX_DESCRIPTION
+
+
+@pytest.mark.parametrize("key", ["name", "nickname"])
+def test_a_name_is_short(key: str) -> None:
+    """It stands wherever a macro means it."""
+    card = make_card(**{"name": "Mika", key: "x" * 257})
+    with pytest.raises(CardError) as caught:
+        character_from_card(card)
+    assert (caught.value.code, caught.value.key) == ("card_too_large", key)
+
+
+def test_what_is_read_is_bounded_with_its_macros() -> None:
+    """A small card can come to much; lore that waits for its key does not count."""
+    macros = "{{char}}" * 20_000
+    character_from_card(make_card("x", description=macros))
+    character_from_card(make_card("x" * 250, character_book=book(entry(macros, "k"))))
+    for fields in (
+        {"description": macros},
+        {"alternate_greetings": [macros]},
+        {"character_book": book(entry(macros, constant=True))},
+    ):
+        with pytest.raises(CardError, match="what a model reads") as caught:
+            character_from_card(make_card("x" * 250, **fields))
+        assert caught.value.code == "card_too_large"
 
 
 def test_tags_are_bounded() -> None:

@@ -93,10 +93,10 @@ def test_a_disk_that_refuses_leaves_what_was_there(tmp_path: Path) -> None:
         CardFolder(tmp_path).write(made("mika", card_png()), "alice")
     blocked = CardFolder(tmp_path)
     blocked.write(made("mika", card_png()), "bob")
-    place = tmp_path / folder_name("bob") / "rin.png"
+    place = tmp_path / folder_name("bob") / "nao.png"
     place.mkdir()
     with pytest.raises(OSError, match="directory"):
-        blocked.write(made("rin", card_png()), "bob")
+        blocked.write(made("nao", card_png()), "bob")
     assert files(tmp_path) == [folder_name("alice"), "mika.png"]
 
 

@@ -6,7 +6,13 @@ from typing import Any
 
 from server.characters.card_file import character_from_card
 from server.characters.character import Character
-from server.characters.persona import MAIN_PROMPT, read_group, read_persona
+from server.characters.persona import (
+    MAIN_PROMPT,
+    MAX_KEPT_CHARACTERS,
+    read_greetings,
+    read_group,
+    read_persona,
+)
 from server.protocol.character_objects import LocalizedText
 from tests.support.cards import book, entry, make_card
 
@@ -104,6 +110,26 @@ def test_the_same_is_read_once() -> None:
     assert read_persona(mika) is not read_persona(character(**FULL))
 
 
+def test_what_is_kept_is_bounded() -> None:
+    """By its text; what was not asked for lately goes, and is read again."""
+    aoi = toml("x")
+    first = read_persona(aoi)
+    for number in range(5):
+        read_persona(toml("y" * (MAX_KEPT_CHARACTERS // 4)), seed=number)
+    assert read_persona(aoi) is not first
+    assert read_persona(aoi) == first
+    huge = toml("z" * (MAX_KEPT_CHARACTERS + 1))
+    assert read_persona(huge) is not read_persona(huge)
+
+
+def test_greetings_can_be_read_alone() -> None:
+    """As they are in the persona."""
+    mika = character(first_mes="I am {{char}}.", alternate_greetings=["Hi {{user}}!"])
+    for name in ("", "Ken"):
+        greetings = tuple(read_greetings(mika, user_name=name))
+        assert greetings == read_persona(mika, user_name=name).greetings
+
+
 def test_greetings_have_values_for_their_macros() -> None:
     """The first message, then the alternatives; empty ones are none."""
     mika = character(first_mes="I am {{char}}.", alternate_greetings=["Hi {{user}}!", "  "])
@@ -176,17 +202,17 @@ def test_both_languages_of_a_greeting_are_filled_in() -> None:
 
 def test_a_room_has_everybody_in_one_head() -> None:
     """In the order given, each under its name, with a line that says who they are."""
-    group = [toml("You are Aoi."), character(description="A keeper."), character("Rin")]
+    group = [toml("You are Aoi."), character(description="A keeper."), character("Nao")]
     persona = read_group(group, user_name="Ken")
-    assert persona.name == "Aoi, Mika and Rin"
-    assert "a conversation of Ken with Aoi, Mika and Rin" in persona.head
-    assert persona.head.endswith("\n\n# Aoi\nYou are Aoi.\n\n# Mika\nA keeper.\n\n# Rin")
+    assert persona.name == "Aoi, Mika and Nao"
+    assert "a conversation of Ken with Aoi, Mika and Nao" in persona.head
+    assert persona.head.endswith("\n\n# Aoi\nYou are Aoi.\n\n# Mika\nA keeper.\n\n# Nao")
 
 
 def test_a_room_is_read_without_anybodys_main_prompt() -> None:
     """Each would say that the model is one of them; a card's own words stay."""
     mika = character(system_prompt="{{original}}Mika is polite.")
-    head = read_group([mika, character("Rin")]).head
+    head = read_group([mika, character("Nao")]).head
     assert "You are Mika" not in head
     assert "# Mika\nMika is polite." in head
 
@@ -194,22 +220,22 @@ def test_a_room_is_read_without_anybodys_main_prompt() -> None:
 def test_a_room_is_greeted_by_the_first() -> None:
     """With what its card has for rooms, then as usual."""
     mika = character(first_mes="Hi.", group_only_greetings=["Hello, all of you."])
-    greetings = read_group([mika, character("Rin", first_mes="Rin here.")]).greetings
+    greetings = read_group([mika, character("Nao", first_mes="Nao here.")]).greetings
     assert [greeting.en for greeting in greetings] == ["Hello, all of you.", "Hi."]
 
 
 def test_a_rooms_instructions_say_whose_they_are() -> None:
     """Only those who have any."""
     mika = character(post_history_instructions="Be brief.")
-    assert read_group([mika, character("Rin")]).post_history == "Mika: Be brief."
+    assert read_group([mika, character("Nao")]).post_history == "Mika: Be brief."
 
 
 def test_in_a_room_lore_speaks_of_whose_book_it_is() -> None:
     """``{{char}}`` is not who speaks next; other macros stay."""
     first = character(character_book=book(entry("{{char}} likes {{user}}.", "{{char}}")))
-    second = character("Rin", character_book=book(entry("<BOT> naps.", "nap")))
+    second = character("Nao", character_book=book(entry("<BOT> naps.", "nap")))
     books = read_group([first, second]).books
-    assert [one.entries[0].content for one in books] == ["Mika likes {{user}}.", "Rin naps."]
+    assert [one.entries[0].content for one in books] == ["Mika likes {{user}}.", "Nao naps."]
     assert books[0].entries[0].keys == ("Mika",)
 
 

@@ -34,7 +34,7 @@ def webp(kind: bytes, body: bytes) -> bytes:
         (webp(b"VP8X", b"\0" * 4 + b"\x0f\0\0\x1f\0\0"), ("image/webp", (16, 32))),
         (webp(b"VP8L", b"\x2f" + struct.pack("<I", 15 | 31 << 14)), ("image/webp", (16, 32))),
         (webp(b"VP8 ", b"\0" * 6 + struct.pack("<HH", 16, 32)), ("image/webp", (16, 32))),
-        (webp(b"ALPH", b""), ("image/webp", (0, 0))),
+        (webp(b"XXXX", b""), ("image/webp", (0, 0))),
         (b"\xff\xd8\xff", ("", (0, 0))),
         (b"\xff\xd8\xff\xd0\0\0", ("image/jpeg", (0, 0))),
         (b"\x89PNG\r\n\x1a\n", ("", (0, 0))),

@@ -35,9 +35,9 @@ def test_one_of_the_same_id_is_replaced() -> None:
     """And told of; its place in the order stays."""
     uploads, new = Uploads(), made("mika")
     assert not uploads.put(made("mika"), "a")
-    uploads.put(made("rin"), "a")
+    uploads.put(made("nao"), "a")
     assert uploads.put(new, "a")
-    assert [one.id for one in uploads.of("a")] == ["mika", "rin"]
+    assert [one.id for one in uploads.of("a")] == ["mika", "nao"]
     assert uploads.find("mika", "a") is new
 
 

@@ -84,14 +84,14 @@ async def test_every_format_is_taken(
     client: httpx.AsyncClient, media_type: str, format: Any
 ) -> None:
     """What a body is, its content tells."""
-    data = write_card(make_card("Rin"), format)
+    data = write_card(make_card("Nao"), format)
     answer = await client.post("/v1/characters", content=data, headers={"content-type": media_type})
-    assert (answer.status_code, answer.json()["id"]) == (201, "rin")
+    assert (answer.status_code, answer.json()["id"]) == (201, "nao")
 
 
 async def test_a_form_with_one_file_is_taken(client: httpx.AsyncClient) -> None:
     """As a page sends it; its name is told where the card is refused."""
-    files = {"card": ("rin.png", card_png("Rin"), "image/png")}
+    files = {"card": ("nao.png", card_png("Nao"), "image/png")}
     assert (await client.post("/v1/characters", files=files)).status_code == 201
     files = {"card": ("bad.png", b"nothing", "image/png")}
     error = (await client.post("/v1/characters", files=files)).json()["error"]
@@ -140,7 +140,7 @@ async def test_the_servers_own_names_are_not_taken(client: httpx.AsyncClient, na
 
 async def test_what_is_odd_is_warned_of(client: httpx.AsyncClient) -> None:
     """A card that says nothing, and one that fits no context."""
-    assert len((await send(client, card_json("Rin"))).json()["warnings"]) == 2
+    assert len((await send(client, card_json("Nao"))).json()["warnings"]) == 2
     for length in (10_000, 400_000):
         long = card_json("Long", description="x" * length, first_mes="Hi.")
         (warning,) = (await send(client, long)).json()["warnings"]
@@ -201,10 +201,10 @@ async def test_there_is_a_number_of_them() -> None:
     state = make_state(FakeEngine(), characters=CharactersConfig(max_uploaded=1))
     async with client_of(state) as client:
         await send(client)
-        answer = await send(client, card_json("Rin"))
+        answer = await send(client, card_json("Nao"))
         assert (answer.status_code, answer.json()["error"]["code"]) == (507, "limit_exceeded")
         await client.delete("/v1/characters/mika")
-        assert (await send(client, card_json("Rin"))).status_code == 201
+        assert (await send(client, card_json("Nao"))).status_code == 201
 
 
 async def test_the_limit_of_a_card_is_the_operators() -> None:
@@ -292,7 +292,7 @@ async def test_without_a_key_nothing_is_taken(
 
 async def test_a_foreign_page_may_not_send(client: httpx.AsyncClient) -> None:
     """A form needs no preflight, so the origin is looked at."""
-    files = {"card": ("rin.png", card_png("Rin"), "image/png")}
+    files = {"card": ("nao.png", card_png("Nao"), "image/png")}
     origin = {"origin": "https://evil.example"}
     answer = await client.post("/v1/characters", files=files, headers=origin)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin_not_allowed")
@@ -371,7 +371,7 @@ async def test_many_at_once_keep_their_bounds() -> None:
 async def test_damaged_cards_are_answered(client: httpx.AsyncClient) -> None:
     """Whatever is wrong with a file, somebody is told so, or there is a character."""
     chance = random.Random(11)
-    files = [card_json(description="x"), card_png(), write_card(make_card("Rin"), "charx")]
+    files = [card_json(description="x"), card_png(), write_card(make_card("Nao"), "charx")]
     for _ in range(150):
         data = bytearray(chance.choice(files))
         for _ in range(chance.randrange(1, 6)):

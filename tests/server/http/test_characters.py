@@ -6,6 +6,7 @@ import httpx
 
 from server.auth import ANONYMOUS
 from server.characters.card_file import character_from_card
+from server.http.characters import MAX_GREETING_CHARACTERS
 from server.state import ServerState
 from tests.support.cards import book, entry, make_card
 
@@ -66,3 +67,15 @@ async def test_a_card_is_described_without_its_macros(
 async def test_prompts_stay_inside(client: httpx.AsyncClient) -> None:
     """A persona is its author's."""
     assert "You are" not in (await client.get("/v1/characters")).text
+
+
+async def test_a_list_is_bounded_whatever_cards_hold(
+    state: ServerState, client: httpx.AsyncClient
+) -> None:
+    """Greetings are shown as far as there is room, the first one always, cut."""
+    for name, first in (("long", "x" * 100_000), ("many", "Hi.")):
+        card = make_card(name, first_mes=first, alternate_greetings=["y" * 9_000] * 100)
+        state.catalog.put_upload(character_from_card(card), ANONYMOUS)
+    long, many = (await client.get("/v1/characters")).json()["data"][2:]
+    assert [len(one["en"]) for one in long["greetings"]] == [MAX_GREETING_CHARACTERS]
+    assert [len(one["en"]) for one in many["greetings"]] == [3, 9_000, 9_000, 9_000]
