@@ -22,6 +22,7 @@ def card_of(character: Character) -> Card:
     own: dict[str, Any] = {
         "main_prompt": "",
         "expressions": list(character.expressions),
+        "motions": list(character.motions),
         "sampling": dict(character.sampling),
         "avatar": dict(character.avatar),
     }
