@@ -184,7 +184,7 @@ class LookAhead:
                 memory,
                 wanted.messages,
                 tokenizer,
-                share=self._share(wanted, memory),
+                share=self._share(effect, memory),
                 num_tokens=self._summary_params(wanted).max_tokens or 0,
                 max_total_tokens=self._engine.info.max_model_len,
                 summary=wanted.summary,
@@ -233,23 +233,27 @@ class LookAhead:
         """Leave the oldest turns out, with a new summary or the one there was."""
         summary = written or effect.generate.summary
         memory, reply_ids = self._memory.memory, self._memory.reply_ids()
-        work = partial(self._compact, effect.generate, memory, reply_ids, summary)
-        done = partial(self._swap, effect.generate, self._memory.num_tokens, written)
+        work = partial(self._compact, effect, memory, reply_ids, summary)
+        done = partial(self._swap, effect, self._memory.num_tokens, written)
         self._make(effect.generate, work, done)
 
     def _compact(
-        self, wanted: Generate, memory: Memory, reply_ids: list[int], summary: str
+        self, effect: Compact, memory: Memory, reply_ids: list[int], summary: str
     ) -> Memory | None:
         """Pure computation, safe in any thread."""
+        wanted = effect.generate
         tokenizer = self._maker.tokenizer(wanted)
         memory = memory.with_reply(reply_ids, tokenizer)
-        share = self._share(wanted, memory)
+        share = self._share(effect, memory)
         return compact(memory, wanted.messages, tokenizer, share=share, summary=summary)
 
-    def _swap(self, wanted: Generate, num_before: int, written: str, memory: Memory | None) -> None:
+    def _swap(self, effect: Compact, num_before: int, written: str, memory: Memory | None) -> None:
         """Go on from the shorter memory with the next turn."""
         if memory is None or memory.num_tokens >= num_before:
+            if written:
+                self._shorten(effect)  # it says more than what it is to replace
             return
+        wanted = effect.generate
         self._memory.shorten(memory)
         token_ids = memory.log.token_ids
         service = self._maker.service(wanted, token_ids, priority=BACKGROUND_PRIORITY)
@@ -259,8 +263,15 @@ class LookAhead:
         else:
             self._listener.on_compacted(num_before, len(token_ids))
 
-    def _share(self, wanted: Generate, memory: Memory) -> float:
-        return self._state.settings.limits.compact_to * self._maker.room(wanted) / memory.num_tokens
+    def _share(self, effect: Compact, memory: Memory) -> float:
+        """About how much is to stay, so that there is room for the summary, too."""
+        wanted, limits = effect.generate, self._state.settings.limits
+        # A reply's own length moves the room, but not the mark that this conversation has passed.
+        most = min(self._maker.room(wanted), memory.num_tokens / limits.compact_above)
+        kept = limits.compact_to * most
+        if effect.writes_summary:
+            kept -= self._summary_params(wanted).max_tokens or 0
+        return max(kept, 0) / memory.num_tokens
 
     def _summary_params(self, wanted: Generate) -> SamplingParams:
         limit = self._state.settings.memory.summary_tokens

@@ -186,9 +186,7 @@ class Talk:
 
     def __init__(self, way: Way, *, seed: int = 0) -> None:
         self.way = way
-        self._conversation = Conversation(
-            f"talk_{way}", max_items=1000, max_bytes=1 << 20
-        )
+        self._conversation = Conversation(f"talk_{way}", max_items=1000, max_bytes=1 << 20)
         self._lore = Lore([lorebook()], seed=seed)
         self._writer = NoteWriter(self._lore if way == "frozen" else None)
         self._turn = 0

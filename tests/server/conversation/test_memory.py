@@ -169,14 +169,6 @@ def test_nothing_is_about_to_go_where_all_must_stay() -> None:
     assert about_to_go(Memory(), [SYSTEM, *turns(1)], share=0.1) == []
 
 
-def test_the_number_of_turns_is_what_the_model_reads() -> None:
-    """Turns that were left out do not count."""
-    assert Memory().num_turns == 0
-    built = build(Memory(), [SYSTEM, *turns(10), NEWEST], 250)
-    read = text(built.memory)
-    assert built.memory.num_turns == sum(f"u{n:02d}" in read for n in range(10)) + 1 < 11
-
-
 def test_nothing_goes_where_all_must_stay() -> None:
     """One question and its answer cannot be compacted."""
     assert compact(Memory(), [SYSTEM, *turns(1)], TOKENIZER, share=0.1) is None

@@ -29,10 +29,24 @@ def read(messages: list[ChatMessage]) -> Memory:
     return built.memory.with_reply([ord(c) for c in messages[-1].content], TOKENIZER)
 
 
-def prompt(memory: Memory, messages: list[ChatMessage], summary: str = "", **bounds: int) -> str:
+def prompt(
+    memory: Memory,
+    messages: list[ChatMessage],
+    summary: str = "",
+    *,
+    num_tokens: int = 100,
+    most: int = 4000,
+) -> str:
     """What the model reads to write a summary."""
-    wanted = {"num_tokens": 100, "max_total_tokens": 4000, **bounds}
-    ids = summary_prompt(memory, messages, TOKENIZER, share=0.5, summary=summary, **wanted)
+    ids = summary_prompt(
+        memory,
+        messages,
+        TOKENIZER,
+        share=0.5,
+        num_tokens=num_tokens,
+        max_total_tokens=most,
+        summary=summary,
+    )
     return "".join(map(chr, ids))
 
 
@@ -61,11 +75,11 @@ def test_the_summary_so_far_is_part_of_what_is_read() -> None:
     assert "u00" not in text
 
 
-@pytest.mark.parametrize("bounds", [{"num_tokens": 8}, {"max_total_tokens": 400}])
-def test_without_room_there_is_none(bounds: dict[str, int]) -> None:
+def test_without_room_there_is_none() -> None:
     """A summary of a few words, or one behind a prompt that is too long."""
     messages = talk(10)
-    assert prompt(read(messages), messages, **bounds) == ""
+    assert prompt(read(messages), messages, num_tokens=8) == ""
+    assert prompt(read(messages), messages, most=400) == ""
 
 
 def test_where_nothing_goes_there_is_none() -> None:

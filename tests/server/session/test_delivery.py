@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from server.text.tag_rules import TagRules
-
 from engine.request import FinishReason
 from server.protocol.character_events import CharacterSegment, CharacterVisemes, event_name
 from server.session.delivery import Delivery, Show
+from server.text.tag_rules import TagRules
 from server.text.tags import ExpressionTag, MotionTag
 from tests.server.talk import V1, Event, Talk, text_of
 

@@ -460,6 +460,19 @@ async def test_an_empty_summary_leaves_the_old_one(summary: str) -> None:
         assert "<system>They met.<user>" in "".join(map(chr, engine.prompts["sess_1-ahead-1"]))
 
 
+async def test_a_summary_that_says_too_much_is_not_read() -> None:
+    """What it would take the place of is shorter."""
+    engine = Writer(max_model_len=2048, obeys_max_tokens=False)
+    engine.summary = "x" * 2000
+    async with desk(engine) as one:
+        long_talk(one)
+        await one.reply()
+        one.replies.compact(Compact(one.wanted(summary="They met."), writes_summary=True))
+        await asyncio.sleep(1)
+        assert one.summarised == []
+        assert len(one.compacted) == 1
+
+
 async def test_a_summary_that_is_refused_leaves_the_old_one() -> None:
     """As where the engine's queue is full."""
     engine = Writer(max_model_len=2048)
