@@ -99,7 +99,8 @@ def plan_response(
     metadata = None if params.metadata is UNSET else params.metadata
     _check_metadata(metadata, limits)
     show = own.cast.show(granted)
-    form = plan_form(own.form_wish, dialect, "response.", tags=show.tags)
+    continues = _find_broken_off(params, conversation)
+    form = plan_form(own.form_wish, dialect, "response.", show.tags, goes_on=continues is not None)
     sampling = own.sampling_params("response", limits)
     if form.grammar is not None:
         sampling = msgspec.structs.replace(sampling, grammar=form.grammar)
@@ -116,7 +117,7 @@ def plan_response(
         metadata=metadata,
         if_active=check_if_active(params.if_active, "response.if_active"),
         heard=None if heard is None else _as_truncation(heard),
-        continues=_find_broken_off(params, conversation),
+        continues=continues,
     )
 
 

@@ -68,7 +68,12 @@ class FormWish:
 
 
 def plan_form(
-    wish: FormWish, dialect: ToolDialect, path: str, tags: TagRules | None = None
+    wish: FormWish,
+    dialect: ToolDialect,
+    path: str,
+    tags: TagRules | None = None,
+    *,
+    goes_on: bool = False,
 ) -> ReplyForm:
     """Decide what the reply may be.
 
@@ -80,6 +85,7 @@ def plan_form(
         dialect: How the model writes calls.
         path: What stands before the fields' names in messages: ``response.``, or nothing.
         tags: The character's; ``None`` to leave the text free.
+        goes_on: It goes on with a reply that was broken off, and need not begin with a tag.
 
     Raises:
         ProtocolError: Wishes contradict each other; one of them is named.
@@ -87,7 +93,7 @@ def plan_form(
     text = _text_form(wish, path)
     tools, choice = _callable_tools(wish, path), wish.choice
     if not tools:
-        return ReplyForm(grammar=text or _held_to(tags), is_talk=text is None)
+        return ReplyForm(grammar=text or _held_to(tags, goes_on), is_talk=text is None)
     several = wish.parallel and choice.name is None
     source: str | None = None
     if choice.mode == "required":
@@ -109,10 +115,11 @@ def plan_form(
     )
 
 
-def _held_to(tags: TagRules | None) -> Grammar | None:
+def _held_to(tags: TagRules | None, goes_on: bool) -> Grammar | None:
     if tags is None or not tags.is_enforced:
         return None
-    return Grammar(kind="lark", source=tagged_reply(tags.expressions, tags.motions, tags.every))
+    source = tagged_reply(tags.expressions, tags.motions, tags.every, goes_on=goes_on)
+    return Grammar(kind="lark", source=source)
 
 
 def _text_form(wish: FormWish, path: str) -> Grammar | None:

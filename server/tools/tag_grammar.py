@@ -60,13 +60,20 @@ _SOFT = r".!?"
 
 
 @functools.lru_cache(maxsize=256)
-def tagged_reply(expressions: tuple[str, ...], motions: tuple[str, ...], every: Every) -> str:
+def tagged_reply(
+    expressions: tuple[str, ...],
+    motions: tuple[str, ...],
+    every: Every,
+    *,
+    goes_on: bool = False,
+) -> str:
     """Return the grammar of replies with such tags.
 
     Args:
         expressions: Names of faces; a tag holds one exactly as it is written here.
         motions: Likewise.
         every: What must begin with a tag.
+        goes_on: The reply goes on in the middle of a text; its first tag may come later.
 
     Raises:
         ValueError: There is no name at all, so that no reply could begin.
@@ -76,7 +83,8 @@ def tagged_reply(expressions: tuple[str, ...], motions: tuple[str, ...], every: 
     # One lexeme from tag to tag: were each text one by itself, every token that cannot go on behind
     # a sentence would be tried as the beginning of a tag; were all the reply one, the lexer would
     # build more than twice as many expressions. Both have limits (engine.grammar.compile).
-    rules = ["%llguidance {}", "start: TAGS MORE* TEXT", "MORE: TEXT TAGS"]
+    begin = "" if goes_on else "TAGS "
+    rules = ["%llguidance {}", f"start: {begin}MORE* TEXT", "MORE: TEXT TAGS"]
     if expressions:
         rules.append("TAGS: EXPRESSION MOTION? | MOTION" if motions else "TAGS: EXPRESSION")
         rules.append(f'EXPRESSION: "[" ({_any_of(expressions)}) WEIGHT? "]"')

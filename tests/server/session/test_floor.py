@@ -288,6 +288,7 @@ def test_a_reply_that_was_broken_off_can_be_gone_on_with() -> None:
     talk.ask(continues=item_id)
     asked = talk.generates[-1]
     assert asked.begun == "[happy] I like cats,"
+    assert asked.params.grammar is None
     assert [message.content for message in asked.messages][-1] == "Tell me."
     talk.write(" and birds.")
     talk.write(finish=STOP)
@@ -301,3 +302,17 @@ def test_only_the_last_reply_can_be_gone_on_with(which: str) -> None:
     talk = Talk()
     talk.user("hello", id="i1")
     assert only_error(talk.ask(continues=which))["param"] == "response.continues"
+
+
+def test_going_on_needs_no_tag_where_every_reply_begins_with_one() -> None:
+    """Its grammar is another, as it begins in the middle of a sentence."""
+    talk = Talk(granted=V1)
+    talk.user("Tell me.")
+    talk.ask()
+    talk.write("[happy] I like cats,")
+    talk.say("response.cancel")
+    talk.ask(continues=talk.session.conversation.item_ids[-1])
+    begun, goes_on = (asked.params.grammar for asked in talk.generates)
+    assert begun is not None
+    assert goes_on is not None
+    assert begun.source != goes_on.source

@@ -163,6 +163,16 @@ def test_names_are_compared_as_they_are_declared() -> None:
     assert not takes("[sad]a", grammar=grammar)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_one"), [("a. [sad]b", True), ("a", True), ("[sad]a", False), ("a. b", False)]
+)
+def test_what_goes_on_in_the_middle_begins_with_text(text: str, is_one: bool) -> None:
+    """Only what follows its first sentence needs a tag."""
+    source = tagged_reply(FACES, MOTIONS, "segment", goes_on=True)
+    grammar = compile_grammar(Grammar(kind="lark", source=source), VOCABULARY)
+    assert takes(text, grammar=grammar) is is_one
+
+
 def test_either_kind_of_name_may_be_missing() -> None:
     """But not both."""
     assert takes("[happy]a", grammar=compiled("segment", ["happy"], []))
