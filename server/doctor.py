@@ -25,6 +25,8 @@ Verdict = Literal["pass", "warn", "fail"]
 
 LEAST_PYTHON = (3, 11)
 _VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
+_READINGS = {"ja": ("fugashi", "unidic-lite"), "zh": ("pypinyin",)}
+"""What reads Chinese characters, by the extra that brings it (`server.speech`)."""
 _PACKAGES = ("torch", "transformers", "tokenizers", "websockets", "uvicorn", "uvloop")
 
 
@@ -42,6 +44,7 @@ def examine(settings: ServerSettings) -> list[Finding]:
     checks: list[Callable[[ServerSettings], Iterator[Finding]]] = [
         _python,
         _packages,
+        _readings,
         _processor,
         _kernels,
         _model,
@@ -79,6 +82,18 @@ def _packages(_settings: ServerSettings) -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             verdict: Verdict = "warn" if name == "uvloop" else "fail"
             yield Finding(verdict, name, "not installed; run `make run`, or pip install kaiwa")
+
+
+def _readings(_settings: ServerSettings) -> Iterator[Finding]:
+    for extra, names in _READINGS.items():
+        subject = f"readings {extra}"
+        try:
+            versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
+        except importlib.metadata.PackageNotFoundError:
+            lost = "lip shapes of Chinese characters are estimated"
+            yield Finding("warn", subject, f"{lost}; pip install 'kaiwa[{extra}]' brings them")
+        else:
+            yield Finding("pass", subject, ", ".join(versions))
 
 
 def _processor(settings: ServerSettings) -> Iterator[Finding]:

@@ -1,7 +1,9 @@
 """Says whether a reply keeps to its tags; written without the parser and the grammar it judges.
 
 The rules are those of `server.tools.tag_grammar`, in another form: there a grammar says what may be
-written next, here a finished text is searched for what is wrong.
+written next, here a finished text is searched for what is wrong. It is a second reading of one set
+of rules and no independent one: it shares the lists of abbreviations, and each has been corrected
+where the other was right.
 """
 
 from __future__ import annotations
@@ -11,13 +13,19 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.tools.tag_grammar import ABBREVIATIONS
+from server.speech.abbreviations import ANYWHERE, NUMBERED, TITLES, UNITS
 
-_CLOSERS = "'\")}>*’”»›」』）】〉》｣］〕｝＂＇~～♪♡♥"
+_CLOSERS = "'\")}>*’”»›」』）】〉》｣］〕｝＂＇~～"
 _OPENERS = "'\"({<*#‘“«‹「『（【〈《｢［〔｛"
+_EMOJI = "\u200d\u20e3\u2600-\u27bf\u2b50\u2b55\ufe0e\ufe0f\U0001f000-\U0001faff"
+_MARKS = f"[.!?。！？｡‼⁇⁈⁉{re.escape(_CLOSERS)}{_EMOJI}]*"
+_BLANK = r"[^\S\n\v\f\r\x1c-\x1e\x85\u2028\u2029]"
 _SIGNS = re.compile(
-    rf"[.!?。！？｡‼⁇⁈⁉][.!?。！？｡‼⁇⁈⁉{re.escape(_CLOSERS)}]*|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]"
+    rf"[.!?。！？｡‼⁇⁈⁉]{_MARKS}(?:{_BLANK}+[{_EMOJI}]{_MARKS})*"
+    r"|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]"
 )
+_QUOTES = set("\"')}’”»›」』）】〉》｣］〕｝＂")
+_JOINED = re.compile(rf"{_BLANK}*[、，,;a-zとっはがをのな]")
 _UNSEEN = " \t\n\u200b\u200d\ufeff"
 _ADDRESS = re.compile(r"[A-Za-z0-9=&/%#_+,;:@$^|\\-]")
 _TAG_LIKE = re.compile(r"\[\s*[A-Za-z][\w:. -]*(\]|$)|\[$")
@@ -103,23 +111,37 @@ def _ends_inside(text: str) -> int:
         for found in _SIGNS.finditer(text)
         if (_is_seen(text[: found.start()]) or not found[0].isspace())
         and text[found.end() :].strip()
-        and _is_end(text[: found.start()], found[0], text[found.end()])
+        and _is_end(text[: found.start()], found[0], text[found.end() :])
     )
 
 
 def _is_end(before: str, signs: str, after: str) -> bool:
-    if signs.isspace() or set(signs) & set("。！？｡‼⁇⁈⁉"):
+    if signs.isspace():
+        return True
+    if set(signs[1:]) & _QUOTES and _JOINED.match(after):
+        return False
+    if set(signs) & set("。！？｡‼⁇⁈⁉") or re.search(f"[{_EMOJI}]", signs):
         return True
     if set(signs) & set("!?"):
         return not _ADDRESS.match(after)
-    if not after.isspace() or signs.startswith(".") and signs.count(".") > 1:
+    if not after[0].isspace() or (signs.startswith(".") and signs.count(".") > 1):
         return False
     words = before.lstrip(_UNSEEN).split()
     word = words[-1] if words and before[-1].strip() else ""
     if re.fullmatch(r"\d{1,3}", word) and len(words) == 1:
         return False
-    word = word.lstrip(_OPENERS)
-    return not (word in ABBREVIATIONS or re.fullmatch("[A-HJ-Z]", word))
+    return not (signs == "." and _is_abbreviation(word.lstrip(_OPENERS), after))
+
+
+def _is_abbreviation(word: str, after: str) -> bool:
+    low = word[:1].lower() + word[1:]
+    if low in TITLES or low == "st" or re.fullmatch(r"[A-HJ-Z]|[A-Z][a-z]?(\.[A-Z][a-z]?)+", word):
+        return True
+    following = re.match(rf"{_BLANK}+([0-9]|[a-z])", after)
+    if following is None:
+        return False
+    is_number = following[1].isdigit()
+    return low in ANYWHERE or (is_number and low in NUMBERED) or (not is_number and word in UNITS)
 
 
 def _is_seen(text: str) -> bool:

@@ -70,7 +70,7 @@ class Dictionary:
 
 
 def open_tagger() -> Tagger | None:
-    """Map UniDic into memory; ``None``, and a line in the log, where it is not installed."""
+    """Map UniDic into memory; ``None``, and a line in the log, where there is none to be used."""
     try:
         import fugashi
         import unidic_lite
@@ -81,7 +81,15 @@ def open_tagger() -> Tagger | None:
         )
         return None
     directory = shlex.quote(unidic_lite.DICDIR)
-    tagger: Tagger = fugashi.GenericTagger(f"-r {directory}/dicrc -d {directory} {_FORMAT}")
+    try:
+        tagger: Tagger = fugashi.GenericTagger(f"-r {directory}/dicrc -d {directory} {_FORMAT}")
+    except RuntimeError:  # files of it are gone; a server still starts
+        logger.warning(
+            "the Japanese dictionary in %s is damaged, lip shapes of kanji are estimated; "
+            "pip install --force-reinstall unidic-lite mends it",
+            unidic_lite.DICDIR,
+        )
+        return None
     tagger.parse("今日は")  # touches the pages that every text needs
     return tagger
 

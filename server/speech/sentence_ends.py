@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from engine.graphemes import last_boundary
+from server.speech.abbreviations import ANYWHERE, NUMBERED, TITLES, UNITS
 from server.speech.languages import WIDE, word_set
 
 MAX_TAIL = 32
@@ -44,22 +45,6 @@ _DOTTED = re.compile(r"[^\W\d_]{1,2}(\.[^\W\d_]{1,2})+")
 _NEXT_WORD = re.compile(r"[^\W\d_'’]{1,10}")
 _MAX_NEXT_WORD = 10
 
-# No sentence ends here, whatever follows.
-_TITLES = word_set(
-    "dr mr mrs ms mx prof rev hon gen col capt cpt lt sgt maj cmdr adm sen rep gov supt mt "
-    "ft fr sr.a vs v cf viz approx ca e.g i.e eg ie mlle mme messrs ver"
-)
-# No sentence ends here before a number.
-_NUMBERED = word_set(
-    "no nos nr fig figs vol vols ch chap p pp sec sect art op eq ep par pt jan feb mar apr jun "
-    "jul aug sep sept oct nov dec tel ext"
-)
-# No sentence ends here before a small letter.
-_UNITS = word_set(
-    "b c d e f g h j k l m n o p q r s t w x y z km kg cm mm ft lb lbs oz mi yd ml kb mb gb tb"
-)
-# A sentence ends here before a capital letter.
-_MAYBE = word_set("etc inc ltd co corp jr sr bros dept univ al a.m p.m est min max hr hrs")
 # A sentence ends at a name's letters or at U.S. before one of these.
 _STARTERS = word_set(
     "A After All Also And Any Are As At Because Before But By Can Did Do Does Don Every For "
@@ -249,25 +234,25 @@ def _word_ends(text: str, word: str, following: int, *, spaced: bool, final: boo
     """Whether a sentence ends at ``word`` and a full stop, ``following`` being what comes after."""
     low = word.lower()
     char = text[following : following + 1]
-    if low in _TITLES:
+    if low in TITLES:
         return not char
     if low == "st":
         return _starts(text, following, final=final)
-    if low in _NUMBERED:
+    if low in NUMBERED:
         return not char.isdigit()
-    if low in _UNITS and char.islower():
+    if low in UNITS and char.islower():
         return False
     initial = len(word) == 1 and word.isalpha() and word.isascii() and word.isupper()
     dotted = _DOTTED.fullmatch(word) is not None
-    if low not in _MAYBE and not dotted and not initial:
+    if low not in ANYWHERE and not dotted and not initial:
         return True
     if not char:
         return True
     if not spaced and is_wide(char):
-        return low in _MAYBE and not dotted
+        return low in ANYWHERE and not dotted
     if not char.isalnum():
         return True
-    if low in _MAYBE or is_wide(char):
+    if low in ANYWHERE or is_wide(char):
         return not char.islower() and not char.isdigit()
     if word == "I":
         pair = text[following : following + 2]

@@ -15,11 +15,18 @@ sentence ends, for this purpose,
 * at a line end;
 * at a wide ``。！？``, and at a ``!`` or ``?`` before anything but what could go on in an address,
   as in ``/find?q=1``;
-* at a ``.`` before a space, but for ellipses (``..``), initials (``J.``), the number of an entry
-  in a list (``2.`` at the beginning), and `ABBREVIATIONS`;
+* at a ``.`` before a space, but for ellipses (``..``), initials (``J.``, ``U.S.``), the number of
+  an entry in a list (``2.`` at the beginning), and the words of `server.speech.abbreviations`;
 
-all with the signs and closing quotes right behind. A dot in ``3.5`` or ``kaiwa.example`` ends
-nothing. The rules are lenient: a sentence that they do not see goes on with the tag before it.
+all with the signs, closing quotes and emoji right behind. A dot in ``3.5`` or ``kaiwa.example``
+ends nothing, nor does a closing quote before a particle, a comma or a small letter
+(``「行く。」と言った``).
+
+These are the segmenter's rules (`server.speech.sentence_ends`) as far as a grammar can know them:
+it cannot look back at what was said, nor count quotes. Two things differ on purpose. It is lenient:
+a sentence that it does not see, as after ``U.S.``, an aside or a note, goes on with the tag before
+it. And within a quotation, an aside or code it asks for a tag where the segmenter alone would not
+cut; the tag then begins a segment.
 
 Whoever may call tools, or has to write text of a given form, is not held to tags: the markers of
 calls and the brackets of JSON are not to be told from text here.
@@ -32,14 +39,9 @@ import json
 import re
 from collections.abc import Iterable
 
+from server.speech.abbreviations import ANYWHERE, NUMBERED, TITLES, UNITS
+from server.speech.sentence_ends import CLOSERS, ENDERS
 from server.text.tag_rules import Every
-
-ABBREVIATIONS = (
-    *("Mr", "Mrs", "Ms", "Mx", "Dr", "Prof", "Rev", "Hon", "Gen", "Col", "Maj", "Capt", "Lt"),
-    *("Sgt", "Sr", "Jr", "St", "Mt", "Inc", "Ltd", "Co", "Corp", "Dept", "Fig", "vs", "etc", "cf"),
-    *("al", "approx", "e.g", "i.e", "a.m", "p.m", "A.M", "P.M", "Ph.D", "U.S", "U.K", "U.N", "D.C"),
-)
-"""Words whose dot, written here without it, ends no sentence."""
 
 _SPACE = r"\t\x1f\x20\xa0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _LINE_END = r"\n\x0b-\x0d\x1c-\x1e\x85\u2028\u2029"
@@ -49,14 +51,18 @@ _UNSEEN = (
     r"\U000e0000-\U000e0fff"
 )
 """Drawn as nothing: controls, joiners, variation selectors, fillers."""
-_ENDER = "。！？｡‼⁇⁈⁉"
-_CLOSE = r"""'")}>*’”»›」』）】〉》｣］〕｝＂＇~～♪♡♥"""
+_SOFT = ".!?"
+_ENDER = "".join(sorted(ENDERS - set(_SOFT) - {"．"}))
+_QUOTE = "\"'" + "".join(sorted(CLOSERS - {"]"}))
+_EMOJI = r"\u200d\u20e3\u2600-\u27bf\u2b50\u2b55\ufe0e\ufe0f\U0001f000-\U0001faff"
+_CLOSE = _QUOTE + ">*＇~～"
+_JOINED = "、，,;a-zとっはがをのな"
+"""Goes on behind a quotation; a particle is not told from a word that begins like one."""
 _OPEN = r"""'"({<*#‘“«‹「『（【〈《｢［〔｛"""
 _ADDRESS = r"A-Za-z0-9=&/%#_+,;:@$^|\\\-"
 """Goes on behind a ``?`` or ``!`` without a space."""
 
 _BRACKET = r"\[\]"
-_SOFT = r".!?"
 
 
 @functools.lru_cache(maxsize=256)
@@ -108,25 +114,48 @@ def _sentence() -> list[str]:
     """Terminals of a text in which no sentence ends before its end."""
     blank = f"[{_SPACE}{_LINE_END}]"
     inside = f"{_LINE_END}{_SOFT}{_ENDER}"
-    abbreviations = "|".join(map(re.escape, ABBREVIATIONS))
+    signs = f"[{_SOFT}{_ENDER}{_CLOSE}{_EMOJI}]*"
     return [
         "TEXT: LEAD (FIRST PART* (SIGNS | LINE_END)? | SIGNS)",
-        "FIRST: SEEN | DOTTED | ABBREVIATED | ENTRY",
-        "PART: PLAIN | DOTTED | SPACE ABBREVIATED",
+        "FIRST: SEEN | DOTTED | QUOTED | ABBREVIATED | ENTRY",
+        "PART: PLAIN | DOTTED | QUOTED | SPACE ABBREVIATED",
         _terminal("SEEN", _not(inside + _SPACE + _UNSEEN)),
         _terminal("PLAIN", _not(inside)),
         _terminal("SPACE", f"[{_SPACE}]"),
         _terminal("ENTRY", r"[0-9]{1,3}\."),
         _terminal(
             "DOTTED",
-            rf"\.[{_CLOSE}]*{_not(inside + _SPACE + _CLOSE)}|\.\.+"
+            rf"\.[{_CLOSE}]*{_not(inside + _SPACE + _CLOSE + _EMOJI)}|\.\.+"
             rf"|[{_SOFT}][{_SOFT}{_CLOSE}]*[{_ADDRESS}]",
         ),
-        # "I" is a word far more often than somebody's initial
-        _terminal("ABBREVIATED", rf"[{_OPEN}]*([A-HJ-Z]|{abbreviations})\."),
-        _terminal("SIGNS", f"[{_SOFT}{_ENDER}][{_SOFT}{_ENDER}{_CLOSE}]*{blank}*"),
+        _terminal("QUOTED", f"[{_SOFT}{_ENDER}]{signs}[{_QUOTE}]{signs}[{_SPACE}]*[{_JOINED}]"),
+        _terminal("ABBREVIATED", f"[{_OPEN}]*({_abbreviated()})"),
+        _terminal(
+            "SIGNS",
+            f"[{_SOFT}{_ENDER}]{signs}([{_SPACE}]+[{_EMOJI}]{signs})*{blank}*",
+        ),
         _terminal("LINE_END", f"[{_LINE_END}]{blank}*"),
     ]
+
+
+def _abbreviated() -> str:
+    """Words whose stop ends no sentence, with what has to follow."""
+    spaces = rf"\.[{_SPACE}]+"
+    return "|".join(
+        [
+            # "I" is a word far more often than somebody's initial
+            rf"([A-HJ-Z]|[A-Z][a-z]?(\.[A-Z][a-z]?)+|{_as_written(TITLES | {'st'})})\.",
+            rf"({_as_written(NUMBERED)}){spaces}[0-9]",
+            rf"({_as_written(ANYWHERE)}){spaces}[a-z0-9]",
+            rf"({'|'.join(sorted(UNITS))}){spaces}[a-z]",
+        ]
+    )
+
+
+def _as_written(words: Iterable[str]) -> str:
+    """Small, or with a capital letter."""
+    forms = {form for word in words for form in (word, word[0].upper() + word[1:])}
+    return "|".join(map(re.escape, sorted(forms)))
 
 
 def _terminal(name: str, expression: str) -> str:

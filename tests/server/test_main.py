@@ -139,6 +139,15 @@ def test_doctor_fails_on_a_missing_model(
     assert "pass  python" in out
 
 
+def test_doctor_says_what_reads_chinese_characters(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or how to get it; nothing fails without."""
+    assert "pass  readings ja    fugashi" in run(capsys, "doctor", "--port", "0")[1]
+    monkeypatch.setattr("server.doctor._READINGS", {"zh": ("no-such-package",)})
+    assert "warn  readings zh    lip shapes" in run(capsys, "doctor", "--port", "0")[1]
+
+
 def test_doctor_sees_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
     """Before a server does."""
     with socket.socket() as taken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +102,16 @@ def test_a_missing_package_is_told(
     with caplog.at_level(logging.WARNING):
         assert open_tagger() is None
     assert "pip install 'kaiwa[ja]'" in caplog.text
+
+
+def test_a_damaged_dictionary_is_as_good_as_none(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A server starts without it, and says so."""
+    monkeypatch.setattr("unidic_lite.DICDIR", str(tmp_path))
+    with caplog.at_level(logging.WARNING):
+        assert open_tagger() is None
+    assert "is damaged" in caplog.text
 
 
 def test_a_word_without_a_pronunciation_stays() -> None:

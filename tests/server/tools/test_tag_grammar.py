@@ -20,7 +20,20 @@ from tests.support.tiny_models import EOS, VOCAB_SIZE
 from tools.tag_judge import judge, leaks
 
 FACES, MOTIONS = ("happy", "sad"), ("wave",)
-WORDS = ["[happy]", "[sad:0.6]", "[motion:wave]", *"abIJ5あ&:/", "Mr", "e.g", "12", "\u200b", "…"]
+WORDS = [
+    "[happy]",
+    "[sad:0.6]",
+    "[motion:wave]",
+    *"abIJ5あ&:/",
+    "Mr",
+    "e.g",
+    "12",
+    "\u200b",
+    "…",
+    "と",
+    "🎉",
+]
+WORDS += ["No", "etc", "kg"]
 SIGNS = [*'.!?。！「」()" \n\u3000', "..", "!? ", ". "]
 PIECES = [*"[]01", "happy", "sad", "motion:", "wave", *WORDS, *SIGNS]
 END = len(PIECES)
@@ -116,8 +129,14 @@ def test_nothing_else_is(text: str, every: Every) -> None:
         "a！あ",
         "a!あ",
         "a\nb",
-        'a." b',
+        'a." I',
         "「あ。」あ",
+        "「あ」。と",
+        "No. b",
+        "etc. I",
+        "5 kg. I",
+        "!🎉 a",
+        "! 🎉 a",
         "a!? b",
         "1. a. b",
     ],
@@ -144,10 +163,18 @@ def test_a_sentence_begins_with_a_tag(text: str) -> None:
         "1. a",
         "12. a",
         "\n1. a",
+        "No. 5",
+        "a etc. b",
+        "5 kg. b",
+        'a." b',
+        "「あ。」と",
+        "「あ?」 a",
+        "!🎉",
+        "! 🎉 ",
     ],
 )
 def test_some_signs_end_no_sentence(text: str) -> None:
-    """Decimals, addresses, ellipses, abbreviations, initials, numbers of lists."""
+    """Decimals, addresses, abbreviations, numbers of lists, quotations that are told of."""
     assert takes("[happy]" + text)
 
 
