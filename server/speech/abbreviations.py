@@ -21,7 +21,7 @@ NUMBERED = word_set(
 """No sentence ends here before a number."""
 
 UNITS = word_set(
-    "b c d e f g h j k l m n o p q r s t w x y z km kg cm mm ft lb lbs oz mi yd ml kb mb gb tb"
+    "b c d e f g h j k l m n o p q r s t w x y z km kg cm mm lb lbs oz mi yd ml kb mb gb tb"
 )
 """No sentence ends here before a small letter."""
 

@@ -423,36 +423,6 @@ class TestStream:
         assert times == [1, 2, 3]
         await call.task
 
-    @pytest.mark.parametrize(
-        ("dialect", "shown"),
-        [
-            ("strip", "Hello there."),
-            ("olv", "[happy]Hello there."),
-            ("face", "[face:joy]Hello there."),
-            ("act", '<|ACT {"emotion":"happy"}|>Hello there.'),
-        ],
-    )
-    async def test_each_front_end_gets_its_tags(
-        self, client: httpx.AsyncClient, dialect: str, shown: str
-    ) -> None:
-        """By a field, or behind the model's name where no field can be set; the field wins."""
-        for fields in (
-            {"tag_dialect": dialect},
-            {"model": f"aoi+{dialect}"},
-            {"model": f"tiny@aoi+{dialect}"},
-            {"model": "aoi+aituber", "tag_dialect": dialect},
-        ):
-            answer = (await post(client, **fields)).json()
-            assert answer["choices"][0]["message"]["content"] == shown
-
-    async def test_a_stream_is_translated_too(self, client: httpx.AsyncClient) -> None:
-        """A tag comes whole, in one chunk."""
-        body = (await post(client, model="aoi+face", stream=True)).content
-        chunks = [event for event in parse_events(body) if event != "[DONE]"]
-        texts = [chunk["choices"][0]["delta"].get("content") for chunk in chunks]
-        assert "[face:joy]" in "".join(text or "" for text in texts[:3])
-        assert "".join(text or "" for text in texts) == "[face:joy]Hello there."
-
     async def test_leaving_calls_the_request_off(self, app: ASGIApp, engine: FakeEngine) -> None:
         """A client that hangs up costs no more steps."""
         engine.step_s = 1.0
