@@ -24,7 +24,6 @@ from server.sockets.front_door import tls_context
 Verdict = Literal["pass", "warn", "fail"]
 
 LEAST_PYTHON = (3, 11)
-_VECTOR_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
 _READINGS = {"ja": ("fugashi", "unidic-lite"), "zh": ("pypinyin",)}
 """What reads Chinese characters, by the extra that brings it (`server.speech`)."""
 _PACKAGES = ("torch", "transformers", "tokenizers", "websockets", "uvicorn", "uvloop")

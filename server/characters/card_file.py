@@ -25,7 +25,7 @@ from server.characters.character import VRM_EXPRESSIONS, Character
 from server.characters.field_reader import FieldReader
 from server.characters.ids import is_id, make_id
 from server.characters.picture import picture_of
-from server.errors import CardError, CardErrorCode, CharacterFileError, ServerError
+from server.errors import CardError, CardErrorCode, CharacterFileError, ServerError, shorten
 from server.protocol.character_objects import LocalizedText
 
 EXTENSION = "kaiwa"
@@ -121,6 +121,9 @@ def find_warnings(character: Character) -> list[str]:
     if card is None:
         return []
     warnings = []
+    if card.is_newer:
+        version = shorten(card.spec_version)
+        warnings.append(f"it says version {version}, and this server knows them up to 3.0")
     if not card.greetings:
         warnings.append("it has no first message, so it waits for the user to speak")
     if character.picture is None and (card.picture is not None or card.files):

@@ -172,6 +172,14 @@ def test_what_does_nothing_is_warned_of() -> None:
     assert find_warnings(character_from_card(full)) == []
 
 
+def test_a_card_of_a_later_version_is_warned_of() -> None:
+    """It is read all the same."""
+    card = make_card(first_mes="Hi.", description="x")
+    later = replace(card, spec_version="3.1")
+    (warning,) = find_warnings(character_from_card(later))
+    assert "3.1" in warning
+
+
 def test_a_picture_that_is_not_shown_is_warned_of() -> None:
     """There is a file, and it is none that a page may have."""
     icon = {"type": "icon", "uri": "embeded://a.svg", "name": "main"}

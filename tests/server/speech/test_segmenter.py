@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from server.speech.asides import MAX_ASIDE
-from server.speech.segmenter import Segment, Segmenter, SegmentRules
+from server.speech.segmenter import Segmenter, SegmentRules
+from tools.segment_figures import segment
 
 # Marks, spaces, joiners, letters of three scripts, and words that take marks another way.
 NASTY = list('。．！？!?.…,、;:：—-*_`(（)）「」『』"”’“ \n\r\t\u300012abIA笑あ漢♪☆♡/@=#~')
@@ -31,25 +32,6 @@ RULES = [
     SegmentRules(min=30, max=40),
     SegmentRules(first_min=1, min=1, max=1),
 ]
-
-
-def segment(
-    text: str,
-    cuts: Iterable[int] = (),
-    marks: Iterable[int] = (),
-    rules: SegmentRules = RULES[0],
-) -> list[Segment]:
-    """Segments of a whole reply, cut into chunks, with tags at some places."""
-    segmenter = Segmenter(rules)
-    marked = set(marks)
-    segments: list[Segment] = []
-    begin = 0
-    for end in sorted({*cuts, *marked, len(text)}):
-        segments += segmenter.feed(text[begin:end])
-        begin = end
-        if end in marked:
-            segments += segmenter.mark()
-    return segments + segmenter.finish()
 
 
 def texts(text: str, marks: Iterable[int] = ()) -> list[str]:
