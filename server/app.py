@@ -40,6 +40,7 @@ from server.protocol.close_codes import CloseCode
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
 from server.state import ServerState
+from server.store.memory_store import InMemoryStore
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,13 @@ def build_state(settings: ServerSettings) -> ServerState:
     except ValueError as error:
         raise ConfigError(str(error), param="characters.files") from None
     _tell_of_other_engines(catalog)
-    return ServerState(settings=settings, catalog=catalog, auth=auth)
+    history = settings.history
+    store = None
+    if history.keep == "memory":
+        store = InMemoryStore(
+            max_conversations=history.max_conversations, max_bytes=history.max_bytes
+        )
+    return ServerState(settings=settings, catalog=catalog, auth=auth, store=store)
 
 
 def _tell_of_other_engines(catalog: Catalog) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from engine.chat_template import ChatMessage
+from server.conversation.changes import Change, ChangeLog, copy_entry
 from server.conversation.entries import Entry, count_bytes, render_messages
 from server.errors import (
     DuplicateItem,
@@ -39,6 +42,7 @@ class Conversation:
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
         self._num_bytes = 0
+        self._changes = ChangeLog()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -55,6 +59,27 @@ class Conversation:
     def item_ids(self) -> list[str]:
         """In order."""
         return [entry.id for entry in self._entries]
+
+    def restore(self, conversation_id: str, entries: Iterable[Entry]) -> None:
+        """Go on from a conversation that was kept; this one must be empty.
+
+        Args:
+            conversation_id: Its name, which becomes this one's.
+            entries: Its items in order; they are copied. Of more than fit the oldest are left out.
+        """
+        assert not self._entries
+        self.id = conversation_id
+        for entry in reversed([copy_entry(entry) for entry in entries]):
+            is_full = len(self._entries) >= self._max_items
+            if is_full or self._num_bytes + entry.num_bytes > self._max_bytes:
+                break
+            self._entries.insert(0, entry)
+            self._by_id[entry.id] = entry
+            self._num_bytes += entry.num_bytes
+
+    def take_changes(self) -> list[Change]:
+        """What has changed since this was last asked, in the order in which to write it down."""
+        return self._changes.take(self._entries)
 
     def entry(self, item_id: str, *, param: str = "item_id") -> Entry:
         """Look an item up.
@@ -145,6 +170,7 @@ class Conversation:
         self._entries.insert(index, entry)
         self._by_id[entry.id] = entry
         self._num_bytes += entry.num_bytes
+        self._changes.touch(entry.id)
         return self._entries[index - 1].id if index else None
 
     def finish_reply(self, item: MessageItem | FunctionCallItem, raw_text: str) -> None:
@@ -165,6 +191,7 @@ class Conversation:
         else:
             entry.num_bytes = count_bytes(item)
         self._num_bytes += entry.num_bytes
+        self._changes.touch(entry.id)
 
     def delete(self, item_id: str) -> None:
         """Take an item out.
@@ -207,6 +234,7 @@ class Conversation:
         self._num_bytes -= entry.num_bytes
         entry.num_bytes = sum(len(text.encode()) for text in entry.raw_texts)
         self._num_bytes += entry.num_bytes
+        self._changes.touch(entry.id)
 
     def last_reply(self) -> MessageItem | None:
         """What an assistant said last, if anything."""
@@ -240,6 +268,7 @@ class Conversation:
 
     def _remove(self, entry: Entry) -> None:
         self._entries.remove(entry)
+        self._changes.remove(entry.id)
         del self._by_id[entry.id]
         self._num_bytes -= entry.num_bytes
 

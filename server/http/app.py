@@ -15,6 +15,7 @@ from starlette.routing import Route
 from server.http.characters import characters_endpoint
 from server.http.client_secrets import client_secrets_endpoint
 from server.http.completions import completions_endpoint
+from server.http.conversations import conversation_endpoints
 from server.http.crash_guard import CrashGuard
 from server.http.event_stream import EventStream
 from server.http.guard import Endpoint, HostGuard, guarded
@@ -42,6 +43,7 @@ def build_http_app(
         web_files: The page; read from the source tree when not given.
     """
     list_models, get_model = model_endpoints(state)
+    list_conversations, get_conversation, erase_conversation = conversation_endpoints(state)
     live, ready, metrics = health_endpoints(state)
     index, static = page_endpoints(read_web_files() if web_files is None else web_files)
 
@@ -50,6 +52,10 @@ def build_http_app(
 
     def post(path: str, endpoint: Endpoint) -> Route:
         return Route(path, guarded(state, endpoint, takes_secrets=False), methods=["POST"])
+
+    def own(path: str, endpoint: Endpoint, method: str) -> Route:
+        # Who has a client secret is one of many that share its maker's key.
+        return Route(path, guarded(state, endpoint, takes_secrets=False), methods=[method])
 
     return Starlette(
         routes=[
@@ -61,6 +67,9 @@ def build_http_app(
             read("/v1/models", list_models),
             read("/v1/models/{model:path}", get_model),
             read("/v1/characters", characters_endpoint(state)),
+            own("/v1/conversations", list_conversations, "GET"),
+            own("/v1/conversations/{conversation_id}", get_conversation, "GET"),
+            own("/v1/conversations/{conversation_id}", erase_conversation, "DELETE"),
             read("/v1/engine/live", _live_endpoint(state)),
             post("/v1/chat/completions", completions_endpoint(state)),
             post("/v1/realtime/client_secrets", client_secrets_endpoint(state)),
@@ -82,7 +91,7 @@ def _middleware(state: ServerState) -> list[Middleware]:
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(origins),
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["*"],
             ),
         )

@@ -12,7 +12,7 @@ from server.protocol.character_objects import (
     LocalizedText,
     MemorySetting,
 )
-from server.protocol.objects import ResumeObject, SessionObject
+from server.protocol.objects import ConversationObject, ResumeObject, SessionObject
 from server.sampling import to_fields
 from server.session.settings import SessionSettings
 from server.text.tags import strip_tags
@@ -28,6 +28,7 @@ def describe_session(
     resume: ResumeObject | None,
     listener: ListenerSetting,
     memory: MemorySetting,
+    conversation: ConversationObject,
 ) -> SessionObject:
     """Describe a session; a character's own prompt is not part of it."""
     limit = settings.max_output_tokens
@@ -49,6 +50,7 @@ def describe_session(
             listener=listener,
             memory=memory,
         ),
+        conversation=conversation,
         resume=UNSET if resume is None else resume,
         **to_fields(settings.effective_sampling),
     )

@@ -37,6 +37,7 @@ from server.session.effects import (
     Send,
 )
 from server.session.session import Session
+from server.sockets.history import History
 from server.sockets.outbox import EventRules, Outbox
 from server.sockets.rate_limit import TokenBucket
 from server.sockets.replies import Replies, ReplyListener
@@ -59,9 +60,22 @@ class Connection:
     """
 
     def __init__(
-        self, socket: Socket, session: Session, state: ServerState, engine: EnginePort
+        self,
+        socket: Socket,
+        session: Session,
+        state: ServerState,
+        engine: EnginePort,
+        history: History | None = None,
     ) -> None:
-        """Put the parts together; ``run`` starts them."""
+        """Put the parts together; ``run`` starts them.
+
+        Args:
+            socket: Whose session it is.
+            session: The state machine.
+            state: Shared with every room.
+            engine: Who writes.
+            history: Keeps the conversation; ``None`` for nobody.
+        """
         self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._state = state
@@ -72,6 +86,7 @@ class Connection:
         self._num_unreadable = 0
         self._closing: asyncio.Task[None] | None = None
         self._closed_by_us: int | None = None
+        self._history = history or History(session, None, "")
         self.session = session
         self.outbox: Outbox[ServerEvent] = Outbox(
             socket, _event_rules(session), state.settings.outbox, state.metrics
@@ -175,6 +190,7 @@ class Connection:
                 self._carry_out(self._todo.popleft())
         finally:
             self._is_executing = False
+        self._history.keep()
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -240,6 +256,7 @@ class Connection:
             for effect in self.session.close(self._loop.time()):
                 if isinstance(effect, Abort):
                     self.replies.abort(effect.request_id)
+            self._history.keep()
         finally:
             self.replies.close()
 
