@@ -48,8 +48,11 @@ DECIDING = [
     "engine/scheduler/waiting.py",
     "engine/text_stream.py",
     "server/auth.py",
+    "server/conversation/changes.py",
     "server/conversation/conversation.py",
+    "server/conversation/memory.py",
     "server/conversation/prompt.py",
+    "server/conversation/summary.py",
     "server/conversation/token_log.py",
     "server/protocol/codec.py",
     "server/protocol/event_ids.py",
@@ -59,6 +62,8 @@ DECIDING = [
     "server/sockets/admission.py",
     "server/sockets/outbox.py",
     "server/sockets/rate_limit.py",
+    "server/sockets/working_memory.py",
+    "server/store/memory_store.py",
     "server/text/tags.py",
 ]
 LEAST_PERCENT = 92.0

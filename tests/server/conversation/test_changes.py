@@ -138,26 +138,3 @@ def test_following_the_changes_gives_the_conversation() -> None:
                 apply(kept, talk.take_changes())
                 whole = [talk.entry(i) for i in talk.item_ids]
                 assert kept == [entry for entry in whole if not entry.is_in_progress]
-
-
-def test_a_conversation_goes_on_from_what_was_kept() -> None:
-    """Under its old name, with entries of its own, and nothing to be written down."""
-    old = [message("a"), message("r", "Hello there.", role="assistant")]
-    talk = conversation()
-    talk.restore("conv_9", old)
-    assert (talk.id, talk.item_ids) == ("conv_9", ["a", "r"])
-    assert talk.take_changes() == []
-    talk.check_integrity()
-    talk.truncate("r", 0, 5)
-    assert old[1].raw_texts == ["Hello there."]
-
-
-def test_of_too_much_the_oldest_is_left_out() -> None:
-    """The bounds may have been set lower since."""
-    talk = conversation()
-    talk.restore("conv_9", [message(f"i{number}") for number in range(20)])
-    assert talk.item_ids == [f"i{number}" for number in range(12, 20)]
-    large = Conversation("conv_1", expressions=(), max_items=8, max_bytes=12)
-    large.restore("conv_9", [message(f"i{number}") for number in range(4)])
-    assert large.item_ids == ["i2", "i3"]
-    large.check_integrity()
