@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from engine.chat_template import ChatMessage
+from engine.errors import TemplateRefused
 from server.session.effects import Compact, Prepare
 from server.sockets.look_ahead import BACKGROUND_PRIORITY, PREPARE_DELAY_S
 from tests.server.sockets.desk import PERSONA, REPLY, Desk, desk
-from tests.support.fake_engine import FakeEngine
+from tests.support.fake_engine import FakeEngine, FakeTokenizer
 
 
 async def test_what_was_prepared_becomes_the_reply() -> None:
@@ -332,3 +334,43 @@ async def test_an_edited_summary_is_read_with_the_next_prompt() -> None:
         assert text.startswith(f"<system>{PERSONA}<system>They quarrelled.<user>")
         assert engine.summary not in text
         assert one.reasons() == {"summary": 1}
+
+
+class Strict(FakeTokenizer):
+    """Renders everything but the instruction."""
+
+    def mark_chat(self, messages: Sequence[ChatMessage], **options: Any) -> str:
+        if messages[-1].content.startswith("(This is not part"):
+            raise TemplateRefused("no such message")
+        return super().mark_chat(messages, **options)
+
+
+class StrictEngine(Writer):
+    """Has such a template."""
+
+    @property
+    def tokenizer(self) -> FakeTokenizer:
+        return Strict()
+
+
+async def test_a_template_that_takes_no_instruction_costs_the_summary_alone() -> None:
+    """The conversation is compacted with the one there was."""
+    async with desk(StrictEngine(max_model_len=2048)) as one:
+        long_talk(one)
+        await one.reply()
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(1)
+        assert summaries(one.engine) == []
+        assert len(one.compacted) == 1
+
+
+async def test_an_engine_that_is_gone_costs_no_session() -> None:
+    """Nothing is written, and nobody is told."""
+    async with desk(Writer(max_model_len=2048)) as one:
+        long_talk(one)
+        await one.reply()
+        one.engine.is_alive = False
+        one.replies.compact(Compact(one.wanted(), writes_summary=True))
+        await asyncio.sleep(1)
+        assert one.summarised == []
+        assert one.failures == []
