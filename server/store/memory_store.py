@@ -28,11 +28,7 @@ class _Kept:
     updated_at: float
     entries: list[Entry] = field(default_factory=list)
     summary: str = ""
-
-    @property
-    def num_bytes(self) -> int:
-        text = sum(entry.num_bytes for entry in self.entries) + len(self.summary.encode())
-        return text + OVERHEAD_BYTES * (1 + len(self.entries))
+    num_bytes: int = OVERHEAD_BYTES
 
     def head(self) -> ConversationHead:
         return ConversationHead(
@@ -48,17 +44,23 @@ class _Kept:
         match change:
             case ItemKept(entry, after):
                 place = self._place(entry.id)
+                self.num_bytes += entry.num_bytes
                 if place is not None:
+                    self.num_bytes -= self.entries[place].num_bytes
                     self.entries[place] = entry
                     return
+                self.num_bytes += OVERHEAD_BYTES
                 before = None if after is None else self._place(after)
                 if after is not None and before is None:
                     self.entries.append(entry)
                 else:
                     self.entries.insert(0 if before is None else before + 1, entry)
             case ItemGone(item_id):
-                self.entries = [entry for entry in self.entries if entry.id != item_id]
+                place = self._place(item_id)
+                if place is not None:
+                    self.num_bytes -= self.entries.pop(place).num_bytes + OVERHEAD_BYTES
             case SummaryKept(summary):
+                self.num_bytes += len(summary.encode()) - len(self.summary.encode())
                 self.summary = summary
 
     def _place(self, item_id: str) -> int | None:

@@ -53,6 +53,7 @@ async def test_a_conversation_is_read_as_it_was_written() -> None:
     await store.flush()
     kept = await store.load("mio", "c")
     assert [entry.id for entry in kept.entries] == ["0", "a", "b"]
+    assert store.num_bytes == 4 * OVERHEAD_BYTES + len("hellohellootherThey met.")
     assert kept.summary == "They met."
     head = kept.head
     assert (head.id, head.model, head.created_at, head.updated_at) == ("c", "aoi", 5.0, 9.0)
