@@ -7,8 +7,10 @@ renderings when it is loaded, never per conversation, so that the beginning of a
 rendered the same however it goes on (the prefix cache depends on it). Then:
 
 * A template without a system role gets the system text at the top of the first user message.
-* A template with a system role, but only at the start, gets all leading system texts as one and
-  later ones as part of the next user message.
+* A template with a system role, but only at the start, gets all leading system texts as one. A
+  later one becomes a user message of its own behind a user's, and otherwise part of the next one.
+  The same goes for a template that gathers system texts at the start: what was rendered before
+  would change with each.
 * A template that demands strict turns gets neighbours of the same role as one message.
 * A template that demands the user first gets a user message before a greeting: the system text
   where that has to go to the user anyway, otherwise ``SILENCE``.
@@ -143,8 +145,9 @@ class ChatTemplate:
                 "serve the model with another chat_template.jinja"
             )
         self.merges_system = not self._accepts("system", "user")
-        self.system_only_first = self.merges_system or not self._accepts(
-            "system", "system", "user", "assistant", "system", "user"
+        self.system_only_first = self.merges_system or not (
+            self._accepts("system", "system", "user", "assistant", "system", "user")
+            and self._accepts("system", "user", "system", "assistant", "user", "system")
         )
         self.strict_turns = not self._accepts("user", "user", "assistant", "assistant", "user")
         self.user_first = not self._accepts("assistant", "user")
@@ -245,7 +248,8 @@ class ChatTemplate:
             if message.role == "tool":  # belongs right after its call
                 placed.append(message)
                 continue
-            if waiting and message.role == "user":
+            follows_user = bool(placed) and placed[-1].role == "user"
+            if waiting and message.role == "user" and not follows_user:
                 message = ChatMessage("user", _joined([*waiting, message.content]))
                 waiting = []
             elif waiting:
@@ -257,13 +261,14 @@ class ChatTemplate:
         return placed
 
     def _accepts(self, *roles: Role) -> bool:
-        """Whether a trial conversation renders with all of its texts."""
+        """Whether a trial conversation renders with all of its texts, in their order."""
         messages = _trial(roles)
         try:
             rendered = self._render(messages, False)
         except TemplateRefused:
             return False
-        return all(message.content in rendered for message in messages)
+        places = [rendered.find(message.content) for message in messages]
+        return places[0] >= 0 and places == sorted(places)
 
     def _render(
         self,

@@ -23,6 +23,8 @@ examples:
   kaiwa serve                                    the demo model and its characters
   kaiwa serve --model Qwen/Qwen3-0.6B            a model of the hub
   kaiwa serve --model ./folder --character aoi.toml --port 9000
+  kaiwa serve --character mika.png               a character card
+  kaiwa card mika.png                            what is in a card, and what a model reads
   kaiwa serve --config kaiwa.toml --host 0.0.0.0 --api-keys keys.txt
   kaiwa chat                                     talk in the terminal
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
@@ -41,11 +43,12 @@ Once it can answer, it prints one line on standard output: ready http://HOST:POR
 
 _ELSEWHERE = {
     "chat": ("clients.terminal", "talk to a character in the terminal"),
+    "card": ("server.card_command", "show a character card, or write it in another format"),
     "bench": ("clients.bench", "measure a server; engine, server: Kaiwa beside its peers"),
     "simulate": ("server.simulate", "see what listeners would feel, without a model"),
 }
-"""Commands that clients bring; they are imported by name, so that the server never knows them.
-The simulator joins both sides, and only by this name is it part of the server."""
+"""Commands with options of their own. Those that clients bring are imported by name, so that the
+server never knows them. The simulator joins both sides, and only by this name is it part of it."""
 
 _BENCHES = {
     "engine": "tools.bench.engine",
@@ -178,9 +181,11 @@ def _settings_parser() -> argparse.ArgumentParser:
         dest="characters.files",
         action="append",
         metavar="FILE",
-        help="a character's TOML file; may be repeated; the shipped ones if none",
+        help="a TOML file or a card (PNG, JSON, CHARX), or a folder of them; may be repeated; "
+        "the shipped ones if none",
     )
     option("--prompt", "characters.prompt", str, "TEXT", "one more character, 'custom', of this")
+    option("--cards", "characters.folder", str, "FOLDER", "keep the cards here that clients send")
     target = parser.add_argument_group("where")
     option("--host", "listen.host", str, "ADDRESS", "default 127.0.0.1")
     option("--port", "listen.port", int, "PORT", "default 8000; 0 lets the system choose")

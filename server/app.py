@@ -27,9 +27,12 @@ from engine.config import EngineConfig
 from engine.errors import ConfigError
 from engine.progress import LoadProgress
 from server.auth import Authenticator, check_exposure
+from server.characters.card_folder import CardFolder
 from server.characters.catalog import Catalog
 from server.characters.character import Character
-from server.characters.toml_file import load_character
+from server.characters.files import load_character_file
+from server.characters.persona import read_persona
+from server.characters.uploads import Uploads
 from server.config import ServerSettings
 from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.engine_port import EnginePort
@@ -39,6 +42,7 @@ from server.log_lines import log_line
 from server.protocol.close_codes import CloseCode
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
+from server.speech.visemes import warm_up
 from server.state import ServerState
 from server.store.memory_store import InMemoryStore
 
@@ -151,14 +155,18 @@ def build_state(settings: ServerSettings) -> ServerState:
     auth = Authenticator.from_config(settings.auth)
     check_exposure(settings.listen, settings.auth, auth)
     name = Path(settings.engine.model.model.rstrip("/")).name
-    characters = [load_character(path) for path in settings.characters.resolved()]
+    characters = [load_character_file(path) for path in settings.characters.resolved()]
     if settings.characters.prompt:
         characters.insert(0, Character.from_prompt("custom", settings.characters.prompt))
+    limits = settings.characters
+    uploads = Uploads(max_characters=limits.max_uploaded, max_bytes=limits.max_uploaded_bytes)
     try:
-        catalog = Catalog(name, characters)
+        catalog = Catalog(name, characters, uploads=uploads)
     except ValueError as error:
         raise ConfigError(str(error), param="characters.files") from None
     _tell_of_other_engines(catalog)
+    if limits.folder is not None:
+        _read_uploads(limits.folder, catalog, auth)
     history = settings.history
     store = None
     if history.keep == "memory":
@@ -166,6 +174,17 @@ def build_state(settings: ServerSettings) -> ServerState:
             max_conversations=history.max_conversations, max_bytes=history.max_bytes
         )
     return ServerState(settings=settings, catalog=catalog, auth=auth, store=store)
+
+
+def _read_uploads(folder: Path, catalog: Catalog, auth: Authenticator) -> None:
+    """Take in what clients sent before this start."""
+    cards = CardFolder(folder)
+    for principal in auth.principals:
+        for character in cards.read(auth.owner_of(principal)):
+            try:
+                catalog.put_upload(character, principal)
+            except ProtocolError as error:
+                logger.warning("an uploaded card is left out: %s", error.message)
 
 
 def _tell_of_other_engines(catalog: Catalog) -> None:
@@ -188,7 +207,7 @@ def _tell_of_little_room(catalog: Catalog, engine: EnginePort) -> None:
     info = engine.info
     budget = min(info.num_blocks * info.block_size, info.max_model_len)
     for character in catalog.characters:
-        persona = [ChatMessage("system", character.prompt)]
+        persona = [ChatMessage("system", read_persona(character).head)]
         num_tokens = len(engine.tokenizer.encode_chat(persona))
         reply = character.max_output_tokens or MAX_REPLY_RESERVE
         if num_tokens + reply > budget:
@@ -226,11 +245,14 @@ async def _engine(
 
 async def _load(state: ServerState, start: StartEngine, stop: StopSignal) -> RunningEngine | None:
     with LoadProgress() as progress:
+        # the first reply would wait for them
+        dictionaries = asyncio.create_task(asyncio.to_thread(warm_up))
         loading = asyncio.ensure_future(start(state.settings.engine, progress))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
         if loading.done():
             stopping.cancel()
+            await dictionaries
             return loading.result()
         loading.cancel()
         # Bounded: an engine that does not let itself be called off dies with this process.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ MAX_SECRET_S = 7200.0
 MAX_LIVE_SECRETS = 10_000
 MAX_SECRETS_BYTES = 16 * 1024 * 1024
 """Of all sessions that live secrets describe, together."""
+
+_UNNAMED = re.compile(r"key-\d+")
 
 ANONYMOUS = "anonymous"
 """The principal when no keys are configured."""
@@ -97,6 +100,22 @@ class Authenticator:
     def requires_key(self) -> bool:
         """Whether a key is needed at all."""
         return bool(self._keys)
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """All whom a key can belong to, each once."""
+        return tuple(dict.fromkeys(name for _, name in self._keys)) or (ANONYMOUS,)
+
+    def owner_of(self, principal: str) -> str:
+        """What is kept on the disk for a principal belongs to this.
+
+        A key without a name is called by its line, which is another's once lines come and go; so
+        it is known by its digest. Names hold no colon.
+        """
+        for digest, name in self._keys:
+            if name == principal and _UNNAMED.fullmatch(name):
+                return f"key:{digest.hex()}"
+        return principal
 
     def check(self, key: str | None, now: float) -> str | None:
         """Name the principal that a key belongs to; ``None`` refuses it.

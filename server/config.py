@@ -19,6 +19,9 @@ DEMO_MODEL = REPOSITORY / "configs" / "models" / "kaiwa-demo"
 DEMO_CHARACTERS = REPOSITORY / "configs" / "characters"
 """Its ``*.toml`` files are served when no character is named."""
 
+CHARACTER_SUFFIXES = (".toml", ".png", ".apng", ".json", ".charx")
+"""What is taken for a character's file in a folder; a file that is named itself may be any."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenConfig:
@@ -94,6 +97,8 @@ class LimitsConfig:
     """Seconds for the request head, TLS handshake apart."""
     max_head_bytes: int = 32 * 1024
     """Bytes of the request head."""
+    max_card_bytes: int = 8 * 1024 * 1024
+    """Bytes of a character card that a client sends."""
     max_message_bytes: int = 256 * 1024
     """Bytes of one WebSocket message; four times the text of one item, which JSON may escape."""
     messages_per_s: float = 50.0
@@ -122,6 +127,7 @@ class LimitsConfig:
         _within("limits.max_pending_heads", self.max_pending_heads, 1, 1_000_000)
         _within("limits.head_timeout_s", self.head_timeout_s, 0.01, 600)
         _within("limits.max_head_bytes", self.max_head_bytes, 1024, 1024 * 1024)
+        _within("limits.max_card_bytes", self.max_card_bytes, 1024, 32 * 1024 * 1024)
         _within("limits.max_message_bytes", self.max_message_bytes, 1024, 64 * 1024 * 1024)
         _within("limits.messages_per_s", self.messages_per_s, 0.1, 1e6)
         _within("limits.message_burst", self.message_burst, 1, 1_000_000)
@@ -230,13 +236,30 @@ class CharactersConfig:
     """Who is served."""
 
     files: tuple[Path, ...] = ()
-    """Character files; when empty, the shipped ones."""
+    """Character files, or folders of them; when empty, the shipped ones."""
     prompt: str | None = None
     """System prompt of one more character, ``custom``, who then answers by default."""
+    folder: Path | None = None
+    """Where cards are kept that clients send; without it they are forgotten at the end."""
+    max_uploaded: int = 64
+    """Cards that one API key may have sent; where no key is needed, all together."""
+    max_uploaded_bytes: int = 256 * 1024 * 1024
+    """Memory that all sent cards may take, estimated."""
+
+    def __post_init__(self) -> None:
+        """Refuse negative numbers."""
+        _within("characters.max_uploaded", self.max_uploaded, 0, 100_000)
+        _within("characters.max_uploaded_bytes", self.max_uploaded_bytes, 0, 2**40)
 
     def resolved(self) -> tuple[Path, ...]:
-        """The files to load, the shipped ones when none was named."""
-        return self.files or tuple(sorted(DEMO_CHARACTERS.glob("*.toml")))
+        """The files to load, those of folders by name, the shipped ones when none was named.
+
+        Raises:
+            ConfigError: A folder holds none.
+        """
+        if not self.files:
+            return tuple(sorted(DEMO_CHARACTERS.glob("*.toml")))
+        return tuple(file for path in self.files for file in _character_files(path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +277,18 @@ class ServerSettings:
     drain: DrainConfig = field(default_factory=DrainConfig)
     log: LogConfig = field(default_factory=LogConfig)
     characters: CharactersConfig = field(default_factory=CharactersConfig)
+
+
+def _character_files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = [file for file in path.iterdir() if file.suffix.lower() in CHARACTER_SUFFIXES]
+    if not found:
+        raise ConfigError(
+            f"the folder {path} holds no character; there may be {', '.join(CHARACTER_SUFFIXES)}",
+            param="characters.files",
+        )
+    return sorted(found)
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:

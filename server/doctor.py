@@ -15,7 +15,7 @@ from typing import Literal
 from engine.errors import ConfigError, EngineError
 from engine.native.build import KernelsUnavailable, library_path
 from server.auth import Authenticator, check_exposure
-from server.characters.toml_file import load_character
+from server.characters.files import load_character_file
 from server.config import ServerSettings
 from server.errors import CharacterFileError
 from server.open_files import SPARE, open_files_limit
@@ -139,12 +139,16 @@ def _model(settings: ServerSettings) -> Iterator[Finding]:
 
 
 def _characters(settings: ServerSettings) -> Iterator[Finding]:
-    files = settings.characters.resolved()
+    try:
+        files = settings.characters.resolved()
+    except ConfigError as error:
+        yield Finding("fail", "characters", error.message)
+        return
     if not files:
         yield Finding("warn", "characters", "none; only the bare model is served")
     for file in files:
         try:
-            yield Finding("pass", "character", load_character(file).id)
+            yield Finding("pass", "character", load_character_file(file).id)
         except (CharacterFileError, EngineError) as error:
             yield Finding("fail", "character", str(error))
 

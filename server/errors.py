@@ -4,12 +4,14 @@
 
     ServerError
     ├── CharacterFileError       a character file that cannot be used; told to the operator
+    ├── CardError                code, message, file, key: a character card that is refused
     └── ProtocolError            code, message, type, param, event_id; told to the client
         ├── InvalidEvent         the frame holds no event that can be read
         ├── InvalidValue         a field is missing, of the wrong type or out of range
         ├── Unsupported          understood, but this server does not do it
         ├── LimitExceeded        a bound of this server would be passed
         ├── ModelNotFound        no such character or engine
+        ├── CharacterTaken       a character's id is another one's
         ├── ItemNotFound         no such item in the conversation
         ├── DuplicateItem        the item's id is taken
         ├── ResponseActive       the default conversation is being answered already
@@ -45,6 +47,8 @@ class ErrorCode(enum.StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     CONVERSATION_NOT_FOUND = "conversation_not_found"
     """Nothing of that name is kept for this key."""
+    CHARACTER_TAKEN = "character_taken"
+    """A character of the server's own has that id."""
     ITEM_NOT_FOUND = "item_not_found"
     ITEM_IN_PROGRESS = "item_in_progress"
     """The item is being written by a response."""
@@ -79,6 +83,61 @@ class CharacterFileError(ServerError):
         super().__init__(f"{file}: {key}: {problem}" if key else f"{file}: {problem}")
         self.file = file
         self.key = key
+
+
+class CardErrorCode(enum.StrEnum):
+    """Why a character card or a lorebook is refused; stable as ``ErrorCode`` is."""
+
+    TOO_LARGE = "card_too_large"
+    """The file, its JSON or one part of it is larger than this server reads."""
+    CHUNK_TOO_LARGE = "card_chunk_too_large"
+    """A picture's text chunk is larger than a card can be, packed or unpacked."""
+    TOO_MANY_ENTRIES = "card_too_many_entries"
+    """Too many of something: entries, keys, assets, chunks, members of a zip."""
+    ZIP_BOMB = "card_zip_bomb"
+    """A zip that unpacks to far more than it is, or says something untrue of its sizes."""
+    BAD_PATH = "card_bad_path"
+    """A zip member whose name leads out of the zip, or stands for two files."""
+    TOO_DEEP = "card_too_deep"
+    """Brackets inside brackets, beyond what any card needs."""
+    BAD_JSON = "card_bad_json"
+    """Not JSON, or JSON with something that RFC 8259 or I-JSON leaves out."""
+    BAD_BASE64 = "card_bad_base64"
+    """A picture's card is not base64."""
+    BAD_CHECKSUM = "card_bad_checksum"
+    """A checksum does not fit its bytes: the file was damaged."""
+    BAD_CONTAINER = "card_bad_container"
+    """A PNG or zip that breaks off or contradicts itself."""
+    NO_DATA = "card_no_data"
+    """A sound file with no card in it."""
+    UNSUPPORTED = "card_unsupported"
+    """Another kind of file, or a feature of this one that is not read."""
+    BAD_FIELD = "card_bad_field"
+    """A field of the card is of the wrong type or out of range."""
+
+
+class CardError(ServerError):
+    """A character card or lorebook that is refused.
+
+    Attributes:
+        code: Stable machine-readable name.
+        message: One sentence for people, without file and key.
+        file: The file's name, empty where none is known.
+        key: Dotted path of the field, chunk or member at fault, if there is one.
+    """
+
+    def __init__(
+        self, code: CardErrorCode, message: str, *, file: str = "", key: str | None = None
+    ) -> None:
+        super().__init__(": ".join(part for part in (file, key, message) if part))
+        self.code = str(code)
+        self.message = message
+        self.file = file
+        self.key = key
+
+    def in_file(self, file: str) -> CardError:
+        """Return the same error, told of a file."""
+        return CardError(CardErrorCode(self.code), self.message, file=file, key=self.key)
 
 
 class ProtocolError(ServerError):
@@ -166,6 +225,18 @@ class ModelNotFound(ProtocolError):
             param="model",
         )
         self.known = known
+
+
+class CharacterTaken(ProtocolError):
+    """A character's id is another one's, who stays."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            ErrorCode.CHARACTER_TAKEN,
+            f"{shorten(id)} is a character of the server itself, or its engine; choose another id "
+            "with ?id=",
+            param="id",
+        )
 
 
 class ItemNotFound(ProtocolError):

@@ -1,14 +1,21 @@
-"""Take the pictures that the README shows, from a running server, in headless Chromium."""
+"""Take the pictures that README and docs show, in headless Chromium.
+
+``python -m tools.take_screenshots`` serves the demo model for it; ``--url`` takes another server.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 from clients.python.client import RealtimeClient
+from tools.character_pictures import character_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -25,21 +32,22 @@ async def talk(page: Page, *sayings: str) -> None:
         await page.keyboard.press("Enter")
         done = page.locator('[data-testid=reply][data-status="completed"]')
         await done.nth(count).wait_for()
-    await page.wait_for_timeout(2500)  # the face follows at speaking pace
+        # The next message would be an interruption while the character still speaks.
+        await page.locator("#stop").wait_for(state="hidden", timeout=60_000)
 
 
-async def chat_picture(browser: Browser, url: str, name: str, locale: str, *sayings: str) -> None:
+async def chat_picture(browser: Browser, url: str, path: Path, locale: str, *sayings: str) -> None:
     """Take one picture of a conversation."""
     context = await browser.new_context(locale=locale, viewport=SIZE)
     page = await context.new_page()
     await page.goto(url)
     await page.locator('[data-testid=status][data-state="ready"]').wait_for()
     await talk(page, *sayings)
-    await page.screenshot(path=str(IMAGES / name))
+    await page.screenshot(path=str(path))
     await context.close()
 
 
-async def engine_picture(browser: Browser, url: str) -> None:
+async def engine_picture(browser: Browser, url: str, path: Path) -> None:
     """Take the live view while a dozen conversations run."""
     page = await browser.new_page(viewport=SIZE)
     await page.goto(url)
@@ -59,32 +67,59 @@ async def engine_picture(browser: Browser, url: str) -> None:
         for number in range(CHATTERS):
             group.create_task(chatter(number))
         await page.wait_for_timeout(6000)
-        await page.screenshot(path=str(IMAGES / "engine.png"))
+        await page.screenshot(path=str(path))
         stop.set()
 
 
-async def main() -> None:
-    """Take all of them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", default="http://127.0.0.1:8000/", help="a running server")
-    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser to use")
-    options = parser.parse_args()
-    async with async_playwright() as playwright:
+@contextlib.asynccontextmanager
+async def serving(url: str | None) -> AsyncIterator[str]:
+    """The address of a server: of the one that is named, or of one that runs meanwhile."""
+    if url is not None:
+        yield url
+        return
+    command = [sys.executable, "-m", "server", "serve", "--port", "0", "--log-level", "warning"]
+    server = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert server.stdout is not None
+    try:
+        line = (await server.stdout.readline()).decode().split()
+        if line[:1] != ["ready"]:
+            raise SystemExit("the server did not start; its own words are above")
+        yield line[1]
+    finally:
+        server.terminate()
+        await server.wait()
+
+
+async def take(options: argparse.Namespace) -> None:
+    """Take the pictures that are asked for, or all of them."""
+    images: Path = options.images
+    async with async_playwright() as playwright, serving(options.url) as url:
         browser = await playwright.chromium.launch(executable_path=options.chromium, args=ARGS)
-        await chat_picture(
-            browser, options.url, "page.png", "en-US", "Hi! I'm Ken.", "What do you like?"
-        )
-        await chat_picture(
-            browser,
-            options.url,
-            "page-ja.png",
-            "ja-JP",
-            "こんにちは！ケンです。",
-            "好きな食べ物は何？",
-        )
-        await engine_picture(browser, options.url)
+        if options.only in (None, "chat"):
+            english = ("Hi! I'm Ken.", "What do you like?")
+            await chat_picture(browser, url, images / "page.png", "en-US", *english)
+            japanese = ("こんにちは！ケンです。", "好きな食べ物は何？")
+            await chat_picture(browser, url, images / "page-ja.png", "ja-JP", *japanese)
+        if options.only in (None, "character"):
+            await character_pictures(browser, url, images)
+        if options.only in (None, "engine"):
+            await engine_picture(browser, url, images / "engine.png")
         await browser.close()
 
 
+def main() -> None:
+    """Read the command line and take them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", help="a running server; left out, one is started")
+    parser.add_argument("--only", choices=["chat", "character", "engine"], help="some of them")
+    parser.add_argument("--images", type=Path, default=IMAGES, help="where they go")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser to use")
+    options = parser.parse_args()
+    options.images.mkdir(parents=True, exist_ok=True)
+    asyncio.run(take(options))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

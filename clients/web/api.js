@@ -49,3 +49,56 @@ export async function listCharacters(key) {
   const list = await getJson("/v1/characters", key);
   return (list?.data ?? []).filter((one) => typeof one?.id === "string");
 }
+
+/** The server read a card and did not take it. */
+export class CardRefused extends Error {}
+
+/**
+ * Give the server a character card.
+ * @param {Blob} file the card: PNG, JSON or CHARX
+ * @param {string} type media type
+ * @param {string|null} key API key
+ * @param {(share: number) => void} onprogress told how much has left, 0 to 1
+ * @returns {Promise<{id: string, warnings?: string[]}>} the character
+ * @throws {KeyNeeded|CardRefused} with a sentence for the reader, where the server gave one
+ */
+export function sendCard(file, type, key, onprogress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how much has been sent
+    request.open("POST", "/v1/characters");
+    request.setRequestHeader("Content-Type", type);
+    for (const [name, value] of Object.entries(authorised(key))) request.setRequestHeader(name, value);
+    request.responseType = "json";
+    request.upload.onprogress = ({ loaded, total }) => onprogress(total > 0 ? loaded / total : 0);
+    request.onerror = () => reject(new CardRefused(""));
+    request.onload = () => {
+      const { status, response } = request;
+      if (status === 401) reject(new KeyNeeded("unauthorised"));
+      else if (status >= 200 && status < 300 && typeof response?.id === "string") resolve(response);
+      else reject(new CardRefused(response?.error?.message ?? `HTTP ${status}`));
+    };
+    request.send(file);
+  });
+}
+
+/**
+ * A character's picture as something that an `img` may show.
+ * @param {unknown} picture path on this server, or a data address
+ * @param {string|null} key API key, which an `img` cannot send by itself
+ * @returns {Promise<string|null>} null when there is none
+ */
+export async function pictureSource(picture, key) {
+  if (typeof picture !== "string") return null;
+  if (picture.startsWith("data:image/")) return picture;
+  if (!/^\/(?!\/)/.test(picture)) return null; // another server's
+  if (!key) return picture;
+  const answer = await fetch(picture, { headers: authorised(key), signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!answer.ok) return null;
+  const blob = await answer.blob();
+  return new Promise((resolve) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => resolve(null);
+    reader.readAsDataURL(blob);
+  });
+}

@@ -1,41 +1,48 @@
 // The composition: builds every part of the page once and connects them.
 import { KeyNeeded, listCharacters } from "./api.js";
+import { MOTIONS } from "./avatar/motions.js";
+import { CardImport } from "./card_import.js";
 import { ChatView } from "./chat_view.js";
 import { Conversation } from "./conversation.js";
-import { byId, icon } from "./dom.js";
-import { EXPRESSIONS } from "./expressions.js";
+import { byId } from "./dom.js";
 import { language, localised, setLanguage, t, translatePage } from "./i18n.js";
 import { askForKey } from "./key_dialog.js";
 import { LiveView } from "./live_view.js";
+import { openOwnDialog } from "./own_dialog.js";
 import { Picker } from "./picker.js";
 import { RealtimeLink } from "./realtime.js";
 import { Session } from "./session.js";
 import * as settings from "./settings.js";
 import { Stage } from "./stage.js";
 import { StatusBar } from "./status_bar.js";
+import { ThemeButton } from "./theme_button.js";
 
-const THEME_ICONS = {
-  auto: ["M12 4a8 8 0 1 0 0 16z", "M12 4a8 8 0 0 1 0 16"],
-  light: ["M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z", "M12 2.5v2M12 19.5v2M2.5 12h2M19.5 12h2M5.3 5.3l1.4 1.4M17.3 17.3l1.4 1.4M18.7 5.3l-1.4 1.4M6.7 17.3l-1.4 1.4"],
-  dark: ["M20 14.5A8.5 8.5 0 1 1 9.5 4a7 7 0 0 0 10.5 10.5z"],
-};
+const IDLE_MS = 60_000;
 
 /** The page. */
 class App {
   constructor() {
     setLanguage(settings.savedLanguage());
-    settings.applyTheme(settings.savedTheme());
     this.characters = [];
+    this.greetings = 0; // to choose from, of the character of the moment
     this.conversations = new Map();
     this.character = null;
     this.link = new RealtimeLink(settings.savedKey);
-    this.session = new Session(this.link);
-    this.stage = new Stage();
-    this.stage.thinking = () => this.session.thinking;
-    this.chat = new ChatView();
-    this.picker = new Picker(byId("characters"), (id) => this.meet(id));
+    this.greeting = 0;
+    this.session = new Session(this.link, () => this.#profile());
+    this.stage = new Stage((playback) => this.#played(playback));
+    this.chat = new ChatView((summary) => this.#remember(summary));
+    this.picker = new Picker(byId("characters"), (id) => this.meet(id), settings.savedKey);
+    this.cards = new CardImport({ button: byId("add-card"), input: byId("card-file"), curtain: byId("curtain") }, {
+      key: settings.savedKey,
+      onadded: (character) => this.#welcome(character),
+      onkey: () => this.#askKey(Boolean(settings.savedKey()), () => this.link.retry()),
+      tell: (words) => this.status.tell(words),
+      warn: (words) => this.status.warn(words),
+    });
     this.live = new LiveView(byId("live-view"), settings.savedKey);
     this.status = new StatusBar(() => this.retry());
+    this.theme = new ThemeButton(byId("theme"), () => this.live.repaint());
     this.input = byId("message");
     this.#listenToSession();
     this.#listenToReader();
@@ -69,6 +76,7 @@ class App {
   meet(id) {
     this.character = this.characters.find((one) => one.id === id);
     settings.saveCharacter(id);
+    this.greeting = this.greetings = 0;
     if (!this.conversations.has(id)) this.conversations.set(id, new Conversation());
     this.stage.enter(this.character);
     this.#begin();
@@ -97,7 +105,13 @@ class App {
     this.input.value = "";
     this.#fitInput();
     this.status.clearNotice();
-    this.session.say(text);
+    this.session.say(text, this.stage.interrupt());
+  }
+
+  /** Stop the character: its words, its voice, or both. */
+  stop() {
+    this.session.stop(this.stage.interrupt());
+    this.#refreshButtons();
   }
 
   get conversation() {
@@ -105,35 +119,63 @@ class App {
   }
 
   #begin() {
-    const conversation = this.conversation;
-    if (conversation.items.length === 0) this.#greet(conversation);
-    this.chat.show(conversation, localised(this.character.name, this.character.id));
-    this.session.open(this.character.id, conversation);
+    this.#refreshGreeting();
+    this.chat.show(this.conversation, localised(this.character.name, this.character.id));
+    this.session.open(this.character.id, this.conversation);
     this.#relabelInput();
   }
 
-  #greet(conversation) {
-    const raw = localised(this.character.greeting);
-    if (!raw) return;
-    const item = conversation.greet(raw, [...EXPRESSIONS, ...(this.character.expressions ?? [])]);
-    for (const expression of item.expressions) this.stage.mark(expression);
-    this.stage.speak(item.text);
+  // What every new session is told of its reader.
+  #profile() {
+    const greets = localised(this.character.greeting) !== "";
+    return {
+      character: {
+        user_name: settings.savedUserName() || null,
+        motions: MOTIONS,
+        visemes: { scheme: "vrm1" },
+        proactive: settings.savedSpeaksFirst() ? { idle_ms: IDLE_MS } : null,
+      },
+      greet: greets ? { index: this.greeting, language: language() } : null,
+    };
+  }
+
+  // An interruption is told by the frame that interrupts.
+  #played(playback) {
+    if (playback.state !== "interrupted") this.session.report(playback);
+    if (playback.state === "started") this.chat.highlight(playback.item_id, playback.segment_index);
+    else this.chat.highlight(null);
+    this.#refreshButtons();
+  }
+
+  #remember(summary) {
+    this.conversation.summary = summary;
+    this.session.configure({ memory: { summary } });
+  }
+
+  #welcome(character) {
+    const others = this.characters.filter((one) => one.id !== character.id);
+    this.characters = [...others, character];
+    this.conversations.delete(character.id);
+    this.picker.show(this.characters, character.id);
+    this.meet(character.id);
+    const name = localised(character.name, character.id);
+    this.status.tell([t("card_added", { name }), ...(character.warnings ?? [])].join(" "));
   }
 
   #listenToSession() {
     const on = (name, act) => this.session.addEventListener(name, (event) => act(event.detail));
     on("added", ({ item }) => {
-      if (item.role === "assistant") this.stage.begin();
       this.chat.add(item);
+      this.#refreshGreeting();
     });
-    on("text", ({ item, delta }) => {
-      this.chat.append(item, delta);
-      this.stage.speak(delta);
-    });
-    on("feeling", ({ expression }) => this.stage.mark(expression));
-    on("settled", ({ item }) => {
-      this.chat.settle(item);
-      if (item.status !== "completed") this.stage.hush();
+    on("text", ({ item, delta }) => this.chat.append(item, delta));
+    on("segment", ({ item }) => this.chat.repaint(item));
+    on("act", ({ event }) => this.stage.perform(event));
+    on("heard", ({ item }) => this.chat.repaint(item));
+    on("settled", ({ item }) => this.chat.settle(item));
+    on("character", ({ character }) => {
+      this.greetings = character.greetings ?? 0;
+      this.#refreshGreeting();
     });
     on("dropped", ({ item }) => this.chat.drop(item));
     on("busy", () => this.#refreshButtons());
@@ -170,15 +212,16 @@ class App {
       this.stage.noticeTyping();
     });
     document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape" && !event.isComposing && !byId("key-dialog").open) this.session.stop();
+      if (event.key === "Escape" && !event.isComposing && !document.querySelector("dialog[open]")) this.stop();
     });
     byId("stop").addEventListener("click", () => {
-      this.session.stop();
+      this.stop();
       this.input.focus();
     });
+    byId("own").addEventListener("click", () => openOwnDialog(byId("own-dialog"), () => this.session.configure(this.#profile().character)));
+    byId("other-greeting").addEventListener("click", () => this.#greetAnew());
     byId("new-chat").addEventListener("click", () => this.startOver());
     byId("lang").addEventListener("click", () => this.#switchLanguage());
-    byId("theme").addEventListener("click", () => this.#switchTheme());
     window.addEventListener("hashchange", () => this.#route());
     window.visualViewport?.addEventListener("resize", () => this.#makeRoom());
   }
@@ -200,9 +243,20 @@ class App {
     const full = this.input.value.trim() !== "";
     const { busy, stopping } = this.session;
     byId("send").disabled = !full;
-    byId("stop").hidden = !busy;
+    const active = busy || this.stage.playing;
+    byId("stop").hidden = !active;
     byId("stop").disabled = stopping;
-    byId("composer").classList.toggle("busy", busy && !full);
+    byId("composer").classList.toggle("busy", active && !full);
+  }
+
+  #refreshGreeting() {
+    byId("other-greeting").hidden = !(this.greetings > 1 && this.conversation?.untouched);
+  }
+
+  #greetAnew() {
+    this.greeting = (this.greeting + 1) % this.greetings;
+    this.startOver();
+    byId("other-greeting").focus();
   }
 
   #switchLanguage() {
@@ -217,13 +271,6 @@ class App {
     byId("lang").focus();
   }
 
-  #switchTheme() {
-    const next = (settings.THEMES.indexOf(settings.savedTheme()) + 1) % settings.THEMES.length;
-    settings.applyTheme(settings.THEMES[next]);
-    this.#relabelTheme();
-    this.live.repaint();
-  }
-
   #relabel() {
     translatePage();
     const lang = byId("lang");
@@ -231,18 +278,10 @@ class App {
     lang.lang = language() === "ja" ? "en" : "ja";
     lang.setAttribute("aria-label", t("language"));
     lang.title = t("language");
-    this.#relabelTheme();
+    this.theme.relabel();
     this.#relabelInput();
     this.status.relabel();
     this.live.relabel();
-  }
-
-  #relabelTheme() {
-    const mode = settings.savedTheme();
-    const label = t("theme", { mode: t(`theme_${mode}`) });
-    byId("theme").replaceChildren(icon(...THEME_ICONS[mode]));
-    byId("theme").setAttribute("aria-label", label);
-    byId("theme").title = label;
   }
 
   #relabelInput() {

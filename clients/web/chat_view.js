@@ -1,6 +1,8 @@
 // The conversation on the page: bubbles, streaming words, figures, scrolling, and what is read aloud.
 import { byId, el } from "./dom.js";
 import { has, language, t } from "./i18n.js";
+import { noteRow } from "./memory_note.js";
+import { replyNodes } from "./segments_view.js";
 
 const NEAR_BOTTOM_PX = 48;
 const MOVING_MS = 250;
@@ -17,7 +19,9 @@ function emptyWords(item) {
 
 /** Draws the items of one conversation. */
 export class ChatView {
-  constructor() {
+  /** @param {(summary: string) => void} onsummary called when the reader has changed what the model remembers */
+  constructor(onsummary) {
+    this.onsummary = onsummary;
     this.list = byId("messages");
     this.scroll = byId("scroll");
     this.latest = byId("latest");
@@ -51,8 +55,8 @@ export class ChatView {
 
   /** @param {import("./conversation.js").Item} item what was just said or begun */
   add(item) {
-    const row = item.role === "user" ? this.#userRow(item) : this.#replyRow(item);
-    this.rows.set(item.key, row);
+    const row = this.#row(item);
+    this.rows.set(item.key, { ...row, item });
     this.list.append(row.root);
     if (item.role === "user") this.toBottom();
     if (item.status !== "streaming" && item.role === "assistant") this.#finishRow(row, item);
@@ -68,11 +72,31 @@ export class ChatView {
     const row = this.rows.get(item.key);
     if (!row) return;
     row.text.append(el("span", { class: "word", text: delta }));
-    if (row.text.childElementCount > 240) row.text.textContent = item.text;
+    if (row.text.childElementCount > 240) row.text.replaceChildren(...replyNodes(item));
     row.root.dataset.begun = "true";
     this.unread += delta;
     this.#readAloud(false);
     this.#follow();
+  }
+
+  /** @param {import("./conversation.js").Item} item a reply whose pieces, or what was heard of them, are known better */
+  repaint(item) {
+    const row = this.rows.get(item.key);
+    if (!row) return;
+    if (item.status === "streaming") this.#writeWords(row, item);
+    else this.#finishRow(row, item);
+    this.#follow();
+  }
+
+  /**
+   * Mark the words that are being spoken.
+   * @param {string|null} id item id on the wire, or null for none
+   * @param {number} [index] segment of it
+   */
+  highlight(id, index) {
+    for (const node of this.list.querySelectorAll(".now")) node.classList.remove("now");
+    const row = id === null ? null : [...this.rows.values()].find((one) => one.item.id === id);
+    row?.text.querySelector(`[data-index="${index}"]`)?.classList.add("now");
   }
 
   /** @param {import("./conversation.js").Item} item a reply that has ended */
@@ -98,6 +122,12 @@ export class ChatView {
     this.latest.hidden = true;
   }
 
+  #row(item) {
+    if (item.role === "user") return this.#userRow(item);
+    if (item.role === "note") return noteRow(item, this.name, this.onsummary);
+    return this.#replyRow(item);
+  }
+
   #userRow(item) {
     const text = el("p", { class: "text", text: item.text });
     const root = el(
@@ -121,19 +151,27 @@ export class ChatView {
   }
 
   #finishRow(row, item) {
-    row.text.textContent = item.text || emptyWords(item);
+    this.#writeWords(row, item);
     row.text.classList.toggle("hollow", !item.text);
     row.root.dataset.status = item.status;
     row.root.removeAttribute("aria-busy");
     row.meta.replaceChildren(...this.#figures(item));
   }
 
+  // Words anew, keeping the mark of those that are being spoken.
+  #writeWords(row, item) {
+    const now = row.text.querySelector(".now")?.dataset.index;
+    row.text.replaceChildren(...(item.text ? replyNodes(item) : [emptyWords(item)]));
+    if (now !== undefined) row.text.querySelector(`[data-index="${now}"]`)?.classList.add("now");
+  }
+
   #figures(item) {
     const parts = [];
     const feelings = [...new Set(item.expressions.map((one) => one.name))];
+    if (item.heard !== null && item.heard < Array.from(item.text).length) parts.push(el("span", { class: "why", text: t("unheard") }));
     if (item.greeting) return parts;
     if (item.note && item.text) parts.push(el("span", { class: "why", text: t(item.note) }));
-    else if (item.status !== "completed" && item.text) parts.push(el("span", { class: "why", text: t(item.status) }));
+    else if (item.status !== "completed" && item.text && parts.length === 0) parts.push(el("span", { class: "why", text: t(item.status) }));
     if (feelings.length > 0) {
       parts.push(el("span", { class: "feelings", text: feelings.slice(0, 4).map(feelingName).join(" → ") }));
     }

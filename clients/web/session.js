@@ -2,19 +2,38 @@
 import { wireItem } from "./conversation.js";
 
 const CANCEL_TIMEOUT_MS = 5000;
+const GREET = "greet";
 const QUIET_ERRORS = new Set(["response_cancel_not_active", "item_create_duplicate_item_id"]);
 
 /**
- * Emits, as `detail`: `added` {item}, `text` {item, delta}, `feeling` {item, expression}, `settled`
- * {item}, `dropped` {item}, `busy` {busy}, `refused` {code, message}.
+ * @typedef {object} Reply one reply that has not ended
+ * @property {import("./conversation.js").Item} item
+ * @property {string|null} ask our name for it; none for what nobody here asked for
+ * @property {string|null} id the server's name for it, once there is one
+ * @property {boolean} cut whether the user has spoken over it: another reply is the one to wait for
+ * @property {boolean} silent whether it is not played any more
+ * @property {{asked: number, first: number, last: number, deltas: number}} clock
+ */
+
+/**
+ * Emits, as `detail`: `added` {item}, `text` {item, delta}, `segment` {item}, `act` {event} (of
+ * `character.v1`, to be played), `heard` {item}, `settled` {item}, `dropped` {item}, `busy` {busy},
+ * `character` {character}, `refused` {code, message}.
  */
 export class Session extends EventTarget {
-  /** @param {import("./realtime.js").RealtimeLink} link the wire */
-  constructor(link) {
+  /**
+   * @param {import("./realtime.js").RealtimeLink} link the wire
+   * @param {() => {character: Record<string, unknown>, greet: Record<string, unknown>|null}} profile
+   *   what a new session is told: the extension's block, and which greeting to say, if any
+   */
+  constructor(link, profile) {
     super();
     this.link = link;
+    this.profile = profile;
     this.conversation = null;
-    this.#rest();
+    /** @type {Reply[]} */
+    this.replies = [];
+    this.stopping = false;
     link.addEventListener("event", (event) => this.#receive(event.detail));
     link.addEventListener("state", (event) => {
       if (event.detail.name !== "ready") this.#lost();
@@ -23,12 +42,7 @@ export class Session extends EventTarget {
 
   /** Whether a reply is asked for or under way. */
   get busy() {
-    return this.reply !== null;
-  }
-
-  /** Whether words are still to come for the reply that is shown. */
-  get thinking() {
-    return this.reply !== null && this.reply.text === "";
+    return this.replies.some((reply) => !reply.cut);
   }
 
   /**
@@ -42,78 +56,204 @@ export class Session extends EventTarget {
     this.link.open(model);
   }
 
-  /** @param {string} text what the user says; a reply under way is interrupted */
-  say(text) {
+  /**
+   * Say something; a reply under way is interrupted in the same frame that asks for the next.
+   * @param {string} text what the user says
+   * @param {{item_id: string, text_end: number}|null} heard what was heard of the reply that still
+   *   played; null where none did
+   */
+  say(text, heard = null) {
     const item = this.conversation.addUser(text);
-    const interrupted = this.reply;
     this.#emit("added", { item });
+    this.#cut(heard);
     if (this.link.state.name !== "ready") return; // told to the server when the link is back
-    if (interrupted) {
-      this.unsaid.push(item);
-      this.stop();
-    } else {
-      this.#tell(item);
-      this.#ask();
-    }
+    const interrupts = this.busy || heard !== null;
+    for (const reply of this.replies) reply.cut = reply.silent = true;
+    this.#tell(item);
+    this.#ask(interrupts ? { if_active: "interrupt", ...(heard && { heard }) } : null);
   }
 
-  /** Ask the server to stop talking. */
-  stop() {
-    if (!this.reply || this.stopping) return;
+  /**
+   * Ask the server to stop talking.
+   * @param {{item_id: string, text_end: number}|null} heard what was heard of the reply
+   */
+  stop(heard = null) {
+    if (heard) this.report({ ...heard, state: "interrupted" });
+    this.#cut(heard);
+    if (!this.busy || this.stopping) return;
     this.stopping = true;
-    this.link.send({ type: "response.cancel", ...(this.responseId && { response_id: this.responseId }) });
+    for (const reply of this.replies) reply.silent = true;
+    const id = this.replies.at(-1).id;
+    this.link.send({ type: "response.cancel", ...(id && { response_id: id }) });
     this.stopTimer = setTimeout(() => this.link.renew(), CANCEL_TIMEOUT_MS);
     this.#emit("busy", { busy: true });
   }
 
-  #rest() {
-    clearTimeout(this.stopTimer);
-    this.reply = null;
-    this.responseId = null;
-    this.askedAs = null;
-    this.stopping = false;
-    this.unsaid = [];
-    this.clock = { asked: 0, first: 0, last: 0, deltas: 0 };
+  /** @param {object} playback how far a reply has been played, as `character.playback` wants it */
+  report(playback) {
+    this.link.send({ type: "character.playback", ...playback });
+  }
+
+  /** @param {Record<string, unknown>} character change of the extension's block of the session */
+  configure(character) {
+    this.link.send({ type: "session.update", session: { type: "realtime", character } });
   }
 
   #tell(item) {
     this.link.send({ type: "conversation.item.create", item: wireItem(item) });
   }
 
-  #ask() {
-    this.reply = this.conversation.openReply();
-    this.responseId = null;
+  #cut(heard) {
+    const item = heard && this.conversation.cut(heard.item_id, heard.text_end);
+    if (item) this.#emit("heard", { item });
+  }
+
+  #ask(response) {
+    const reply = this.#open(this.conversation.openReply());
+    reply.ask = `ask_${reply.item.key}`;
     this.stopping = false;
-    this.askedAs = `ask_${this.reply.key}`;
-    this.clock = { asked: performance.now(), first: 0, last: 0, deltas: 0 };
-    this.link.send({ type: "response.create", event_id: this.askedAs });
-    this.#emit("added", { item: this.reply });
+    clearTimeout(this.stopTimer);
+    this.link.send({
+      type: "response.create", event_id: reply.ask, response: { metadata: { ask: reply.ask }, ...response },
+    });
     this.#emit("busy", { busy: true });
   }
 
-  #receive(event) {
-    const handler = HANDLERS[event?.type];
-    if (handler && this.conversation) handler.call(this, event);
+  #open(item) {
+    const clock = { asked: performance.now(), first: 0, last: 0, deltas: 0 };
+    const reply = { item, ask: null, id: null, cut: false, silent: false, clock };
+    this.replies.push(reply);
+    this.#emit("added", { item });
+    return reply;
   }
 
-  /** The server knows nothing of us: tell it all, then ask for the reply that is due. */
-  resync() {
+  #close(reply) {
+    this.replies = this.replies.filter((one) => one !== reply);
+    if (this.busy) return;
+    this.stopping = false;
+    clearTimeout(this.stopTimer);
+  }
+
+  #receive(event) {
+    if (!this.conversation) return;
+    const handler = HANDLERS[event?.type];
+    if (handler) handler.call(this, event);
+    else if (String(event?.type).startsWith("character.")) this.#act(event);
+  }
+
+  // What the user has spoken over is shown as it ends, but not played any more.
+  #act(event) {
+    const reply = this.#of(event.response_id);
+    if (event.type === "character.segment" && reply) {
+      const { index, text_start: from, text_end: to, kind } = event;
+      reply.item.segments.push({ index, from, to, kind });
+      this.#emit("segment", { item: reply.item });
+    }
+    if (event.type === "character.expression" && reply) {
+      reply.item.expressions.push({ name: event.name, weight: event.weight, offset: event.text_offset });
+    }
+    const isLast = event.type === "character.state" && !reply; // how it ended is told behind its end
+    if (event.response_id === undefined || isLast || (reply && !reply.silent)) this.#emit("act", { event });
+  }
+
+  #of(id) {
+    return this.replies.find((reply) => reply.id !== null && reply.id === id);
+  }
+
+  /** `session.created`: the server knows nothing of us. Tell it all, then ask for the reply that is due. */
+  resync({ session = {} }) {
+    const { character, greet } = this.profile();
+    const { summary } = this.conversation;
+    this.configure({ ...character, ...(summary && { memory: { summary } }) });
+    this.updated({ session });
     for (const item of this.conversation.asWire()) {
       this.link.send({ type: "conversation.item.create", item });
     }
-    if (this.conversation.awaitsReply) this.#ask();
+    if (this.conversation.awaitsReply) this.#ask(null);
+    else if (this.conversation.items.length === 0 && greet) {
+      this.link.send({ type: "character.greet", event_id: GREET, ...greet });
+    }
+  }
+
+  /** `session.updated`: who speaks, as the server knows it. */
+  updated({ session = {} }) {
+    if (session.character) this.#emit("character", { character: session.character });
+  }
+
+  /** `response.created`: the reply has a name; one that nobody here asked for begins. */
+  started({ response = {} }) {
+    const ask = response.metadata?.ask;
+    let reply = this.replies.find((one) => one.id === null && one.ask === ask);
+    if (!reply) {
+      reply = this.#open(this.conversation.openReply(this.conversation.untouched));
+      this.#emit("busy", { busy: true });
+    }
+    reply.id = response.id ?? null;
+  }
+
+  /** `response.output_item.added`: the reply has an item id, which survives a reconnect. */
+  itemNamed(event) {
+    const reply = this.#of(event.response_id);
+    if (reply && event.item?.type === "message") reply.item.id = event.item.id;
+  }
+
+  /** `response.output_text.delta`: words. */
+  words(event) {
+    const reply = this.#of(event.response_id);
+    if (!reply || !event.delta) return;
+    const now = performance.now();
+    reply.clock.first ||= now;
+    reply.clock.last = now;
+    reply.clock.deltas += 1;
+    reply.item.text += event.delta;
+    this.#emit("text", { item: reply.item, delta: event.delta });
+  }
+
+  /** `response.done`: the one end of every reply. */
+  finished({ response = {} }) {
+    const reply = this.#of(response.id);
+    if (!reply) return;
+    const failed = response.status === "failed";
+    reply.item.metrics = measure(response, reply.clock);
+    this.#close(reply);
+    if (response.status === "cancelled") this.#settle(reply.item, "cancelled");
+    else if (failed) this.#settle(reply.item, "interrupted", "failed");
+    else this.#settle(reply.item, "completed", response.status === "incomplete" ? "cut" : null);
+    if (failed) this.#emit("refused", response.status_details?.error ?? {});
+    this.#emit("busy", { busy: this.busy });
+  }
+
+  /** `character.memory`: what the model remembers has changed. */
+  remembered({ op, summary, entries = [] }) {
+    if (op === "noted" && entries.length === 0) return;
+    if (summary !== undefined) this.conversation.summary = summary;
+    this.#emit("added", { item: this.conversation.addNote(op, summary ?? entries.join(" · ")) });
+  }
+
+  /** `error`: tell the user, unless it only says that we were too late. */
+  troubled({ error = {} }) {
+    const reply = this.replies.find((one) => one.id === null && one.ask !== null && one.ask === error.event_id);
+    if (reply) {
+      this.#close(reply);
+      this.#settle(reply.item, "interrupted", "failed");
+      this.#emit("busy", { busy: this.busy });
+    }
+    if (!QUIET_ERRORS.has(error.code)) this.#emit("refused", error);
   }
 
   #lost() {
-    const reply = this.reply;
-    this.#rest();
-    if (!reply) return;
-    if (reply.text) this.#settle(reply, "interrupted");
-    else {
-      this.conversation.drop(reply);
-      this.#emit("dropped", { item: reply });
+    const lost = this.replies;
+    this.replies = [];
+    this.stopping = false;
+    clearTimeout(this.stopTimer);
+    for (const { item } of lost) {
+      if (item.text) this.#settle(item, "interrupted");
+      else {
+        this.conversation.drop(item);
+        this.#emit("dropped", { item });
+      }
     }
-    this.#emit("busy", { busy: false });
+    if (lost.length > 0) this.#emit("busy", { busy: false });
   }
 
   #settle(item, status, note = null) {
@@ -122,100 +262,29 @@ export class Session extends EventTarget {
     this.#emit("settled", { item });
   }
 
-  #concerns(event) {
-    return this.reply !== null && (!this.responseId || event.response_id === this.responseId);
-  }
-
-  /** `response.created`: the reply has a name. */
-  started(event) {
-    if (this.reply && !this.responseId) this.responseId = event.response?.id ?? null;
-  }
-
-  /** `response.output_item.added`: the reply has an item id, which survives a reconnect. */
-  itemNamed(event) {
-    if (this.#concerns(event) && event.item?.type === "message") this.reply.id = event.item.id;
-  }
-
-  /** `response.output_text.delta`: words. */
-  words(event) {
-    if (!this.#concerns(event) || !event.delta) return;
-    const now = performance.now();
-    this.clock.first ||= now;
-    this.clock.last = now;
-    this.clock.deltas += 1;
-    this.reply.text += event.delta;
-    this.#emit("text", { item: this.reply, delta: event.delta });
-  }
-
-  /** `character.expression`: a feeling, ahead of its words. */
-  feeling(event) {
-    if (!this.#concerns(event) || typeof event.name !== "string") return;
-    const expression = {
-      name: event.name,
-      weight: Number.isFinite(event.weight) ? event.weight : 1,
-      offset: Number.isFinite(event.text_offset) ? event.text_offset : Array.from(this.reply.text).length,
-    };
-    this.reply.expressions.push(expression);
-    this.#emit("feeling", { item: this.reply, expression });
-  }
-
-  /** `response.done`: the one end of every reply. */
-  finished({ response = {} }) {
-    if (!this.reply || (this.responseId && response.id !== this.responseId)) return;
-    const reply = this.reply;
-    const unsaid = this.unsaid;
-    reply.metrics = this.#measure(response);
-    const failed = response.status === "failed";
-    this.#rest();
-    if (response.status === "cancelled") this.#settle(reply, "cancelled");
-    else if (failed) this.#settle(reply, "interrupted", "failed");
-    else this.#settle(reply, "completed", response.status === "incomplete" ? "cut" : null);
-    if (failed) this.#emit("refused", response.status_details?.error ?? {});
-    this.#emit("busy", { busy: false });
-    this.#flush(unsaid);
-  }
-
-  /** `error`: tell the user, unless it only says that we were too late. */
-  troubled({ error = {} }) {
-    if (this.reply && error.event_id === this.askedAs) {
-      const { reply, unsaid } = this;
-      this.#rest();
-      this.#settle(reply, "interrupted", "failed");
-      this.#emit("busy", { busy: false });
-      this.#flush(unsaid);
-    }
-    if (!QUIET_ERRORS.has(error.code)) this.#emit("refused", error);
-  }
-
-  #flush(items) {
-    if (items.length === 0 || this.link.state.name !== "ready") return;
-    for (const item of items) this.#tell(item);
-    this.#ask();
-  }
-
-  #measure(response) {
-    const told = response.x_metrics ?? {};
-    const { asked, first, last, deltas } = this.clock;
-    if (!first) return {};
-    const tokens = told.output_tokens ?? response.usage?.output_tokens ?? deltas;
-    const seconds = (last - first) / 1000;
-    return {
-      ttft: told.ttft_ms ?? first - asked,
-      tps: told.tokens_per_second ?? (seconds > 0.02 && tokens > 1 ? (tokens - 1) / seconds : undefined),
-    };
-  }
-
   #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
 
+function measure(response, { asked, first, last, deltas }) {
+  const told = response.x_metrics ?? {};
+  if (!first) return {};
+  const tokens = told.output_tokens ?? response.usage?.output_tokens ?? deltas;
+  const seconds = (last - first) / 1000;
+  return {
+    ttft: told.ttft_ms ?? first - asked,
+    tps: told.tokens_per_second ?? (seconds > 0.02 && tokens > 1 ? (tokens - 1) / seconds : undefined),
+  };
+}
+
 const HANDLERS = {
   "session.created": Session.prototype.resync,
+  "session.updated": Session.prototype.updated,
   "response.created": Session.prototype.started,
   "response.output_item.added": Session.prototype.itemNamed,
   "response.output_text.delta": Session.prototype.words,
-  "character.expression": Session.prototype.feeling,
+  "character.memory": Session.prototype.remembered,
   "response.done": Session.prototype.finished,
   error: Session.prototype.troubled,
 };

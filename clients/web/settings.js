@@ -1,9 +1,11 @@
-// What the reader chose: language and theme (kept), API key (this tab only).
+// What the reader chose: language, theme, own name and more (kept), API key (this tab only).
 
 const LANGUAGE = "kaiwa.language";
 const THEME = "kaiwa.theme";
 const KEY = "kaiwa.key";
 const CHARACTER = "kaiwa.character";
+const USER_NAME = "kaiwa.user_name";
+const SPEAKS_FIRST = "kaiwa.speaks_first";
 
 /** Theme choices in the order of the toggle. */
 export const THEMES = ["auto", "light", "dark"];
@@ -70,4 +72,24 @@ export function savedCharacter() {
 /** @param {string} id character to remember */
 export function saveCharacter(id) {
   write(local, CHARACTER, id);
+}
+
+/** @returns {string} what characters call the reader; empty for no name */
+export function savedUserName() {
+  return read(local, USER_NAME) ?? "";
+}
+
+/** @param {string} name name to keep */
+export function saveUserName(name) {
+  write(local, USER_NAME, name);
+}
+
+/** @returns {boolean} whether characters speak by themselves after a silence */
+export function savedSpeaksFirst() {
+  return read(local, SPEAKS_FIRST) === "yes";
+}
+
+/** @param {boolean} does whether they do */
+export function saveSpeaksFirst(does) {
+  write(local, SPEAKS_FIRST, does ? "yes" : null);
 }

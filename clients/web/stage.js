@@ -1,23 +1,27 @@
 // The stage: one living face, its name, and the clock that moves it while anyone can see it.
+import { shutMouth } from "./avatar/avatar.js";
+import { poseName } from "./avatar/expressions.js";
+import { Face } from "./avatar/face.js";
+import { Player } from "./avatar/player.js";
 import { completeAvatar, inkOn } from "./color.js";
 import { byId, calm } from "./dom.js";
-import { poseName } from "./expressions.js";
-import { Face } from "./face.js";
 import { has, language, localised, t } from "./i18n.js";
-import { Performer } from "./performer.js";
+
+const TYPING_MS = 1600;
 
 /** Shows one character and lets it act. */
 export class Stage {
-  constructor() {
+  /** @param {(playback: import("./avatar/player.js").Playback) => void} report told of every start and end */
+  constructor(report) {
     this.box = byId("face");
-    this.performer = new Performer();
     this.face = null;
     this.character = null;
-    this.thinking = () => false;
+    this.gaze = "user";
     this.typedAt = -Infinity;
     this.last = 0;
     this.frame = 0;
     this.visible = true;
+    this.player = new Player(this.#body(), { report });
     new IntersectionObserver((seen) => {
       this.visible = seen.at(-1).isIntersecting;
       this.#wake();
@@ -25,12 +29,18 @@ export class Stage {
     document.addEventListener("visibilitychange", () => this.#wake());
   }
 
+  /** Whether the character still speaks, or will. */
+  get playing() {
+    return this.player.playing;
+  }
+
   /** @param {{id: string}} character who comes on stage */
   enter(character) {
     this.character = character;
-    this.performer.begin();
     this.face = new Face(character);
     this.face.element.dataset.testid = "face";
+    this.player.reset();
+    this.gaze = "user";
     this.box.replaceChildren(this.face.element);
     const { accent } = completeAvatar(character.id, character.avatar);
     const root = document.documentElement.style;
@@ -57,27 +67,21 @@ export class Stage {
     this.face.element.setAttribute("aria-label", t("looks", { name, feeling }));
   }
 
-  /** A new reply begins. */
-  begin() {
-    this.performer.begin();
+  /** @param {{type: string}} event of `character.v1`, to be played in its turn */
+  perform(event) {
+    if (this.face) this.player.take(event, performance.now());
     this.#wake();
   }
 
-  /** @param {string} words what the character says next */
-  speak(words) {
-    this.performer.push(words);
+  /**
+   * Stop at once: the mouth shuts, and what is not yet played never is.
+   * @returns {{item_id: string, text_end: number}|null} what was heard of the reply that was cut off
+   */
+  interrupt() {
+    const heard = this.face ? this.player.interrupt(performance.now()) : null;
+    this.gaze = "user";
     this.#wake();
-  }
-
-  /** @param {{offset: number, name: string, weight: number}} expression a feeling and its place */
-  mark({ offset, name, weight }) {
-    this.performer.mark(offset, name, weight);
-    this.#wake();
-  }
-
-  /** The reply was stopped: the mouth closes now. */
-  hush() {
-    this.#feel(this.performer.cut());
+    return heard;
   }
 
   /** The reader is typing; the eyes go there. */
@@ -85,10 +89,19 @@ export class Stage {
     this.typedAt = performance.now();
   }
 
-  #feel(expression) {
-    if (!expression || !this.face) return;
-    this.face.feel(expression.name, expression.weight);
-    this.relabel();
+  // The face with what belongs to a page: the name's label, and calm for those who asked for it.
+  #body() {
+    return {
+      setExpression: (name, weight) => {
+        this.face.setExpression(name, weight);
+        this.relabel();
+      },
+      setMouth: (mouth) => this.face?.setMouth(calm.matches ? shutMouth() : mouth),
+      playMotion: (name) => this.face.playMotion(name),
+      attend: (where) => {
+        this.gaze = where;
+      },
+    };
   }
 
   #wake() {
@@ -101,14 +114,11 @@ export class Stage {
     this.frame = 0;
     const dt = Math.max(0, Math.min(0.1, (now - this.last) / 1000));
     this.last = now;
-    const act = this.performer.advance(dt);
-    this.#feel(act.expression);
-    this.face.say(calm.matches ? { open: 0, wide: 1 } : act.shape);
-    const typing = now - this.typedAt < 1600;
-    this.face.attend(this.thinking() ? "thinking" : typing ? "typing" : "user");
+    this.player.advance(performance.now());
+    this.face.attend(now - this.typedAt < TYPING_MS ? "typing" : this.gaze);
     this.face.advance(dt);
     if (!this.visible || document.hidden) return;
-    if (calm.matches && !act.speaking) return;
+    if (calm.matches && !this.player.restless) return;
     this.frame = requestAnimationFrame((next) => this.#tick(next));
   }
 }

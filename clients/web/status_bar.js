@@ -44,6 +44,22 @@ export class StatusBar {
     else this.#say(t("error_generic", { message: message || code || "?" }), "error");
   }
 
+  /**
+   * Tell the reader something that is no refusal.
+   * @param {string} words what
+   */
+  tell(words) {
+    this.#say(words, "news");
+  }
+
+  /**
+   * Tell the reader what a card's file is lacking.
+   * @param {string} words what, and the way out
+   */
+  warn(words) {
+    this.#say(words, "error");
+  }
+
   /** Take the notice away. */
   clearNotice() {
     this.notice.hidden = true;

@@ -96,22 +96,17 @@ class GrammarState:
         at_start = self.num_consumed == 0 and self._grammar.first_mask is not None
         return not (self.error or self._ended or at_start)
 
-    def _finish(self, mask: Mask) -> None:
-        """Turn what the matcher wrote, if it was asked, into the mask of this reply."""
-        end = self._grammar.vocabulary.size
-        if self._needs_matcher:
-            if self._matcher.is_error():
-                self.error = _sentence(self._matcher, "it cannot be followed any further")
-            mask &= self._grammar.vocabulary.text_mask
-        elif self._ended or self.error:
+    def _write_known(self, mask: Mask) -> None:
+        """Write the mask of a place that the matcher was not asked about; bit ``size``: the end."""
+        if self._ended or self.error:
             mask[:] = 0
-            _put(mask, end, True)
+            _put(mask, self._grammar.vocabulary.size)
         elif self._grammar.first_mask is not None:
             mask[:] = self._grammar.first_mask
-        complete = bool(mask[end >> 5] >> np.uint32(end & 31) & 1)
-        _put(mask, end, False)
-        for token_id in self._ends:
-            _put(mask, token_id, complete)
+
+    def _note_error(self) -> None:
+        if self._matcher.is_error():
+            self.error = _sentence(self._matcher, "it cannot be followed any further")
 
 
 def fill_masks(
@@ -120,28 +115,51 @@ def fill_masks(
     """Write what may come next.
 
     Args:
-        states: One per row, advanced to the end of their replies.
+        states: One per row, advanced to the end of their replies; all of one vocabulary.
         masks: ``[at least len(states), num_words]``, C-contiguous; row ``i`` is written for
             ``states[i]``, and is of no use when that has an ``error`` afterwards.
         executor: Threads to make many masks with.
     """
+    if not states:
+        return
     address, size = masks.ctypes.data, masks.strides[0]
-    jobs = [(state._matcher, row) for row, state in enumerate(states) if state._needs_matcher]
+    asked = [state._needs_matcher for state in states]
+    jobs = [(state._matcher, row) for row, state in enumerate(states) if asked[row]]
     if executor is not None and len(jobs) >= _ENOUGH_FOR_THREADS:
         executor.unsafe_compute_mask_ptr(jobs, address, size, len(masks))
     else:
         for matcher, row in jobs:
             matcher.unsafe_compute_mask_ptr(address + row * size, size)
+    # all rows at once: done row by row, this would take longer than most masks
+    vocabulary, written = states[0].vocabulary, masks[: len(states)]
+    written &= vocabulary.text_mask
     for row, state in enumerate(states):
-        state._finish(masks[row])
+        if asked[row]:
+            state._note_error()
+        else:
+            state._write_known(written[row])
+    _put_ends(states, written, vocabulary.size)
 
 
-def _put(mask: Mask, token_id: int, value: bool) -> None:
-    bit = np.uint32(1 << (token_id & 31))
-    if value:
-        mask[token_id >> 5] |= bit
+def _put_ends(states: Sequence[GrammarState], masks: Mask, virtual_end: int) -> None:
+    """Put each request's end tokens in the place of the virtual one."""
+    place = np.uint32(virtual_end & 31)
+    complete = masks[:, virtual_end >> 5] >> place & np.uint32(1)
+    masks[:, virtual_end >> 5] &= ~(np.uint32(1) << place)
+    of_first = states[0]._ends
+    if all(state._ends == of_first for state in states):
+        groups = [(of_first, slice(None))]
     else:
-        mask[token_id >> 5] &= ~bit
+        groups = [(state._ends, slice(row, row + 1)) for row, state in enumerate(states)]
+    for ends, rows in groups:
+        for end in ends:
+            word, bit = masks[rows, end >> 5], np.uint32(end & 31)
+            word &= ~(np.uint32(1) << bit)
+            word |= complete[rows] << bit
+
+
+def _put(mask: Mask, token_id: int) -> None:
+    mask[token_id >> 5] |= np.uint32(1 << (token_id & 31))
 
 
 def _sentence(matcher: LLMatcher, otherwise: str) -> str:

@@ -64,7 +64,7 @@ class GrammarMasks:
         """Forbid in place what the grammars do not allow.
 
         Args:
-            logits: ``[len(states), vocab]``.
+            logits: ``[len(states), vocab]``, float32.
             states: Row ``i`` belongs to ``states[i]``; its place in the grammar is kept in it.
 
         Returns:
@@ -125,15 +125,20 @@ class GrammarMasks:
 
 def _forbid(logits: Tensor, rows: list[int], masks: Mask) -> None:
     vocab = logits.shape[1]
-    if logits.device.type == "cpu":  # three times faster than torch's own way
+    if logits.device.type == "cpu":  # several times faster than torch's own ways
         bits = np.unpackbits((~masks).view(np.uint8), axis=1, count=vocab, bitorder="little")
-        forbidden = torch.from_numpy(bits.view(np.bool_))
-    else:
-        words = torch.from_numpy(masks.view(np.int32)).to(logits.device)
-        places = torch.arange(32, dtype=torch.int32, device=logits.device)
-        bits_on_device = (words.unsqueeze(-1) >> places) & 1
-        forbidden = (bits_on_device == 0).flatten(1)[:, :vocab]
+        forbidden, scores = bits.view(np.bool_), logits.numpy()
+        if len(rows) == len(logits):
+            np.copyto(scores, -np.inf, where=forbidden)
+        else:
+            for row, forbidden_there in zip(rows, forbidden, strict=True):
+                np.copyto(scores[row], -np.inf, where=forbidden_there)
+        return
+    words = torch.from_numpy(masks.view(np.int32)).to(logits.device)
+    places = torch.arange(32, dtype=torch.int32, device=logits.device)
+    bits_on_device = (words.unsqueeze(-1) >> places) & 1
+    forbidden_on_device = (bits_on_device == 0).flatten(1)[:, :vocab]
     if len(rows) == len(logits):
-        logits.masked_fill_(forbidden, float("-inf"))
+        logits.masked_fill_(forbidden_on_device, float("-inf"))
     else:
-        logits[rows] = logits[rows].masked_fill_(forbidden, float("-inf"))
+        logits[rows] = logits[rows].masked_fill_(forbidden_on_device, float("-inf"))

@@ -1,4 +1,9 @@
-"""Which characters and engine there are, and what a client's ``model`` means."""
+"""Which characters and engine there are, and what a client's ``model`` means.
+
+Characters that the operator names are everybody's. Those that clients send while the server runs
+are seen only by whoever asks in the same name (``server.characters.uploads``); a caller that says
+no name sees none of them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from server.characters.character import Character
-from server.errors import ModelNotFound
+from server.characters.uploads import Uploads
+from server.errors import CharacterTaken, ModelNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +37,19 @@ class Catalog:
     name may hold ``@`` and ``/`` itself.
     """
 
-    def __init__(self, engine_name: str, characters: Iterable[Character]) -> None:
+    def __init__(
+        self,
+        engine_name: str,
+        characters: Iterable[Character],
+        *,
+        uploads: Uploads | None = None,
+    ) -> None:
         """Hold the characters; the first is the default.
+
+        Args:
+            engine_name: Public.
+            characters: The operator's, in order.
+            uploads: Where those go that are sent later.
 
         Raises:
             ValueError: Two characters have one id.
@@ -43,6 +60,7 @@ class Catalog:
             if character.id in self._characters:
                 raise ValueError(f"two characters have the id {character.id!r}; rename one")
             self._characters[character.id] = character
+        self._uploads = Uploads() if uploads is None else uploads
 
     @property
     def engine_name(self) -> str:
@@ -51,8 +69,12 @@ class Catalog:
 
     @property
     def characters(self) -> tuple[Character, ...]:
-        """All of them, in order."""
+        """The operator's, in order."""
         return tuple(self._characters.values())
+
+    def characters_of(self, principal: str) -> tuple[Character, ...]:
+        """All whom somebody can talk to: the operator's, then its own."""
+        return (*self.characters, *self._uploads.of(principal))
 
     @property
     def default_character(self) -> Character | None:
@@ -61,9 +83,13 @@ class Catalog:
 
     @property
     def model_names(self) -> list[str]:
-        """What ``GET /v1/models`` lists: the characters, then the engine."""
-        names = list(self._characters)
-        return names if self._engine_name in self._characters else [*names, self._engine_name]
+        """What everybody can name: the operator's characters, then the engine."""
+        return self.model_names_of("")
+
+    def model_names_of(self, principal: str) -> list[str]:
+        """What ``GET /v1/models`` lists for somebody: the characters, then the engine."""
+        names = [character.id for character in self.characters_of(principal)]
+        return names if self._engine_name in names else [*names, self._engine_name]
 
     def default(self) -> ResolvedModel:
         """The choice of a client that named nothing."""
@@ -72,14 +98,30 @@ class Catalog:
         return ResolvedModel(name, self._engine_name, character)
 
     def __contains__(self, model: object) -> bool:
+        """Whether a client that names ``model`` means something here, whoever it is."""
+        return isinstance(model, str) and self.knows(model)
+
+    def knows(self, model: str, principal: str = "") -> bool:
         """Whether a client that names ``model`` means something here."""
         try:
-            return isinstance(model, str) and bool(model) and bool(self.resolve(model))
+            return bool(model) and bool(self.resolve(model, principal=principal))
         except ModelNotFound:
             return False
 
-    def resolve(self, model: str | None) -> ResolvedModel:
+    def find(self, id: str, principal: str = "") -> Character | None:
+        """Look a character up by its id; ``None`` where this client can talk to none of it."""
+        return self._characters.get(id) or self._uploads.find(id, principal)
+
+    def is_configured(self, id: str) -> bool:
+        """Whether a character is the operator's."""
+        return id in self._characters
+
+    def resolve(self, model: str | None, *, principal: str = "") -> ResolvedModel:
         """Find out what a client means; nothing or an empty name is the default.
+
+        Args:
+            model: As the client wrote it.
+            principal: In whose name it asks; empty for what is everybody's.
 
         Raises:
             ModelNotFound: There is no such model; the message lists what there is.
@@ -90,7 +132,46 @@ class Catalog:
             return ResolvedModel(model, self._engine_name, self._characters[model])
         if model == self._engine_name:
             return ResolvedModel(model, self._engine_name)
-        character = self._characters.get(model.removeprefix(f"{self._engine_name}@"))
+        character = self.find(model.removeprefix(f"{self._engine_name}@"), principal)
         if character is not None:
             return ResolvedModel(model, self._engine_name, character)
-        raise ModelNotFound(model, self.model_names)
+        raise ModelNotFound(model, self.model_names_of(principal))
+
+    def check_upload(
+        self, character: Character, principal: str, num_bytes: int | None = None
+    ) -> None:
+        """Find out whether a character could be taken in.
+
+        Args:
+            character: To be taken in.
+            principal: Who sends it.
+            num_bytes: Its ``server.characters.uploads.footprint``, where that is known already.
+
+        Raises:
+            CharacterTaken: The operator has named one so, or the engine.
+            LimitExceeded: There are too many, or they take too much.
+        """
+        if self.is_configured(character.id) or character.id == self._engine_name:
+            raise CharacterTaken(character.id)
+        self._uploads.check_room(character, principal, num_bytes)
+
+    def put_upload(
+        self, character: Character, principal: str, num_bytes: int | None = None
+    ) -> bool:
+        """Take in what somebody sends; returns whether it replaces another of that id.
+
+        Args:
+            character: To be taken in.
+            principal: Who sends it.
+            num_bytes: See ``check_upload``.
+
+        Raises:
+            CharacterTaken: See ``check_upload``; nothing is changed.
+            LimitExceeded: Likewise.
+        """
+        self.check_upload(character, principal, num_bytes)
+        return self._uploads.put(character, principal, num_bytes)
+
+    def remove_upload(self, id: str, principal: str) -> bool:
+        """Forget what somebody has sent; returns whether there was one. Sessions go on with it."""
+        return self._uploads.remove(id, principal)

@@ -5,8 +5,11 @@
     name = "Aoi"                       sampling and avatar are optional, and so is every key
     name_ja = "葵"                     but name and prompt
     prompt = \"\"\"You are Aoi …\"\"\"
-    expressions = ["happy", "sad"]     VRM's six when left out; [] switches tags off
+    expressions = ["happy", "sad"]     VRM's six when left out; [] switches them off
+    motions = ["wave", "nod"]          none when left out
     model = "kaiwa-demo"               the engine it was made for; told once when another serves
+    greetings = ["Oh, you again!"]     others that may be said in the greeting's place
+    post_history = "Answer briefly."   read behind what was said
 
     [sampling]
     temperature = 0.8
@@ -14,33 +17,39 @@
 
     [avatar]
     hair = "#3a4a6b"
+
+    [[lore]]                           what comes up when one of its keys is said; more of them
+    keys = ["Mugi", "ムギ"]            with constant = true it belongs to the prompt for good
+    content = "Mugi is Aoi's cat."     also secondary_keys, name, insertion_order, position
+                                       ("before_char", "after_char"), case_sensitive, use_regex,
+                                       priority, enabled: as in a card's lorebook
 """
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from engine.errors import InvalidParameter
+from server.cards.lorebook import Lorebook, read_book
 from server.characters.character import VRM_EXPRESSIONS, Character
-from server.errors import CharacterFileError, shorten
+from server.characters.field_reader import FieldReader
+from server.characters.ids import ID_FORM, is_id
+from server.errors import CardError, CharacterFileError, shorten
 from server.protocol.character_objects import LocalizedText
-from server.sampling import SAMPLING_TYPES, build_sampling_params
 
 MAX_FILE_BYTES = 256 * 1024
-MAX_EXPRESSIONS = 64
 
-_ID = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
-_EXPRESSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_STYLE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-_TEXTS = ("name", "name_ja", "description", "description_ja", "greeting", "greeting_ja", "prompt")
-_KEYS = (*_TEXTS, "model", "expressions", "sampling", "avatar")
-_COLOURS = ("hair", "eyes", "skin", "accent")
-_AVATAR_KEYS = (*_COLOURS, "style")
+_TEXTS = (
+    *("name", "name_ja", "description", "description_ja", "greeting", "greeting_ja", "prompt"),
+    "post_history",
+)
+_KEYS = (*_TEXTS, "model", "greetings", "expressions", "motions", "sampling", "avatar", "lore")
+_LORE_KEYS = (
+    *("keys", "content", "constant", "secondary_keys", "selective", "name", "insertion_order"),
+    *("position", "case_sensitive", "use_regex", "priority", "enabled"),
+)
 
 
 def load_character(path: Path) -> Character:
@@ -67,11 +76,9 @@ def parse_character(id: str, data: bytes, *, file: str) -> Character:
         raise CharacterFileError(
             file, f"is larger than {MAX_FILE_BYTES} bytes; move lore out of the prompt"
         )
-    if not _ID.fullmatch(id):
+    if not is_id(id):
         raise CharacterFileError(
-            file,
-            f"{shorten(id)} cannot be a character's id; name the file with up to 64 lower case "
-            "letters, digits, '-', '_' and '.'",
+            file, f"{shorten(id)} cannot be a character's id; name the file with {ID_FORM}"
         )
     try:
         table = tomllib.loads(data.decode())
@@ -89,98 +96,54 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self._file = file
+        self._fields = FieldReader(self._error)
 
     def read(self, id: str, table: dict[str, Any]) -> Character:
-        self._refuse_unknown(table, _KEYS, "")
-        texts = {key: self._text(table, key) for key in _TEXTS}
+        fields = self._fields
+        fields.refuse_unknown(table, _KEYS, "")
+        texts = {key: fields.text(table, key) for key in _TEXTS}
         for key in ("name", "prompt"):
             if not texts[key].strip():
                 raise self._error(key, "must be there and not be empty")
-        sampling, max_output_tokens = self._sampling(self._table(table, "sampling"))
+        sampling, max_output_tokens = fields.sampling(fields.table(table, "sampling"))
         return Character(
             id=id,
             name=_localized(texts, "name"),
             description=_localized(texts, "description"),
             greeting=_localized(texts, "greeting"),
+            greetings=tuple(
+                LocalizedText(en=text.strip()) for text in fields.texts(table, "greetings")
+            ),
             prompt=texts["prompt"].strip(),
-            model=self._text(table, "model") or None,
-            expressions=self._expressions(table.get("expressions", list(VRM_EXPRESSIONS))),
+            post_history=texts["post_history"].strip(),
+            books=self._books(table.get("lore", [])),
+            model=fields.text(table, "model") or None,
+            expressions=fields.tag_names(table, "expressions", VRM_EXPRESSIONS),
+            motions=fields.tag_names(table, "motions", ()),
             sampling=MappingProxyType(sampling),
             max_output_tokens=max_output_tokens,
-            avatar=MappingProxyType(self._avatar(self._table(table, "avatar"))),
+            avatar=MappingProxyType(fields.avatar(fields.table(table, "avatar"))),
         )
 
     def _error(self, key: str, problem: str) -> CharacterFileError:
         return CharacterFileError(self._file, problem, key=key)
 
-    def _refuse_unknown(self, table: dict[str, Any], known: tuple[str, ...], prefix: str) -> None:
-        for key in table:
-            if key not in known:
-                raise self._error(
-                    f"{prefix}{key[:80]}", f"unknown key; there are {', '.join(known)}"
-                )
-
-    def _text(self, table: dict[str, Any], key: str) -> str:
-        value = table.get(key, "")
-        if not isinstance(value, str):
-            raise self._error(key, f"is {shorten(value)}; it must be a string")
-        return value
-
-    def _table(self, table: dict[str, Any], key: str) -> dict[str, Any]:
-        value = table.get(key, {})
-        if not isinstance(value, dict):
-            raise self._error(key, f"is {shorten(value)}; it must be a table [{key}]")
-        return value
-
-    def _expressions(self, value: object) -> tuple[str, ...]:
-        if not isinstance(value, list) or len(value) > MAX_EXPRESSIONS:
-            raise self._error("expressions", f"must be a list of at most {MAX_EXPRESSIONS} names")
-        seen: set[str] = set()
-        for index, name in enumerate(value):
-            if not isinstance(name, str) or not _EXPRESSION.fullmatch(name):
-                raise self._error(
-                    f"expressions[{index}]",
-                    f"is {shorten(name)}; a name is a letter and up to 31 letters, digits, "
-                    "'-' or '_'",
-                )
-            if name.lower() in seen:
-                raise self._error(f"expressions[{index}]", f"{name!r} is there twice")
-            seen.add(name.lower())
-        return tuple(value)
-
-    def _sampling(self, table: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
-        self._refuse_unknown(table, (*SAMPLING_TYPES, "max_output_tokens"), "sampling.")
-        sampling = dict(table)
-        limit = sampling.pop("max_output_tokens", None)
-        for key, value in sampling.items():
-            kinds = SAMPLING_TYPES[key]
-            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-                names = " or ".join(kind.__name__ for kind in kinds)
-                raise self._error(f"sampling.{key}", f"is {shorten(value)}; it must be {names}")
-        if isinstance(limit, bool) or not isinstance(limit, int | None):
-            raise self._error(
-                "sampling.max_output_tokens", f"is {shorten(limit)}; it must be a whole number"
-            )
+    def _books(self, entries: object) -> tuple[Lorebook, ...]:
+        if not isinstance(entries, list):
+            raise self._error("lore", f"is {shorten(entries)}; it must be tables [[lore]]")
+        for index, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise self._error(f"lore[{index}]", f"is {shorten(entry)}; it must be a table")
+            self._fields.refuse_unknown(entry, _LORE_KEYS, f"lore[{index}].")
+            if not entry.get("content"):
+                raise self._error(f"lore[{index}].content", "must be there and not be empty")
+        if not entries:
+            return ()
         try:
-            build_sampling_params(sampling, max_tokens=limit)
-        except InvalidParameter as error:
-            name = "max_output_tokens" if error.param == "max_tokens" else error.param
-            raise self._error(
-                f"sampling.{name}", f"is {shorten(error.value)}; it must be {error.expected}"
-            ) from None
-        return sampling, limit
-
-    def _avatar(self, table: dict[str, Any]) -> dict[str, str]:
-        self._refuse_unknown(table, _AVATAR_KEYS, "avatar.")
-        for key, value in table.items():
-            pattern, form = (
-                (_COLOUR, "a colour such as '#3a4a6b'")
-                if key in _COLOURS
-                else (_STYLE, "a word in lower case")
-            )
-            if not isinstance(value, str) or not pattern.fullmatch(value):
-                raise self._error(f"avatar.{key}", f"is {shorten(value)}; it must be {form}")
-        return dict(table)
+            return (read_book({"entries": entries}, path="lore"),)
+        except CardError as error:
+            key = (error.key or "lore").replace("lore.entries", "lore", 1)
+            raise self._error(key, error.message) from None
 
 
 def _localized(texts: dict[str, str], key: str) -> LocalizedText:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from engine.chat_template import ChatMessage
 from server.conversation.changes import Change, ChangeLog, copy_entry
-from server.conversation.entries import Entry, count_bytes, render_messages
-from server.errors import (
-    DuplicateItem,
-    ErrorCode,
-    InvalidValue,
-    ItemNotFound,
-    LimitExceeded,
-    ProtocolError,
-)
-from server.protocol.items import FunctionCallItem, Item, MessageItem
+from server.conversation.entries import Entry, count_bytes, join_notes, render_messages
+from server.conversation.truncation import check_truncation, refuse_in_progress
+from server.errors import DuplicateItem, ItemNotFound, LimitExceeded
+from server.protocol.items import FunctionCallItem, MessageItem, Role
 from server.text.tags import cut_raw_text
 
 ROOT = "root"
@@ -27,22 +21,15 @@ ROOT = "root"
 class Conversation:
     """The items of one session, bounded in number and in bytes."""
 
-    def __init__(
-        self,
-        conversation_id: str,
-        *,
-        expressions: tuple[str, ...],
-        max_items: int,
-        max_bytes: int,
-    ) -> None:
+    def __init__(self, conversation_id: str, *, max_items: int, max_bytes: int) -> None:
         self.id = conversation_id
-        self._expressions = expressions
         self._max_items = max_items
         self._max_bytes = max_bytes
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
         self._num_bytes = 0
         self._changes = ChangeLog()
+        self._note = ""  # read before the first item
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -52,7 +39,7 @@ class Conversation:
 
     @property
     def num_bytes(self) -> int:
-        """What all items count for together."""
+        """What all items and notes count for together."""
         return self._num_bytes
 
     @property
@@ -80,6 +67,11 @@ class Conversation:
     def take_changes(self) -> list[Change]:
         """What has changed since this was last asked, in the order in which to write it down."""
         return self._changes.take(self._entries)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """In order; to be read only."""
+        return tuple(self._entries)
 
     def entry(self, item_id: str, *, param: str = "item_id") -> Entry:
         """Look an item up.
@@ -110,7 +102,7 @@ class Conversation:
         if after is not None and after != ROOT and after not in self._by_id:
             raise ItemNotFound(after, param="previous_item_id")
         if entry.num_bytes > self._max_bytes:
-            raise self._too_large(entry)
+            raise self._too_large(entry.num_bytes)
 
     def make_room(self, entry: Entry, *, keep: str | None, evict: bool) -> list[str]:
         """Take the oldest turns out until an item fits, each whole.
@@ -138,7 +130,7 @@ class Conversation:
                 spare_items += len(turn)
                 spare_bytes += sum(old.num_bytes for old in turn)
         if spare_bytes < 0:
-            raise self._too_large(entry)
+            raise self._too_large(entry.num_bytes)
         if spare_items < 0:
             raise LimitExceeded(
                 "the number of items in the conversation",
@@ -187,9 +179,9 @@ class Conversation:
         entry.item = item
         if isinstance(item, MessageItem):
             entry.raw_texts = [raw_text]
-            entry.num_bytes = len(raw_text.encode())
+            entry.recount(len(raw_text.encode()))
         else:
-            entry.num_bytes = count_bytes(item)
+            entry.recount(count_bytes(item))
         self._num_bytes += entry.num_bytes
         self._changes.touch(entry.id)
 
@@ -201,7 +193,7 @@ class Conversation:
             ProtocolError: ``item_in_progress``.
         """
         entry = self.entry(item_id)
-        _refuse_in_progress(entry.item)
+        refuse_in_progress(entry.item)
         self._remove(entry)
 
     def truncate(self, item_id: str, content_index: int, text_end: int | None) -> None:
@@ -227,31 +219,62 @@ class Conversation:
             raw = entry.raw_texts[content_index]
             assert text_end is not None
             if text_end < len(part.text):
-                raw = cut_raw_text(raw, self._expressions, text_end)
+                tags = entry.tags
+                raw = cut_raw_text(
+                    raw, tags.shown_expressions, text_end, motions=tags.shown_motions
+                )
             part = msgspec.structs.replace(part, text=part.text[:text_end])
         entry.item = msgspec.structs.replace(item, content=[*item.content[:content_index], part])
         entry.raw_texts = [*entry.raw_texts[:content_index], raw]
         self._num_bytes -= entry.num_bytes
-        entry.num_bytes = sum(len(text.encode()) for text in entry.raw_texts)
+        entry.recount(sum(len(text.encode()) for text in entry.raw_texts))
         self._num_bytes += entry.num_bytes
         self._changes.touch(entry.id)
 
-    def last_reply(self) -> MessageItem | None:
-        """What an assistant said last, if anything."""
+    def add_note(self, text: str) -> None:
+        """Have the model read a text right behind the last item, for as long as that is there.
+
+        It goes behind what is noted there already. Before the first item it becomes a note of the
+        conversation's own, which is read first and stays. To let the oldest turns make room for a
+        note, give it to the entry (``Entry.add_note``) before that is inserted.
+
+        Args:
+            text: What is to be read; nothing happens where it is empty.
+
+        Raises:
+            LimitExceeded: The conversation would be larger than it may be; nothing is noted.
+        """
+        last = self._entries[-1] if self._entries else None
+        before = self._note if last is None else last.note
+        num_new = len(join_notes(before, text).encode()) - len(before.encode())
+        if self._num_bytes + num_new > self._max_bytes:
+            raise self._too_large(num_new)
+        self._num_bytes += num_new
+        if last is None:
+            self._note = join_notes(before, text)
+        else:
+            last.add_note(text)
+            self._changes.touch(last.id)
+
+    def last_message(self, role: Role) -> MessageItem | None:
+        """What somebody of this role said last, if anything."""
         for entry in reversed(self._entries):
-            if isinstance(entry.item, MessageItem) and entry.item.role == "assistant":
+            if isinstance(entry.item, MessageItem) and entry.item.role == role:
                 return entry.item
         return None
 
     def messages(self) -> list[ChatMessage]:
         """What the model reads; items without words are left out."""
-        return render_messages(self._entries)
+        first = [ChatMessage("system", self._note)] if self._note else []
+        return first + render_messages(self._entries)
 
     def check_integrity(self) -> None:
         """Prove that the books agree; for tests."""
         assert len(self._by_id) == len(self._entries)
         assert all(self._by_id[entry.id] is entry for entry in self._entries)
-        assert self._num_bytes == sum(entry.num_bytes for entry in self._entries)
+        own = len(self._note.encode())
+        assert self._num_bytes == own + sum(entry.num_bytes for entry in self._entries)
+        assert all(entry.num_bytes >= len(entry.note.encode()) for entry in self._entries)
 
     def _turns(self) -> list[list[Entry]]:
         """Each question with what was answered; what comes before the first goes one by one."""
@@ -272,10 +295,10 @@ class Conversation:
         del self._by_id[entry.id]
         self._num_bytes -= entry.num_bytes
 
-    def _too_large(self, entry: Entry) -> LimitExceeded:
+    def _too_large(self, num_new: int) -> LimitExceeded:
         return LimitExceeded(
             "the conversation's size in bytes",
-            self._num_bytes + entry.num_bytes,
+            self._num_bytes + num_new,
             self._max_bytes,
             "delete items with conversation.item.delete, or send less",
             param="item",
@@ -288,43 +311,3 @@ def _is_question(entry: Entry) -> bool:
 
 def _is_system(entry: Entry) -> bool:
     return isinstance(entry.item, MessageItem) and entry.item.role == "system"
-
-
-def check_truncation(item: Item, content_index: int, text_end: int | None) -> MessageItem:
-    """Find out whether an item can be truncated so; the arguments are those of ``truncate``.
-
-    Raises:
-        ProtocolError: It cannot; the field at fault is named.
-    """
-    if not isinstance(item, MessageItem) or item.role != "assistant":
-        raise InvalidValue("item_id", "only an assistant's message can be truncated")
-    _refuse_in_progress(item)
-    if not 0 <= content_index < len(item.content):
-        raise InvalidValue(
-            "content_index",
-            f"content_index is {content_index}; the item has {len(item.content)} parts, "
-            "counted from 0",
-        )
-    text = item.content[content_index].text
-    if text is None:
-        return item
-    if text_end is None:
-        raise InvalidValue(
-            "audio_end_ms",
-            "the part is text, which has no milliseconds; "
-            "send text_end, the number of code points that were heard",
-        )
-    if not 0 <= text_end <= len(text):
-        raise InvalidValue(
-            "text_end", f"text_end is {text_end}; the text has {len(text)} code points"
-        )
-    return item
-
-
-def _refuse_in_progress(item: Item) -> None:
-    if item.status == "in_progress":
-        raise ProtocolError(
-            ErrorCode.ITEM_IN_PROGRESS,
-            "the item is being written; wait for its response.done, or send response.cancel first",
-            param="item_id",
-        )

@@ -14,21 +14,20 @@ from server.protocol.items import (
     Item,
     MessageItem,
 )
+from server.text.tag_rules import TagRules
 from server.text.tags import strip_tags
 
 MAX_ID_LENGTH = 128
 MAX_PARTS = 64
 
 
-def accept_item(
-    item: Item, *, item_id: str, expressions: tuple[str, ...], max_bytes: int, path: str
-) -> Entry:
+def accept_item(item: Item, *, item_id: str, tags: TagRules, max_bytes: int, path: str) -> Entry:
     """Make an entry of a client's item.
 
     Args:
         item: As it was sent; not changed.
         item_id: Its id where the client chose none.
-        expressions: Whose tags are taken out of an assistant's words.
+        tags: What is taken out of an assistant's words.
         max_bytes: Most bytes of text in one item.
         path: Where it stands in the client's event, for messages.
 
@@ -41,7 +40,7 @@ def accept_item(
         item_id = item.id
     match item:
         case MessageItem():
-            entry = _accept_message(item, item_id, expressions, path)
+            entry = _accept_message(item, item_id, tags, path)
             num_bytes = sum(_num_bytes(part) for part in item.content)
         case FunctionCallItem():
             call_id = item.call_id or f"call_{item_id}"
@@ -73,9 +72,7 @@ def _check_id(item_id: str, path: str) -> None:
         )
 
 
-def _accept_message(
-    item: MessageItem, item_id: str, expressions: tuple[str, ...], path: str
-) -> Entry:
+def _accept_message(item: MessageItem, item_id: str, tags: TagRules, path: str) -> Entry:
     if len(item.content) > MAX_PARTS:
         raise LimitExceeded(
             "the number of parts",
@@ -91,9 +88,9 @@ def _accept_message(
     raw_texts: list[str] = []
     if item.role == "assistant":
         raw_texts = [part.text or part.transcript or "" for part in content]
-        content = [_clean(part, expressions) for part in content]
+        content = [_clean(part, tags) for part in content]
     accepted = MessageItem(id=item_id, role=item.role, content=content)
-    return Entry(accepted, raw_texts)
+    return Entry(accepted, raw_texts, tags=tags)
 
 
 def _accept_part(part: ContentPart, role: str, path: str) -> ContentPart:
@@ -130,10 +127,13 @@ def _accept_part(part: ContentPart, role: str, path: str) -> ContentPart:
             return ContentPart(type=f"{direction}_audio", transcript=part.transcript)  # type: ignore[arg-type]
 
 
-def _clean(part: ContentPart, expressions: tuple[str, ...]) -> ContentPart:
+def _clean(part: ContentPart, tags: TagRules) -> ContentPart:
+    text = strip_tags(
+        part.text or part.transcript or "", tags.shown_expressions, tags.shown_motions
+    )
     if part.text is not None:
-        return msgspec.structs.replace(part, text=strip_tags(part.text, expressions))
-    return msgspec.structs.replace(part, transcript=strip_tags(part.transcript or "", expressions))
+        return msgspec.structs.replace(part, text=text)
+    return msgspec.structs.replace(part, transcript=text)
 
 
 def _num_bytes(part: ContentPart) -> int:

@@ -16,6 +16,9 @@ from server.conversation.token_log import RerenderReason, TokenLog, Turn, encode
 from server.engine_port import MarkingTokenizer
 from server.protocol.objects import TruncationSetting
 
+ROOMY = 0.75
+"""Up to this share of its room a prompt leaves space for a message and its note."""
+
 
 @dataclass(frozen=True, slots=True)
 class Omission:
@@ -70,6 +73,31 @@ class Memory:
         """How many of the user's messages the model has read and still reads."""
         return sum(message.role == "user" for message in self.log.messages)
 
+    def lasting_turns(self, room: int, *, num_reply_tokens: int = 0) -> int:
+        """How many of the newest of them the next prompt will read too.
+
+        All, while there is space; where the next prompt may leave turns out, all but the oldest
+        that come to half of what is read, as a cut takes less (``prompt.AUTO_RETENTION``). What is
+        noted there is better noted again than lost in the very turn that needs it.
+
+        Args:
+            room: Tokens that the next prompt may have.
+            num_reply_tokens: Said since, and not yet in the log.
+        """
+        if self.num_tokens + num_reply_tokens <= ROOMY * room:
+            return self.num_turns
+        read = self.log.messages
+        system, *_ = take_apart(read)
+        said = read[len(system) :]
+        left = (_length(said) - _length(system)) / 2
+        count = 0
+        for message in reversed(said):
+            left -= len(message.content)
+            if left < 0:
+                break
+            count += message.role == "user"
+        return count
+
 
 @dataclass(frozen=True, slots=True)
 class Recollection:
@@ -100,6 +128,7 @@ def recall(
     truncation: TruncationSetting = "auto",
     summary: str = "",
     add_generation_prompt: bool = True,
+    begun: str = "",
 ) -> Recollection:
     """Build the next prompt behind what is remembered.
 
@@ -111,6 +140,7 @@ def recall(
         truncation: See ``build_prompt``.
         summary: What is read in place of what is left out; empty for nothing.
         add_generation_prompt: Whether to end where the assistant's reply begins.
+        begun: See ``encode_turn``.
 
     Raises:
         PromptDoesNotFit: See ``build_prompt``.
@@ -121,7 +151,13 @@ def recall(
 
     def encode(those: Sequence[ChatMessage]) -> list[int]:
         made.append(
-            encode_turn(memory.log, those, tokenizer, add_generation_prompt=add_generation_prompt)
+            encode_turn(
+                memory.log,
+                those,
+                tokenizer,
+                add_generation_prompt=add_generation_prompt,
+                begun=begun,
+            )
         )
         return made[-1].log.token_ids
 
@@ -226,3 +262,7 @@ def _with_dropped(
         return omission
     before = omission.messages if omission is not None else ()
     return Omission((*before, *dropped), summary)
+
+
+def _length(messages: Sequence[ChatMessage]) -> int:
+    return sum(len(message.content) for message in messages)

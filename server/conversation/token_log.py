@@ -81,6 +81,7 @@ def encode_turn(
     tokenizer: MarkingTokenizer,
     *,
     add_generation_prompt: bool = True,
+    begun: str = "",
 ) -> Turn:
     """Encode a conversation behind what is known of it.
 
@@ -89,14 +90,15 @@ def encode_turn(
         messages: All of the conversation.
         tokenizer: The model's.
         add_generation_prompt: Whether to end where the assistant's reply begins.
+        begun: What is there of that reply already; the model goes on behind it.
 
     Raises:
         TemplateRefused: The template does not render this conversation.
     """
-    text = tokenizer.mark_chat(messages, add_generation_prompt=add_generation_prompt)
+    text = tokenizer.mark_chat(messages, add_generation_prompt=add_generation_prompt) + begun
     place = bisect.bisect_right(log.cuts, (_common_length(log.text, text), len(log.token_ids)))
     length, num_kept = log.cuts[place - 1] if place else (0, 0)
-    if num_kept:
+    if num_kept or begun:
         token_ids = [*log.token_ids[:num_kept], *tokenizer.encode_marked(text, length)]
     else:
         token_ids = tokenizer.encode_chat(messages, add_generation_prompt=add_generation_prompt)

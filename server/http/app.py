@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from server.http.characters import characters_endpoint
+from server.http.card_files import card_file_endpoints
+from server.http.card_upload import CardUpload
+from server.http.characters import character_endpoints
 from server.http.client_secrets import client_secrets_endpoint
 from server.http.completions import completions_endpoint
 from server.http.conversations import conversation_endpoints
@@ -44,17 +46,17 @@ def build_http_app(
     """
     list_models, get_model = model_endpoints(state)
     list_conversations, get_conversation, erase_conversation = conversation_endpoints(state)
+    list_characters, get_character = character_endpoints(state)
+    picture, card = card_file_endpoints(state)
+    upload = CardUpload(state)
     live, ready, metrics = health_endpoints(state)
     index, static = page_endpoints(read_web_files() if web_files is None else web_files)
 
     def read(path: str, endpoint: Endpoint) -> Route:
         return Route(path, guarded(state, endpoint), methods=["GET"])
 
-    def post(path: str, endpoint: Endpoint) -> Route:
-        return Route(path, guarded(state, endpoint, takes_secrets=False), methods=["POST"])
-
-    def own(path: str, endpoint: Endpoint, method: str) -> Route:
-        # Who has a client secret is one of many that share its maker's key.
+    def keyed(path: str, endpoint: Endpoint, method: str = "POST") -> Route:
+        """What a client secret, which any page's visitor may hold, is not enough for."""
         return Route(path, guarded(state, endpoint, takes_secrets=False), methods=[method])
 
     return Starlette(
@@ -66,13 +68,18 @@ def build_http_app(
             Route("/metrics", metrics, methods=["GET"]),
             read("/v1/models", list_models),
             read("/v1/models/{model:path}", get_model),
-            read("/v1/characters", characters_endpoint(state)),
-            own("/v1/conversations", list_conversations, "GET"),
-            own("/v1/conversations/{conversation_id}", get_conversation, "GET"),
-            own("/v1/conversations/{conversation_id}", erase_conversation, "DELETE"),
+            read("/v1/characters", list_characters),
+            keyed("/v1/characters", upload.create),
+            read("/v1/characters/{id}", get_character),
+            keyed("/v1/characters/{id}", upload.delete, "DELETE"),
+            read("/v1/characters/{id}/picture", picture),
+            keyed("/v1/characters/{id}/card", card, "GET"),
+            keyed("/v1/conversations", list_conversations, "GET"),
+            keyed("/v1/conversations/{conversation_id}", get_conversation, "GET"),
+            keyed("/v1/conversations/{conversation_id}", erase_conversation, "DELETE"),
             read("/v1/engine/live", _live_endpoint(state)),
-            post("/v1/chat/completions", completions_endpoint(state)),
-            post("/v1/realtime/client_secrets", client_secrets_endpoint(state)),
+            keyed("/v1/chat/completions", completions_endpoint(state)),
+            keyed("/v1/realtime/client_secrets", client_secrets_endpoint(state)),
         ],
         middleware=_middleware(state),
         exception_handlers={

@@ -45,7 +45,7 @@ def client_secrets_endpoint(state: ServerState) -> Endpoint:
         body = _parse(raw)
         lifetime_s = _lifetime_s(body.expires_after)
         if body.session is not None:
-            _check_session(state, body.session)
+            _check_session(state, body.session, request.state.principal)
         secret = state.auth.mint(
             request.state.principal, time.time(), lifetime_s=lifetime_s, session=body.session
         )
@@ -77,17 +77,18 @@ def _as_written(raw: bytes) -> dict[str, object]:
     return body.get("session") or {}
 
 
-def _check_session(state: ServerState, patch: SessionPatch) -> None:
+def _check_session(state: ServerState, patch: SessionPatch, principal: str) -> None:
     """Find out whether a session could be opened with this.
 
     Raises:
         HttpRefusal: 400, with the field at fault as ``param``.
     """
     catalog, engine = state.catalog, state.engine
-    model = patch.model if isinstance(patch.model, str) and patch.model in catalog else None
+    named = patch.model if isinstance(patch.model, str) else ""
+    model = named if catalog.knows(named, principal) else None
     limits = SessionLimits() if engine is None else SessionLimits(vocab_size=engine.info.vocab_size)
-    context = SessionContext(known_models=frozenset(catalog.model_names))
-    choice = catalog.resolve(model)
+    context = SessionContext(known_models=frozenset(catalog.model_names_of(principal)))
+    choice = catalog.resolve(model, principal=principal)
     try:
         Session("sess_secret", choice=choice, limits=limits, context=context).configure(patch)
     except ProtocolError as error:

@@ -7,6 +7,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -18,6 +19,7 @@ from engine.request import Service
 from engine.sampling_params import SamplingParams
 from server.auth import ANONYMOUS
 from server.characters.catalog import ResolvedModel
+from server.characters.persona import Persona, read_persona
 from server.conversation.prompt import build_prompt
 from server.conversation.tool_tokenizer import with_tools
 from server.engine_port import EnginePort, Tokenizer
@@ -32,6 +34,7 @@ from server.http.completion_reply import Plan
 from server.http.completion_shapes import CompletionShape, TokenText
 from server.http.completions_body import CompletionRequest
 from server.http.models import model_not_found
+from server.http.persona_messages import with_persona
 from server.http.refusals import (
     HttpRefusal,
     from_engine_error,
@@ -40,10 +43,11 @@ from server.http.refusals import (
     unavailable,
 )
 from server.http.reply_text import ReplyText
-from server.http.tag_text import TagText
 from server.sampling import build_sampling_params, check_token_ids, describe
 from server.state import ServerState
 from server.text.pace import is_wide, listener_for
+from server.text.tag_dialects import TagDialect, TagText, split_dialect
+from server.text.tag_rules import TagRules, tag_instructions
 from server.tools.reply_form import ReplyForm, plan_form
 
 
@@ -88,19 +92,26 @@ async def make_plan(
         HttpRefusal: 400 for a value out of range or a prompt too long, 404 for an unknown model.
     """
     engine = engine_of(state)
-    resolved = _resolve(state, request.model)
+    resolved, named_dialect = _resolve(state, request.model, principal)
+    persona = read_persona(resolved.character) if resolved.character else None
+    tag_dialect = request.tag_dialect or named_dialect or "strip"
+    tags = _tag_rules(request, resolved, tag_dialect)
     params = _sampling_params(request, resolved, engine.info.vocab_size)
-    form = _form(request, engine)
+    form = _form(request, engine, tags)
     if form.grammar is not None:
         params = msgspec.structs.replace(params, grammar=form.grammar)
-    prompt = await _prompt_token_ids(state, engine, request, resolved, form)
+    told = ""
+    if persona is not None and _wants_tags(request, tag_dialect):
+        told = tag_instructions(tags, persona.head)
+    prompt = await _prompt_token_ids(state, engine, request, persona, told, form)
     params = _fit(params, room=engine.info.max_model_len - len(prompt))
-    expressions = resolved.character.expressions if resolved.character and form.is_talk else ()
+    expressions = tags.shown_expressions if form.is_talk else ()
+    motions = tags.shown_motions if form.is_talk else ()
     stem = secrets.token_hex(12)
     return Plan(
         prompt_token_ids=prompt,
         params=params,
-        service=_service(state, engine, request, resolved, prompt, principal, address),
+        service=_service(state, engine, request, persona, prompt, principal, address),
         shape=CompletionShape(
             completion_id=f"chatcmpl-{stem}",
             created=int(time.time()),
@@ -109,9 +120,9 @@ async def make_plan(
             include_usage=request.include_usage,
         ),
         text=ReplyText(
-            TagText(expressions, request.tag_dialect), form.parser(), call_stem=f"call_{stem}_"
+            TagText(expressions, tag_dialect, motions), form.parser(), call_stem=f"call_{stem}_"
         ),
-        grammar_field="tools" if form.tools else request.wish.text_name,
+        grammar_field=_grammar_field(request, form),
         token_text=_token_text(engine.tokenizer) if request.wants_logprobs else None,
     )
 
@@ -122,18 +133,48 @@ def fingerprint_of(info: EngineInfo) -> str:
     return "fp_" + hashlib.blake2b(made_of.encode(), digest_size=5).hexdigest()
 
 
-def _form(request: CompletionRequest, engine: EnginePort) -> ReplyForm:
+def _form(request: CompletionRequest, engine: EnginePort, tags: TagRules) -> ReplyForm:
     try:
-        return plan_form(request.wish, engine.tokenizer.tool_dialect, "")
+        return plan_form(request.wish, engine.tokenizer.tool_dialect, "", tags)
     except ProtocolError as error:
         raise from_protocol_error(error) from None
 
 
-def _resolve(state: ServerState, model: str) -> ResolvedModel:
+def _grammar_field(request: CompletionRequest, form: ReplyForm) -> str:
+    if form.tools:
+        return "tools"
+    return "tag_mode" if form.is_talk else request.wish.text_name
+
+
+def _resolve(
+    state: ServerState, model: str, principal: str
+) -> tuple[ResolvedModel, TagDialect | None]:
+    """Find out who is meant: ``aoi``, or ``aoi+face`` with a dialect for those who can set no more.
+
+    An engine may have a ``+`` in its name, so whole names come first.
+    """
+    name, dialect = (model, None) if model in state.catalog else split_dialect(model)
     try:
-        return state.catalog.resolve(model)
+        return state.catalog.resolve(name, principal=principal), dialect
     except ModelNotFound as error:
         raise model_not_found(error) from None
+
+
+def _wants_tags(request: CompletionRequest, dialect: TagDialect) -> bool:
+    """Whether the client has asked for tags at all, and not only is not to see them."""
+    return dialect != "strip" or request.tag_mode is not None
+
+
+def _tag_rules(
+    request: CompletionRequest, resolved: ResolvedModel, dialect: TagDialect
+) -> TagRules:
+    character = resolved.character
+    return TagRules(
+        expressions=character.expressions if character else (),
+        motions=character.motions if character else (),
+        mode=request.tag_mode or ("prompt" if dialect == "strip" else "enforced"),
+        every=request.tag_every,
+    )
 
 
 def _sampling_params(
@@ -166,12 +207,10 @@ async def _prompt_token_ids(
     state: ServerState,
     engine: EnginePort,
     request: CompletionRequest,
-    resolved: ResolvedModel,
+    persona: Persona | None,
+    told: str,
     form: ReplyForm,
 ) -> list[int]:
-    messages = list(request.messages)
-    if resolved.character is not None and resolved.character.prompt:
-        messages.insert(0, ChatMessage("system", resolved.character.prompt))
     limits = state.settings.limits
     max_prompt_tokens = engine.info.max_model_len - 1
     if limits.max_prompt_tokens is not None:
@@ -180,14 +219,20 @@ async def _prompt_token_ids(
     tokenizer = with_tools(engine.tokenizer, form.tools)
 
     def build() -> list[int]:
+        messages: Sequence[ChatMessage] = request.messages
+        if persona is not None:
+            told_too = replace(persona, head="\n\n".join(filter(None, (persona.head, told))))
+            messages = with_persona(messages, told_too, time.monotonic)
         # Nothing is dropped behind the client's back: it keeps the history here, and can cut it.
         return build_prompt(
             messages, tokenizer, max_prompt_tokens=max_prompt_tokens, truncation="disabled"
         ).token_ids
 
-    num_chars = sum(len(message.content) for message in messages)
+    num_chars = sum(len(message.content) for message in request.messages)
+    num_chars += len(persona.head) if persona is not None else 0
+    is_short = num_chars <= limits.inline_prompt_chars and not (persona and persona.books)
     try:
-        if num_chars <= limits.inline_prompt_chars:
+        if is_short:
             return build()
         return await asyncio.get_running_loop().run_in_executor(state.prompt_threads, build)
     except PromptDoesNotFit as error:
@@ -209,18 +254,18 @@ def _service(
     state: ServerState,
     engine: EnginePort,
     request: CompletionRequest,
-    resolved: ResolvedModel,
+    persona: Persona | None,
     prompt: list[int],
     principal: str,
     address: str,
 ) -> Service:
     is_anonymous = principal == ANONYMOUS
-    persona = resolved.character.prompt if resolved.character else ""
+    head = persona.head if persona is not None else ""
     listener = request.listener
     return Service(
         cache_salt="" if is_anonymous else principal,
         tenant=address if is_anonymous else principal,
-        num_pinned_tokens=state.pinned.count(persona, prompt, engine.tokenizer),
+        num_pinned_tokens=state.pinned.count(head, prompt, engine.tokenizer),
         listener=None
         if listener is None
         else listener_for(

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
 from engine.chat_template import ChatMessage
 from engine.sampling_params import MAX_LOGPROBS
-from server.errors import InvalidValue, ProtocolError
+from server.errors import InvalidValue, ProtocolError, shorten
 from server.http.completion_form import FormFields, read_form
 from server.http.completion_messages import MessageBody, read_messages
 from server.http.refusals import HttpRefusal, from_protocol_error, from_validation, invalid
 from server.protocol.character_objects import ListenerSetting
 from server.text.pace import check_listener
+from server.text.tag_dialects import TAG_DIALECTS, TagDialect, dialect_of
+from server.text.tag_rules import Every, TagMode
 from server.tools.reply_form import FormWish
 
-TagDialect = Literal["strip", "aituber"]
-
+_Name = TypeVar("_Name", bound=str)
 _NOT_YET = "is not supported yet; leave it out"
 
 
@@ -37,6 +39,8 @@ class CompletionBody(FormFields, kw_only=True):
     stream_options: StreamOptions | None = None
     n: int | None = None
     tag_dialect: str | None = None
+    tag_mode: str | None = None
+    tag_every: str | None = None
     listener: ListenerSetting | None = None
 
     temperature: float | None = None
@@ -107,7 +111,9 @@ class CompletionRequest:
         stream: Whether the reply is sent as events.
         include_usage: Whether a stream ends with a usage chunk.
         wants_logprobs: Whether choices carry ``logprobs``.
-        tag_dialect: What becomes of expression tags in the text.
+        tag_dialect: What becomes of tags in the text; ``None`` as the model's name says.
+        tag_mode: How the model is held to them; ``None`` as suits the dialect.
+        tag_every: What must begin with one.
         listener: How fast somebody takes the reply in; ``None`` for as fast as it comes.
     """
 
@@ -118,7 +124,9 @@ class CompletionRequest:
     stream: bool
     include_usage: bool
     wants_logprobs: bool
-    tag_dialect: TagDialect
+    tag_dialect: TagDialect | None = None
+    tag_mode: TagMode | None = None
+    tag_every: Every = "segment"
     listener: ListenerSetting | None = None
 
 
@@ -149,6 +157,8 @@ def parse_completion(raw: bytes) -> CompletionRequest:
         include_usage=_include_usage(body),
         wants_logprobs=bool(body.logprobs),
         tag_dialect=_dialect(body.tag_dialect),
+        tag_mode=_one_of("tag_mode", body.tag_mode, get_args(TagMode)),
+        tag_every=_one_of("tag_every", body.tag_every, get_args(Every)) or "segment",
         listener=_listener(body.listener),
     )
 
@@ -186,12 +196,25 @@ def _include_usage(body: CompletionBody) -> bool:
     return bool(body.stream_options.include_usage)
 
 
-def _dialect(name: str | None) -> TagDialect:
-    if name is None or name == "strip":
-        return "strip"
-    if name == "aituber":
-        return "aituber"
-    raise invalid("tag_dialect", 'tag_dialect must be "strip" or "aituber"')
+def _dialect(name: str | None) -> TagDialect | None:
+    if name is None:
+        return None
+    dialect = dialect_of(name)
+    if dialect is None:
+        raise _no_such("tag_dialect", name, TAG_DIALECTS)
+    return dialect
+
+
+def _one_of(param: str, name: str | None, names: Sequence[_Name]) -> _Name | None:
+    found = next((known for known in names if known == name), None)
+    if name is not None and found is None:
+        raise _no_such(param, name, names)
+    return found
+
+
+def _no_such(param: str, name: str, names: Sequence[str]) -> HttpRefusal:
+    listed = ", ".join(f"'{known}'" for known in names)
+    return invalid(param, f"{param} is {shorten(name)}; it must be one of {listed}")
 
 
 def _listener(listener: ListenerSetting | None) -> ListenerSetting | None:

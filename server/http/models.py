@@ -22,14 +22,14 @@ def model_endpoints(state: ServerState) -> tuple[Endpoint, Endpoint]:
     def describe(model: str) -> dict[str, object]:
         return {"id": model, "object": "model", "created": created, "owned_by": OWNER}
 
-    async def list_models(_request: Request) -> Response:
-        names = state.catalog.model_names
+    async def list_models(request: Request) -> Response:
+        names = state.catalog.model_names_of(request.state.principal)
         return json_response({"object": "list", "data": [describe(name) for name in names]})
 
     async def get_model(request: Request) -> Response:
         name = request.path_params["model"]
         try:
-            state.catalog.resolve(name)
+            state.catalog.resolve(name, principal=request.state.principal)
         except ModelNotFound as error:
             raise model_not_found(error) from None
         return json_response(describe(name))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from engine.request import FinishReason
-from server.http.tag_text import TagText
+from server.text.tag_dialects import TagText
 from server.text.tool_calls import (
     ArgumentsPiece,
     CallBegun,
@@ -63,10 +63,10 @@ class ReplyText:
         return self._show([Words(text)])
 
     def finish(self, reason: FinishReason) -> list[Delta]:
-        """End the reply; a call that may have begun is dropped where it was cut off."""
-        deltas: list[Delta] = []
-        if self._parser is not None and reason is FinishReason.STOP:
-            deltas = self._show(self._parser.finish())
+        """End the reply; a call or tag that may have begun is dropped where it was cut off."""
+        if reason is not FinishReason.STOP:
+            return []
+        deltas = [] if self._parser is None else self._show(self._parser.finish())
         return deltas + self._add_text(self._tags.finish())
 
     def finish_reason(self, reason: FinishReason) -> str:

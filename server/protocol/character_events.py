@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from server.protocol.objects import Gaps
 from server.protocol.server_events import ServerEvent
 
 SegmentKind = Literal["speech", "action", "thought", "code"]
@@ -38,8 +39,8 @@ class CharacterSegment(ServerEvent, kw_only=True, tag="character.segment"):
         boundary: Why it ends where it does.
         expression: The face while it is played, told before by ``character.expression``.
         motion: Begins with it.
-        pause_ms: Of silence behind it.
-        est_speech_ms: How long a usual voice takes for it; 0 for what is not spoken.
+        est_speech_ms: How long a usual voice takes for it, pauses included; 0 for what is not
+            spoken.
     """
 
     response_id: str
@@ -53,7 +54,6 @@ class CharacterSegment(ServerEvent, kw_only=True, tag="character.segment"):
     boundary: SegmentBoundary
     expression: ExpressionMark | UnsetType = UNSET
     motion: str | UnsetType = UNSET
-    pause_ms: float = 0.0
     est_speech_ms: float
     t_ms: float
 
@@ -66,7 +66,8 @@ class CharacterExpression(ServerEvent, kw_only=True, tag="character.expression")
         weight: Above 0, at most 1.
         text_offset: Code points of clean text before it.
         segment_index: The segment that it begins with.
-        hold: Until when the face stays: the next segment that has its own, or the reply's end.
+        hold: How long the face stays: ``response``, until another one or the reply's end;
+            ``segment``, for as long as segments name it.
     """
 
     response_id: str
@@ -151,6 +152,7 @@ class CharacterMetrics(ServerEvent, kw_only=True, tag="character.metrics"):
     queue_ms: float | None
     ttft_ms: float | None
     first_segment_ms: float | None
+    itl_ms: Gaps | None
     total_ms: float
     output_tokens: int
     cached_tokens: int
@@ -204,3 +206,22 @@ def grant_events(names: Iterable[str]) -> frozenset[str]:
     """Choose the extension events that a client asked for; unknown names are left out."""
     wanted = set(names)
     return _NAMES if CHARACTER_V1 in wanted else _NAMES & wanted
+
+
+_OF_A_REPLY = (
+    CharacterSegment,
+    CharacterExpression,
+    CharacterMotion,
+    CharacterVisemes,
+    CharacterMetrics,
+)
+
+
+def is_granted(event: ServerEvent, granted: frozenset[str]) -> bool:
+    """Whether a client gets an event: all of the standard's, and those that it asks for now.
+
+    What performs a reply was chosen when that began, and is not chosen again: half of it would be
+    of no use.
+    """
+    name = event_name(type(event))
+    return name not in _NAMES or name in granted or isinstance(event, _OF_A_REPLY)

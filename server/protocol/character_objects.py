@@ -54,12 +54,12 @@ class TagSetting(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
 
 
 class SegmentSetting(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """How replies are cut into segments.
+    """How replies are cut into segments; lengths are in columns, of which wide characters have two.
 
     Attributes:
-        first_min: Characters that the first segment needs to end at a comma.
-        min: Characters below which a piece joins its neighbour.
-        max: Characters above which it is cut at the next comma or space.
+        first_min: That the first segment needs to end at a comma.
+        min: Below it a sentence joins its neighbour.
+        max: Above it a sentence is cut at a comma or space.
         langs: Languages that may occur, of ``ja``, ``zh`` and ``en``.
     """
 

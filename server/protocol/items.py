@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Role = Literal["system", "user", "assistant"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -46,10 +47,15 @@ class ItemBase(msgspec.Struct, kw_only=True, tag_field="type"):
 
 
 class MessageItem(ItemBase, kw_only=True, tag="message"):
-    """Something that somebody said."""
+    """Something that somebody said.
+
+    Attributes:
+        character_id: An extra field: who of a room said it.
+    """
 
     role: Role
     content: list[ContentPart]
+    character_id: str | UnsetType = UNSET
 
 
 class FunctionCallItem(ItemBase, kw_only=True, tag="function_call"):

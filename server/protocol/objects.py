@@ -103,6 +103,8 @@ class ResponseParams(SamplingFields, kw_only=True):
             wait for what is being said, or ``interrupt`` to cancel it in the same breath.
         heard: Our extension: truncate an item to this, before the prompt is built.
         character_id: Our extension: who of the room speaks.
+        continues: Our extension: the last item, a reply that was broken off; the model goes on
+            behind what is there of it, in an item of its own.
     """
 
     instructions: str | None | UnsetType = UNSET
@@ -118,6 +120,7 @@ class ResponseParams(SamplingFields, kw_only=True):
     metadata: dict[str, str] | None | UnsetType = UNSET
     if_active: str | None | UnsetType = UNSET
     character_id: str | None | UnsetType = UNSET
+    continues: str | None | UnsetType = UNSET
     heard: HeardPrefix | None | UnsetType = UNSET
 
 
@@ -241,6 +244,14 @@ class ResponseObject(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
 
 
+class Gaps(msgspec.Struct, kw_only=True, frozen=True):
+    """Milliseconds between the steps of one reply, as its session heard of them."""
+
+    p50: float
+    p95: float
+    max: float
+
+
 class ResponseMetrics(msgspec.Struct, kw_only=True):
     """Where the time of one reply went, as an extra field of ``response.done``.
 
@@ -251,6 +262,9 @@ class ResponseMetrics(msgspec.Struct, kw_only=True):
         output_tokens: Sampled tokens.
         tokens_per_second: After the first token; ``None`` for less than two.
         cached_tokens: Prompt tokens that came from the prefix cache.
+        first_segment_ms: From ``response.created`` to the end of the first segment; ``None``
+            where nobody asked for segments.
+        itl_ms: Between tokens; ``None`` for less than two.
     """
 
     ttft_ms: float | None
@@ -259,6 +273,8 @@ class ResponseMetrics(msgspec.Struct, kw_only=True):
     output_tokens: int
     tokens_per_second: float | None
     cached_tokens: int
+    first_segment_ms: float | None = None
+    itl_ms: Gaps | None = None
 
 
 class ErrorDetail(msgspec.Struct, kw_only=True):

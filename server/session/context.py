@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.tool_dialect import HERMES, ToolDialect
+from server.session.character_settings import FindCharacter
+
+
+def _nobody(_character_id: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +32,8 @@ class SessionContext:
         writes_summaries: Whether the model sums up what it will not read any more, where the client
             does not say.
         tool_dialect: How the model writes the call of a tool.
+        find_character: Looks up characters that the client may name.
+        clock: Seconds from any start, to bound what patterns of lorebooks take.
     """
 
     cache_salt: str = ""
@@ -35,6 +43,8 @@ class SessionContext:
     high_water_tokens: int | None = None
     writes_summaries: bool = False
     tool_dialect: ToolDialect = HERMES
+    find_character: FindCharacter = _nobody
+    clock: Callable[[], float] = lambda: 0.0
     expires_at: int | None = None
     known_models: frozenset[str] | None = None
     missing_conversation: str | None = None

@@ -43,6 +43,7 @@ class Generate:
         persona: The character's own part at the start of the system text.
         listener: How fast somebody takes the reply in; ``None`` for as fast as it comes.
         tools: What the model may call.
+        begun: What is there of the reply already, tags and all; the model goes on behind it.
         summary: Read in place of turns that are left out; empty for nothing.
     """
 
@@ -57,6 +58,7 @@ class Generate:
     persona: str = ""
     listener: ListenerSetting | None = None
     tools: tuple[Tool, ...] = ()
+    begun: str = ""
     summary: str = ""
 
 
@@ -112,4 +114,15 @@ class ReportPlayback:
     num_chars: int
 
 
-Effect = Send | Generate | Abort | Prepare | Discard | Compact | ReportPlayback
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Call ``Session.wake`` at this time; a later wish takes the place of an earlier one.
+
+    Attributes:
+        at: Seconds on the clock of every ``now``; ``None`` for not at all.
+    """
+
+    at: float | None
+
+
+Effect = Send | Generate | Abort | Prepare | Discard | Compact | ReportPlayback | Wake

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec import UNSET, UnsetType
+
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry
-from server.protocol.character_events import CharacterExpression
 from server.protocol.items import ContentPart, FunctionCallItem, Item, MessageItem
 from server.protocol.server_events import (
     ConversationItemAdded,
@@ -27,7 +28,9 @@ from server.protocol.server_events import (
     ServerEvent,
     TextPart,
 )
-from server.text.tags import Piece, TagParser, TextPiece, cut_raw_text
+from server.session.delivery import Delivery, Show
+from server.text.tag_rules import TagRules
+from server.text.tags import ExpressionTag, MotionTag, Piece, TagParser, TextPiece, cut_raw_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,22 +42,32 @@ class Place:
         output_index: At which place of it.
         conversation: In which conversation; ``None`` for a reply beside it.
         new_item_id: Gives an id that no item of the conversation has.
+        character_id: Who speaks, where several are in the room.
+        continues: It goes on with the item before it.
     """
 
     response_id: str
     output_index: int
     conversation: Conversation | None
     new_item_id: Callable[[], str]
+    character_id: str | UnsetType = UNSET
+    continues: bool = False
 
-    def add(self, item: Item) -> list[ServerEvent]:
-        """Announce an item, and put it into the conversation."""
+    def add(self, item: Item, tags: TagRules) -> list[ServerEvent]:
+        """Announce an item, and put it into the conversation.
+
+        Args:
+            item: As it begins.
+            tags: Those that its raw text may hold.
+        """
         added: list[ServerEvent] = [
             ResponseOutputItemAdded(
                 response_id=self.response_id, output_index=self.output_index, item=item
             )
         ]
         if self.conversation is not None:
-            previous = self.conversation.insert(Entry(item), None)
+            entry = Entry(item, tags=tags, continues=self.continues)
+            previous = self.conversation.insert(entry, None)
             added.append(ConversationItemAdded(previous_item_id=previous, item=item))
         return added
 
@@ -80,21 +93,27 @@ class MessageOutput:
         item: As it stands but for its text; ``None`` until it opens.
     """
 
-    def __init__(self, place: Place, expressions: tuple[str, ...], *, raw_start: int) -> None:
+    def __init__(self, place: Place, show: Show, *, raw_start: int) -> None:
         """Begin with nothing.
 
         Args:
             place: Where the item will stand.
-            expressions: Tags to take out of the text.
+            show: Which tags are taken out of the text, and what is told beside it.
             raw_start: Code points of the engine's text before it.
         """
         self.item: MessageItem | None = None
         self._place = place
-        self._expressions = expressions
+        self._show = show
         self._raw_start = raw_start
-        self._parser = TagParser(expressions)
+        self._parser = TagParser(show.tags.shown_expressions, show.tags.shown_motions)
+        self._delivery = Delivery(show, place.response_id, place.new_item_id())
         self._raw: list[str] = []
         self._clean: list[str] = []
+
+    @property
+    def delivery(self) -> Delivery:
+        """How it is performed."""
+        return self._delivery
 
     @property
     def text(self) -> str:
@@ -103,28 +122,35 @@ class MessageOutput:
 
     def raw_length(self, text_end: int) -> int:
         """How many code points of the engine's text the first ones of the clean text take."""
-        raw = cut_raw_text("".join(self._raw), self._expressions, text_end)
+        tags = self._show.tags
+        raw = cut_raw_text(
+            "".join(self._raw), tags.shown_expressions, text_end, motions=tags.shown_motions
+        )
         return self._raw_start + len(raw)
 
     def snapshot(self) -> MessageItem | None:
         """The item as it stands; ``None`` before it opens."""
         return None if self.item is None else self._with_text(self.item.status)
 
-    def feed(self, text: str, faces_at_ms: float | None) -> list[ServerEvent]:
-        """Take more raw text; without a time no faces are told of."""
+    def feed(self, text: str, t_ms: float) -> list[ServerEvent]:
+        """Take more raw text."""
         self._raw.append(text)
-        return self._show(self._parser.feed(text), faces_at_ms)
+        return self._perform(self._parser.feed(text), t_ms)
 
-    def flush(self, faces_at_ms: float | None) -> list[ServerEvent]:
+    def flush(self, t_ms: float) -> list[ServerEvent]:
         """Show what was held back; no more text comes."""
-        return self._show(self._parser.finish(), faces_at_ms)
+        return self._perform(self._parser.finish(), t_ms)
 
     def open(self) -> list[ServerEvent]:
         """Announce the item, if that was not done."""
         if self.item is not None:
             return []
         self.item = MessageItem(
-            id=self._place.new_item_id(), role="assistant", status="in_progress", content=[]
+            id=self._item_id,
+            role="assistant",
+            status="in_progress",
+            content=[],
+            character_id=self._place.character_id,
         )
         part = ResponseContentPartAdded(
             response_id=self._place.response_id,
@@ -133,19 +159,21 @@ class MessageOutput:
             content_index=0,
             part=TextPart(text=""),
         )
-        return [*self._place.add(self.item), part]
+        return [*self._place.add(self.item, self._show.tags), part]
 
-    def close(self, *, completed: bool) -> list[ServerEvent]:
+    def close(self, t_ms: float, *, completed: bool) -> list[ServerEvent]:
         """Close the item, if it was opened; half a tag is never shown."""
         if self.item is None:
             return []
         raw = "".join(self._raw)
         if not completed:
             raw = raw.removesuffix(self._parser.held)
+        told = self._delivery.finish(t_ms)
         text = self.text
         self.item = self._with_text("completed" if completed else "incomplete")
         place, item_id = self._place, self._item_id
         return [
+            *told,
             ResponseOutputTextDone(
                 response_id=place.response_id,
                 item_id=item_id,
@@ -165,41 +193,37 @@ class MessageOutput:
 
     @property
     def _item_id(self) -> str:
-        assert self.item is not None
-        assert self.item.id is not None
-        return self.item.id
+        return self._delivery.item_id
 
     def _with_text(self, status: str | None) -> MessageItem:
         part = ContentPart(type="output_text", text=self.text)
-        return MessageItem(id=self._item_id, role="assistant", status=status, content=[part])
+        return MessageItem(
+            id=self._item_id,
+            role="assistant",
+            status=status,
+            content=[part],
+            character_id=self._place.character_id,
+        )
 
-    def _show(self, pieces: list[Piece], faces_at_ms: float | None) -> list[ServerEvent]:
+    def _perform(self, pieces: list[Piece], t_ms: float) -> list[ServerEvent]:
         events: list[ServerEvent] = []
         for piece in pieces:
             events += self.open()
-            if isinstance(piece, TextPiece):
-                self._clean.append(piece.text)
-                events.append(
-                    ResponseOutputTextDelta(
+            match piece:
+                case TextPiece(text):
+                    self._clean.append(text)
+                    delta = ResponseOutputTextDelta(
                         response_id=self._place.response_id,
                         item_id=self._item_id,
                         output_index=self._place.output_index,
                         content_index=0,
-                        delta=piece.text,
+                        delta=text,
                     )
-                )
-            elif faces_at_ms is not None:
-                events.append(
-                    CharacterExpression(
-                        response_id=self._place.response_id,
-                        item_id=self._item_id,
-                        name=piece.name,
-                        weight=1.0,
-                        text_offset=piece.offset,
-                        segment_index=0,
-                        t_ms=faces_at_ms,
-                    )
-                )
+                    events += [delta, *self._delivery.say(text, t_ms)]
+                case ExpressionTag():
+                    events += self._delivery.express(piece, t_ms)
+                case MotionTag():
+                    events += self._delivery.move(piece, t_ms)
         return events
 
 
@@ -229,7 +253,7 @@ class CallOutput:
 
     def open(self) -> list[ServerEvent]:
         """Announce the item."""
-        return self._place.add(self.item)
+        return self._place.add(self.item, TagRules())
 
     def feed(self, text: str) -> list[ServerEvent]:
         """Take more of the arguments."""
@@ -244,7 +268,7 @@ class CallOutput:
             )
         ]
 
-    def close(self, *, completed: bool) -> list[ServerEvent]:
+    def close(self, t_ms: float, *, completed: bool) -> list[ServerEvent]:
         """Close the item."""
         self.item = item = self._with_arguments("completed" if completed else "incomplete")
         done = ResponseFunctionCallArgumentsDone(

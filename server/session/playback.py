@@ -64,7 +64,7 @@ class Playback:
 
     def heard_of_last(self, conversation: Conversation) -> ConversationItemTruncate | None:
         """Say how to cut what the character said last, where the user has not heard it all."""
-        item = conversation.last_reply()
+        item = conversation.last_message("assistant")
         mark = None if item is None else self._marks.get(item.id or "")
         if item is None or mark is None or mark.text_end >= _length(item):
             return None

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, cast
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from engine.chat_template import ChatMessage
 from engine.sampling_params import SamplingParams
 from engine.tool_dialect import ToolDialect
+from server.characters.character import Character
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry, render_messages
 from server.errors import InvalidValue, LimitExceeded, shorten
 from server.protocol.client_events import ConversationItemTruncate
-from server.protocol.items import InputItem, Item, ItemReference
+from server.protocol.items import InputItem, Item, ItemReference, MessageItem
 from server.protocol.objects import HeardPrefix, ResponseParams
+from server.session.delivery import Show
 from server.session.settings import SessionLimits, SessionSettings
 from server.tools.reply_form import ReplyForm, plan_form
+
+IfActive = Literal["error", "queue", "interrupt"]
 
 Accept = Callable[[Item, str], Entry]
 """Makes an entry of a client's item; the second argument is where the item stands in its event."""
@@ -29,32 +34,41 @@ class ResponsePlan:
     """A response that can be started.
 
     Attributes:
+        speaker: Who answers; ``None`` for the bare model.
+        show: What its client sees of it beside the words.
         is_default: It writes the default conversation; otherwise it runs beside it.
         settings: The session's, with the response's own over them.
         sampling: For the engine.
         input: What the model reads; ``None`` for the conversation as it then is.
         form: What the reply may be: talk, calls, text of a form.
         metadata: The client's, as it is.
-        interrupts: What is being said may be cancelled for it.
+        if_active: What becomes of it while another reply is being written.
         heard: A truncation to be made before.
+        continues: A reply that was broken off, behind which the model goes on.
     """
 
     is_default: bool
+    speaker: Character | None
+    show: Show
     settings: SessionSettings
     sampling: SamplingParams
     input: list[Entry] | None
     form: ReplyForm
     metadata: dict[str, str] | None
-    interrupts: bool
+    if_active: IfActive
     heard: ConversationItemTruncate | None
+    continues: Entry | None
 
     def build_messages(self, conversation: Conversation) -> list[ChatMessage]:
-        """For the model: the system text first, then what it reads."""
-        text = self.settings.system_text
+        """For the model: the system text first, then what it reads; not what it goes on behind."""
+        text = self.settings.system_text(self.show.events)
         system = [ChatMessage("system", text)] if text else []
-        return system + (
-            conversation.messages() if self.input is None else render_messages(self.input)
-        )
+        said = conversation.messages() if self.input is None else render_messages(self.input)
+        return system + (said if self.continues is None else said[:-1])
+
+    def begun(self, conversation: Conversation) -> str:
+        """What is there of the reply already, tags and all."""
+        return conversation.messages()[-1].content if self.continues is not None else ""
 
 
 def plan_response(
@@ -65,8 +79,18 @@ def plan_response(
     limits: SessionLimits,
     accept: Accept,
     dialect: ToolDialect,
+    granted: frozenset[str],
 ) -> ResponsePlan:
     """Check a ``response.create`` and gather what it needs; nothing is changed.
+
+    Args:
+        params: What the client sent.
+        settings: The session's.
+        conversation: As it is.
+        limits: Bounds.
+        accept: Makes entries of the client's items.
+        dialect: How the model writes the call of a tool.
+        granted: Names of the extension events that the client gets.
 
     Raises:
         ProtocolError: A field is refused.
@@ -74,7 +98,9 @@ def plan_response(
     own = settings.with_response(params, limits)
     metadata = None if params.metadata is UNSET else params.metadata
     _check_metadata(metadata, limits)
-    form = plan_form(own.form_wish, dialect, "response.")
+    show = own.cast.show(granted)
+    continues = _find_broken_off(params, conversation)
+    form = plan_form(own.form_wish, dialect, "response.", show.tags, goes_on=continues is not None)
     sampling = own.sampling_params("response", limits)
     if form.grammar is not None:
         sampling = msgspec.structs.replace(sampling, grammar=form.grammar)
@@ -82,13 +108,16 @@ def plan_response(
     heard = None if params.heard is UNSET else params.heard
     return ResponsePlan(
         is_default=_is_for_default_conversation(params),
+        speaker=_speaker(params, own),
+        show=show,
         settings=own,
         sampling=sampling,
         form=form,
         input=None if given is None else _read_input(given, conversation, limits, accept),
         metadata=metadata,
-        interrupts=_may_interrupt(params),
+        if_active=check_if_active(params.if_active, "response.if_active"),
         heard=None if heard is None else _as_truncation(heard),
+        continues=continues,
     )
 
 
@@ -107,15 +136,43 @@ def _as_truncation(heard: HeardPrefix) -> ConversationItemTruncate:
     return ConversationItemTruncate(item_id=heard.item_id, text_end=heard.text_end)
 
 
-def _may_interrupt(params: ResponseParams) -> bool:
-    if params.if_active in (UNSET, None, "error"):
-        return False
-    if params.if_active == "interrupt":
-        return True
+def check_if_active(value: str | None | UnsetType, param: str) -> IfActive:
+    """Read what becomes of a reply while another is being written.
+
+    Raises:
+        InvalidValue: It is none of the three.
+    """
+    match value:
+        case None | msgspec.UNSET | "error":
+            return "error"
+        case "queue" | "interrupt":
+            return cast(IfActive, value)
     raise InvalidValue(
-        "response.if_active",
-        f"response.if_active is {shorten(params.if_active)}; it must be 'error' or 'interrupt'",
+        param, f"{param} is {shorten(value)}; it must be 'error', 'queue' or 'interrupt'"
     )
+
+
+def _speaker(params: ResponseParams, settings: SessionSettings) -> Character | None:
+    if params.character_id is UNSET or params.character_id is None:
+        return settings.character
+    return settings.cast.speaker(params.character_id)
+
+
+def _find_broken_off(params: ResponseParams, conversation: Conversation) -> Entry | None:
+    if params.continues is UNSET or params.continues is None:
+        return None
+    param = "response.continues"
+    if params.input is not UNSET or not _is_for_default_conversation(params):
+        raise InvalidValue(param, f"{param} goes with the conversation itself; leave input out")
+    entry = conversation.entry(params.continues, param=param)
+    item = entry.item
+    is_last = entry is conversation.entries[-1]
+    if not (is_last and isinstance(item, MessageItem) and item.role == "assistant" and entry.words):
+        raise InvalidValue(
+            param,
+            f"{param} is {shorten(entry.id)}; only what the assistant said last goes on",
+        )
+    return entry
 
 
 def _read_input(

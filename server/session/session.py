@@ -13,50 +13,43 @@ nothing but for the ``error`` that it causes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import msgspec
 from msgspec import UNSET
 
 from engine.outputs import RequestDelta
 from server.characters.catalog import ResolvedModel
 from server.conversation.changes import Change, SummaryKept
-from server.conversation.conversation import Conversation, check_truncation
+from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry
 from server.conversation.items import accept_item
-from server.errors import (
-    ConversationNotFound,
-    ErrorCode,
-    LimitExceeded,
-    NoActiveResponse,
-    ProtocolError,
-    ResponseActive,
-    Unsupported,
-)
+from server.errors import ConversationNotFound, InvalidValue, LimitExceeded, ProtocolError
 from server.protocol.character_events import (
-    CharacterExpression,
     CharacterMemory,
-    event_name,
+    CharacterQueued,
     grant_events,
+    is_granted,
 )
 from server.protocol.character_objects import ListenerSetting, MemorySetting
 from server.protocol.client_events import (
+    CharacterContext,
     CharacterDraft,
+    CharacterGreet,
     CharacterPlayback,
+    CharacterTrigger,
     ClientEvent,
     ConversationItemCreate,
     ConversationItemDelete,
     ConversationItemRetrieve,
     ConversationItemTruncate,
-    InputAudioBufferAppend,
-    InputAudioBufferClear,
     ResponseCancel,
     ResponseCreate,
     SessionUpdate,
 )
 from server.protocol.event_ids import EventCounter
-from server.protocol.items import FunctionCallItem, Item
+from server.protocol.items import FunctionCallItem, Item, MessageItem
 from server.protocol.objects import (
     ConversationObject,
     ErrorDetail,
@@ -70,34 +63,32 @@ from server.protocol.server_events import (
     ConversationItemDeleted,
     ConversationItemDone,
     ConversationItemRetrieved,
-    ConversationItemTruncated,
     ErrorEvent,
-    InputAudioBufferCleared,
-    ServerEvent,
     SessionCreated,
     SessionUpdated,
 )
+from server.session.ahead import Ahead
+from server.session.audio import NoAudio
 from server.session.context import SessionContext
 from server.session.effects import (
-    Abort,
     Compact,
-    Discard,
     Effect,
     Generate,
-    Prepare,
     ReportPlayback,
     Send,
+    Wake,
 )
 from server.session.failures import from_exception
+from server.session.floor import Floor, send
+from server.session.happenings import describe_trigger
 from server.session.identity import check_identity
-from server.session.playback import Playback
-from server.session.response import Response
-from server.session.response_plan import ResponsePlan, plan_response
+from server.session.notes import Notes
+from server.session.response_plan import ResponsePlan, check_if_active, plan_response
+from server.session.room import next_speaker
 from server.session.settings import SessionLimits, SessionSettings
+from server.session.silence import USUAL_INSTRUCTIONS, Silence
 from server.session.view import describe_session
-
-_EXPRESSION = event_name(CharacterExpression)
-_MEMORY = event_name(CharacterMemory)
+from server.session.waiting_line import Wanted
 
 
 class Session:
@@ -128,21 +119,24 @@ class Session:
         self._context = context or SessionContext()
         self._stem = session_id.removeprefix("sess_")
         self._granted = grant_events(granted_events)
-        self._settings = SessionSettings.for_model(choice)
-        self._expressions = choice.character.expressions if choice.character else ()
+        self._settings = SessionSettings.for_model(choice, seed=zlib.crc32(session_id.encode()))
         self._conversation = Conversation(
             f"conv_{self._stem}",
-            expressions=self._expressions,
             max_items=limits.max_items,
             max_bytes=limits.max_conversation_bytes,
         )
-        self._running: dict[str, Response] = {}
-        self._active_id: str | None = None  # the running response of the default conversation
-        self._num_responses = 0
+        self._floor = Floor(
+            conversation=self._conversation,
+            stem=self._stem,
+            new_item_id=self._new_item_id,
+            max_parallel=limits.max_parallel_responses,
+        )
+        self._notes = Notes(self._context.clock)
+        self._silence = Silence()
+        self._wakes_at: float | None = None
         self._num_items = 0
-        self._playback = Playback()
-        self._has_prepared = False
-        self._has_refused_audio = False
+        self._ahead = Ahead(is_wanted=self._context.eager_prefill)
+        self._audio = NoAudio()
         self._kept_summary = ""
         self._is_closed = False
 
@@ -154,7 +148,7 @@ class Session:
     @property
     def running_responses(self) -> list[str]:
         """Ids of the responses in the making, oldest first."""
-        return list(self._running)
+        return self._floor.running_ids
 
     @property
     def granted_events(self) -> frozenset[str]:
@@ -204,7 +198,7 @@ class Session:
             ProtocolError: A field is refused; nothing is applied.
         """
         check_identity(patch, self.choice, self._context.known_models)
-        settings = self._settings.with_session(patch, self._limits)
+        settings = self._settings.with_session(patch, self._limits, self._context.find_character)
         if patch.character is not UNSET:
             wanted = UNSET if patch.character is None else patch.character.events
             if wanted is not UNSET:
@@ -216,13 +210,13 @@ class Session:
         if self._is_closed:
             return []
         try:
-            return self._dispatch(event, now)
+            effects = self._dispatch(event, now)
         except ProtocolError as error:
-            if isinstance(event, ResponseCreate) and "response.create" not in error.message:
-                # openai-agents-js knows by this word that its pending response is the one refused.
-                error.message = f"response.create was refused: {error.message}"
+            if isinstance(event, ResponseCreate):
+                _name_response_create(error)
             error.event_id = event.event_id
             return self.refuse(error, now)
+        return [*effects, *self._watch_silence()]
 
     def refuse(self, error: ProtocolError, now: float) -> list[Effect]:
         """Tell the client of an error; what the codec refuses comes here too."""
@@ -239,42 +233,37 @@ class Session:
 
     def receive_delta(self, delta: RequestDelta, now: float) -> list[Effect]:
         """Pass on what the engine wrote; deltas of responses that do not run are ignored."""
-        response = self._running.get(delta.request_id)
-        if response is None:
-            return []
-        events = response.receive(delta, now, shows_expressions=_EXPRESSION in self._granted)
-        if not response.is_done:
-            return _send(events)
-        is_default = self._active_id == response.id
-        self._forget(response.id)
-        effects = _send(events)
-        if is_default:
-            effects += self._end_turn(response, delta.num_prompt_tokens + delta.num_output_tokens)
-        return effects
+        effects, ended = self._floor.receive_delta(delta, now)
+        if ended is not None:
+            num_tokens = delta.num_prompt_tokens + delta.num_output_tokens
+            effects += self._end_turn(num_tokens, now, ended.speaks_until(now))
+        return self._granted_only(effects)
+
+    def note_read(self, num_turns: int) -> None:
+        """Learn how many of the user's newest messages the next prompt will surely hold."""
+        self._notes.read(self._conversation, num_turns)
 
     def compacted(self, tokens_before: int, tokens_after: int) -> list[Effect]:
         """Tell a client that wants to know that the model remembers less."""
-        if self._is_closed or _MEMORY not in self._granted:
+        if self._is_closed:
             return []
         event = CharacterMemory(
             op="compacted", tokens_before=tokens_before, tokens_after=tokens_after
         )
-        return [Send(event)]
+        return self._granted_only([Send(event)])
 
     def summarised(self, summary: str, tokens_before: int, tokens_after: int) -> list[Effect]:
         """Keep what the model reads from now on in place of turns that were left out."""
         if self._is_closed:
             return []
         self._settings = replace(self._settings, summary=summary)
-        if _MEMORY not in self._granted:
-            return []
         event = CharacterMemory(
             op="summarised",
             tokens_before=tokens_before,
             tokens_after=tokens_after,
             summary=summary,
         )
-        return [Send(event)]
+        return self._granted_only([Send(event)])
 
     def fail_generation(self, request_id: str, error: Exception, now: float) -> list[Effect]:
         """End a response whose ``Generate`` could not be carried out.
@@ -285,11 +274,27 @@ class Session:
                 happened.
             now: Seconds.
         """
-        response = self._running.get(request_id)
-        if response is None:
-            return []
-        self._forget(request_id)
-        return _send(response.end("failed", now, error=from_exception(error)))
+        had_floor = self._floor.active_id == request_id
+        effects = self._floor.fail(request_id, from_exception(error), now)
+        if had_floor:
+            effects += self._give_floor(now)
+        return self._granted_only(effects)
+
+    def wake(self, now: float) -> list[Effect]:
+        """Let time have passed: where nobody speaks for long, the character does."""
+        self._wakes_at = None
+        proactive = self._settings.cast.proactive
+        due = self._silence.due_at(proactive)
+        if self._is_closed or proactive is None or due is None or due > now:
+            return self._watch_silence()
+        self._silence.spoke(now)
+        note = proactive.instructions or USUAL_INSTRUCTIONS
+        wanted = Wanted(params=ResponseParams(), reason="proactive", note=note)
+        try:
+            effects = self._want(wanted, now)
+        except ProtocolError as error:
+            return self.refuse(error, now)
+        return [*effects, *self._watch_silence()]
 
     def close(self, now: float, *, error: ProtocolError | None = None) -> list[Effect]:
         """End the session: everything that runs is aborted, and nothing is done any more.
@@ -300,63 +305,77 @@ class Session:
                 otherwise as cancelled by the client.
         """
         effects: list[Effect] = []
-        for response_id in list(self._running):
-            effects += self._cancel(response_id, now, error)
+        self._floor.line.clear()
+        for response_id in self._floor.running_ids:
+            effects += self._floor.cancel(response_id, now, by="cancelled", error=error)
         self._is_closed = True
-        return effects
+        return self._granted_only(effects)
 
     def _dispatch(self, event: ClientEvent, now: float) -> list[Effect]:
         match event:
             case SessionUpdate():
-                return self._update(event.session)
+                return self._update(event.session, now)
             case ConversationItemCreate():
                 return self._create_item(event)
             case ConversationItemDelete():
                 self._conversation.delete(event.item_id)
                 deleted = ConversationItemDeleted(item_id=event.item_id)
-                return [Send(deleted), *self._discard()]
+                return [Send(deleted), *self._ahead.discard()]
             case ConversationItemRetrieve():
                 return [Send(ConversationItemRetrieved(item=self._retrieve(event.item_id)))]
             case ConversationItemTruncate():
-                return [*self._truncate(event), *self._discard()]
+                return [*self._floor.truncate(event), *self._ahead.discard()]
             case CharacterDraft():
                 return self._draft(event.text)
             case CharacterPlayback():
-                return self._play(event)
+                return self._play(event, now)
+            case CharacterGreet():
+                return self._greet(event, now)
+            case CharacterTrigger():
+                return self._trigger(event, now)
+            case CharacterContext():
+                return self._note_context(event)
             case ResponseCreate():
-                return self._create_response(event.response or ResponseParams(), now)
+                wanted = Wanted(params=event.response or ResponseParams(), event_id=event.event_id)
+                return self._want(wanted, now)
             case ResponseCancel():
-                response_id = event.response_id or self._active_id
-                if response_id is None or response_id not in self._running:
-                    raise NoActiveResponse(event.response_id)
-                return self._cancel(response_id, now, None)
+                return self._cancel(event.response_id, now)
             case _:
-                return self._receive_audio(event)
+                return send(self._audio.answer(event))
 
-    def _update(self, patch: SessionPatch) -> list[Effect]:
-        before = self._settings
+    def _update(self, patch: SessionPatch, now: float) -> list[Effect]:
+        before, granted = self._settings, self._granted
         self.configure(patch)
         updated = Send(SessionUpdated(session=self._describe(None)))
         after = self._settings
-        is_same = (before.system_text, before.tools, before.summary) == (
-            after.system_text,
+        if after.cast.proactive is not before.cast.proactive and self._floor.active_id is None:
+            self._silence.begin(now)
+        is_same = (before.system_text(granted), before.tools, before.summary) == (
+            after.system_text(self._granted),
             after.tools,
             after.summary,
         )
-        return [updated] if is_same else [updated, *self._discard()]
+        return [updated] if is_same else [updated, *self._ahead.discard()]
 
     def _create_item(self, event: ConversationItemCreate) -> list[Effect]:
         conversation, after = self._conversation, event.previous_item_id
         entry = self._accept(event.item, "item")
         conversation.check_insert(entry, after)
+        woken: list[str] = []
+        if isinstance(entry.item, MessageItem) and entry.item.role == "user":
+            self._silence.answered()
+            if after is None:
+                woken = self._notes.write(entry, conversation, self._settings.cast)
         evicted = conversation.make_room(
             entry, keep=after, evict=self._settings.truncation != "disabled"
         )
         previous = conversation.insert(entry, after)
+        noted = [Send(CharacterMemory(op="noted", entries=woken))] if woken else []
         return [
             *(Send(ConversationItemDeleted(item_id=item_id)) for item_id in evicted),
             Send(ConversationItemAdded(previous_item_id=previous, item=entry.item)),
             Send(ConversationItemDone(previous_item_id=previous, item=entry.item)),
+            *self._granted_only(noted),
             *(self._prepare() if not isinstance(entry.item, FunctionCallItem) else ()),
         ]
 
@@ -364,31 +383,17 @@ class Session:
         return accept_item(
             item,
             item_id=item.id or self._new_item_id(),
-            expressions=self._expressions,
+            tags=self._settings.cast.tags(self._granted),
             max_bytes=self._limits.max_item_bytes,
             path=path,
         )
 
     def _retrieve(self, item_id: str) -> Item:
         entry = self._conversation.entry(item_id)
-        for response in self._running.values():
-            item = response.snapshot(item_id) if entry.is_in_progress else None
-            if item is not None:
-                return item
-        return entry.item
+        found = self._floor.snapshot(item_id) if entry.is_in_progress else None
+        return entry.item if found is None else found[1]
 
-    def _truncate(self, event: ConversationItemTruncate) -> list[Effect]:
-        text_end = _text_end(event)
-        self._conversation.truncate(event.item_id, event.content_index, text_end)
-        truncated = ConversationItemTruncated(
-            item_id=event.item_id,
-            content_index=event.content_index,
-            audio_end_ms=event.audio_end_ms,
-            text_end=UNSET if text_end is None else text_end,
-        )
-        return [Send(truncated)]
-
-    def _create_response(self, params: ResponseParams, now: float) -> list[Effect]:
+    def _plan(self, params: ResponseParams) -> ResponsePlan:
         plan = plan_response(
             params,
             settings=self._settings,
@@ -396,48 +401,74 @@ class Session:
             limits=self._limits,
             accept=self._accept,
             dialect=self._context.tool_dialect,
+            granted=self._granted,
         )
-        interrupted = self._active_id if plan.is_default else None
-        if interrupted is not None and not plan.interrupts:
-            raise ResponseActive(interrupted)
-        num_running = len(self._running) - (interrupted is not None)
-        if num_running >= self._limits.max_parallel_responses:
-            raise LimitExceeded(
-                "the number of responses at once",
-                num_running + 1,
-                self._limits.max_parallel_responses,
-                "wait for a response.done, or send response.cancel",
+        if plan.settings.cast.is_group and params.character_id in (UNSET, None):
+            speaker = next_speaker(plan.settings.cast.characters, self._conversation)
+            plan = replace(plan, speaker=speaker)
+        return plan
+
+    def _want(self, wanted: Wanted, now: float) -> list[Effect]:
+        """Begin a reply, or let it wait for the floor."""
+        plan = self._plan(wanted.params)
+        if not self._floor.check(plan):
+            position = self._floor.line.join(wanted)
+            queued = CharacterQueued(
+                position=position, reason="active", client_event_id=wanted.event_id
             )
-        heard = plan.heard
-        if heard is not None:
-            self._check_heard(heard, interrupted)
+            return self._granted_only([Send(queued)])
         effects: list[Effect] = []
-        if interrupted is not None:
-            effects += self._cancel(interrupted, now, None)
-        if heard is None and plan.interrupts and plan.is_default:
-            heard = self._playback.heard_of_last(self._conversation)
-        if heard is not None:
-            effects += self._truncate(heard)
-        self._num_responses += 1
-        response = Response(
-            f"resp_{self._stem}_{self._num_responses}",
-            conversation=self._conversation if plan.is_default else None,
-            expressions=self._expressions,
-            form=plan.form,
-            new_item_id=self._new_item_id,
-            max_output_tokens=plan.settings.max_output_tokens,
-            metadata=plan.metadata,
-            now=now,
-        )
-        self._running[response.id] = response
         if plan.is_default:
-            self._active_id = response.id
-            self._has_prepared = False
-        generate = self._generate(response.id, plan)
-        return [*effects, *_send(response.start()), generate]
+            if plan.if_active == "interrupt":
+                effects += self._send_line_home("somebody spoke over it", now)
+            self._ahead.take()
+            self._silence.end()
+        effects += self._floor.clear_for(plan, now)
+
+        def generate(response_id: str) -> Generate:
+            return self._generate(response_id, plan)
+
+        effects += self._floor.begin(plan, wanted, now, generate)
+        return self._granted_only(effects)
+
+    def _give_floor(self, now: float) -> list[Effect]:
+        """Let whoever waits begin; what cannot begin any more is refused."""
+        effects: list[Effect] = []
+        while self._floor.active_id is None and (wanted := self._floor.line.next()) is not None:
+            try:
+                effects += self._want(wanted, now)
+            except ProtocolError as error:
+                _name_response_create(error)
+                error.event_id = wanted.event_id
+                effects += self.refuse(error, now)
+        return effects
+
+    def _send_line_home(self, why: str, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for wanted in self._floor.line.clear():
+            error = ProtocolError(
+                "response_superseded",
+                f"response.create waited for the reply before it, and {why}; ask again",
+                event_id=wanted.event_id,
+            )
+            effects += self.refuse(error, now)
+        return effects
+
+    def _cancel(self, response_id: str | None, now: float) -> list[Effect]:
+        """Stop one reply, or, where none is named, the one with the floor and all that wait."""
+        chosen = self._floor.choose(response_id)
+        had_floor = chosen == self._floor.active_id
+        effects: list[Effect] = []
+        if response_id is None:
+            effects += self._send_line_home("was called off with it", now)
+        effects += self._floor.cancel(chosen, now, by="cancelled")
+        if had_floor:
+            self._silence.begin(now)
+            effects += self._give_floor(now)
+        return self._granted_only(effects)
 
     def _generate(self, request_id: str, plan: ResponsePlan) -> Generate:
-        character = plan.settings.character
+        persona = plan.settings.cast.persona
         return Generate(
             request_id=request_id,
             messages=plan.build_messages(self._conversation),
@@ -447,9 +478,10 @@ class Session:
             cache_salt=self._context.cache_salt,
             tenant=self._context.tenant,
             conversation_id=self._conversation.id if plan.is_default else "",
-            persona=character.prompt if character else "",
+            persona=persona.head if persona else "",
             listener=self._listener,
             tools=plan.form.tools,
+            begun=plan.begun(self._conversation),
             summary=self._settings.summary if plan.is_default else "",
         )
 
@@ -469,32 +501,14 @@ class Session:
     def _generate_next(self) -> Generate | None:
         """What a plain ``response.create`` would ask for now; ``None`` if it would be refused."""
         try:
-            plan = plan_response(
-                ResponseParams(),
-                settings=self._settings,
-                conversation=self._conversation,
-                limits=self._limits,
-                accept=self._accept,
-                dialect=self._context.tool_dialect,
-            )
+            return self._generate("", self._plan(ResponseParams()))
         except ProtocolError:
             return None  # said when it is asked for
-        return self._generate("", plan)
 
     def _prepare(self, draft: str = "") -> list[Effect]:
-        if not self._context.eager_prefill or self._active_id is not None:
+        if not self._ahead.is_wanted or self._floor.active_id is not None:
             return []
-        generate = self._generate_next()
-        if generate is None or not generate.messages:
-            return []
-        self._has_prepared = True
-        return [Prepare(generate, draft)]
-
-    def _discard(self) -> list[Effect]:
-        if not self._has_prepared:
-            return []
-        self._has_prepared = False
-        return [Discard()]
+        return self._ahead.prepare(self._generate_next(), draft)
 
     def _draft(self, text: str) -> list[Effect]:
         num_bytes, most = len(text.encode()), self._limits.max_item_bytes
@@ -502,83 +516,82 @@ class Session:
             raise LimitExceeded(
                 "the draft's size in bytes", num_bytes, most, "send less", param="text"
             )
-        return self._prepare(text) if text else self._discard()
+        if text:
+            self._silence.end()
+        return self._prepare(text) if text else self._ahead.discard()
 
-    def _end_turn(self, response: Response, num_tokens: int) -> list[Effect]:
-        """Look after what the model remembers, once nobody waits for it."""
-        effects = self._cut_interrupted(response)
+    def _end_turn(self, num_tokens: int, now: float, speaks_until: float) -> list[Effect]:
+        """Look after what comes next, and after what the model remembers."""
+        self._silence.begin(speaks_until)
+        if len(self._floor.line):
+            return self._give_floor(now)
+        effects = self._watch_silence()
         high_water = self._context.high_water_tokens
         is_high = high_water is not None and num_tokens > high_water
         if is_high and self._settings.truncation != "disabled":
             generate = self._generate_next()
             if generate is not None:
-                self._has_prepared = True
+                self._ahead.expect()
                 effects.append(Compact(generate, bool(self._memory_setting.auto)))
         return effects
 
-    def _play(self, event: CharacterPlayback) -> list[Effect]:
-        for response in self._running.values():
-            item = response.snapshot(event.item_id)
-            if item is not None:
-                self._playback.note(event, item)
-                length = response.raw_length(event.item_id, event.text_end)
-                return [ReportPlayback(response.id, length)]
-        self._playback.note(event, self._conversation.entry(event.item_id).item)
-        heard = self._playback.take_interrupted(event.item_id)
-        return [] if heard is None else [*self._truncate(heard), *self._discard()]
+    def _watch_silence(self) -> list[Effect]:
+        """Say when to wake this session, if that has changed."""
+        due = None
+        if self._floor.active_id is None:
+            due = self._silence.due_at(self._settings.cast.proactive)
+        if due == self._wakes_at:
+            return []
+        self._wakes_at = due
+        return [Wake(due)]
 
-    def _cut_interrupted(self, response: Response) -> list[Effect]:
-        """Cut a reply whose client has said where it stopped, while it was being written."""
-        effects: list[Effect] = []
-        for item in response.items:
-            if item.id in self._conversation:
-                heard = self._playback.take_interrupted(item.id)
-                effects += [] if heard is None else self._truncate(heard)
-        return effects
+    def _play(self, event: CharacterPlayback, now: float) -> list[Effect]:
+        playback = self._floor.playback
+        found = self._floor.snapshot(event.item_id)
+        if found is not None:
+            response, item = found
+            playback.note(event, item)
+            length = response.raw_length(event.item_id, event.text_end)
+            return [ReportPlayback(response.id, length)]
+        playback.note(event, self._conversation.entry(event.item_id).item)
+        if event.state != "started" and self._floor.active_id is None:
+            self._silence.begin(now)
+        heard = playback.take_interrupted(event.item_id)
+        return [] if heard is None else [*self._floor.truncate(heard), *self._ahead.discard()]
 
-    def _check_heard(self, heard: ConversationItemTruncate, interrupted: str | None) -> None:
-        """Find out whether ``_truncate`` will do, once the interrupted response has ended."""
-        try:
-            item = self._retrieve(heard.item_id)
-            response = self._running.get(interrupted or "")
-            if response is not None and response.snapshot(item.id or "") is not None:
-                item = msgspec.structs.replace(item, status="incomplete")
-            check_truncation(item, heard.content_index, _text_end(heard))
-        except ProtocolError as error:
-            error.param = f"response.heard.{error.param}"
-            raise
+    def _greet(self, event: CharacterGreet, now: float) -> list[Effect]:
+        cast = self._settings.cast
+        if cast.persona is None or not cast.persona.greetings:
+            raise InvalidValue("type", "character.greet: this character has no greeting")
+        index = cast.greeting_index if event.index is None else event.index
+        cast.check_greeting("index", index)
+        greeting = cast.persona.greetings[index]
+        plan = self._plan(ResponseParams())
+        self._floor.check(plan)
+        text = greeting.ja if event.language == "ja" and greeting.ja else greeting.en
+        effects = self._floor.recite(plan, text, now)
+        self._silence.begin(now)
+        return self._granted_only([*effects, *self._ahead.discard()])
 
-    def _cancel(self, response_id: str, now: float, error: ProtocolError | None) -> list[Effect]:
-        response = self._running[response_id]
-        self._forget(response_id)
-        if error is None:
-            events = response.end("cancelled", now, reason="client_cancelled")
-        else:
-            events = response.end("failed", now, error=error)
-        return [Abort(response_id), *_send(events), *self._cut_interrupted(response)]
-
-    def _forget(self, response_id: str) -> None:
-        del self._running[response_id]
-        if self._active_id == response_id:
-            self._active_id = None
-
-    def _receive_audio(self, event: ClientEvent) -> list[Effect]:
-        """Answer the audio events, which a text-mode client may send out of habit.
-
-        Clearing a buffer that is always empty succeeds; pipecat does it at every interruption, and
-        dies of any error. A stream of audio gets one error, not one per piece.
-        """
-        if isinstance(event, InputAudioBufferClear):
-            return [Send(InputAudioBufferCleared())]
-        if isinstance(event, InputAudioBufferAppend):
-            if self._has_refused_audio:
-                return []
-            self._has_refused_audio = True
-        raise Unsupported(
-            f"{event.__struct_config__.tag}: this server speaks and reads text only; "
-            "send conversation.item.create with an input_text",
-            code=ErrorCode.UNSUPPORTED_MODALITY,
+    def _trigger(self, event: CharacterTrigger, now: float) -> list[Effect]:
+        params = ResponseParams(
+            if_active=check_if_active(event.if_active, "if_active"),
         )
+        note = describe_trigger(event.name, event.params)
+        wanted = Wanted(params=params, reason="trigger", note=note, event_id=event.event_id)
+        return self._want(wanted, now)
+
+    def _note_context(self, event: CharacterContext) -> list[Effect]:
+        self._notes.context.put(event.key, event.text, event.ttl_turns)
+        return []
+
+    def _granted_only(self, effects: Sequence[Effect]) -> list[Effect]:
+        """Leave the extension's events out that the client has not asked for."""
+        return [
+            effect
+            for effect in effects
+            if not isinstance(effect, Send) or is_granted(effect.event, self._granted)
+        ]
 
     def _new_item_id(self) -> str:
         while True:
@@ -603,9 +616,7 @@ class Session:
         )
 
 
-def _text_end(event: ConversationItemTruncate) -> int | None:
-    return None if event.text_end is UNSET else event.text_end
-
-
-def _send(events: Iterable[ServerEvent]) -> list[Effect]:
-    return [Send(event) for event in events]
+def _name_response_create(error: ProtocolError) -> None:
+    """Name the event: openai-agents-js knows by this word that its pending reply is refused."""
+    if "response.create" not in error.message:
+        error.message = f"response.create was refused: {error.message}"

@@ -15,6 +15,7 @@ from server.errors import ErrorCode, InvalidValue, LimitExceeded, shorten
 from server.protocol.character_objects import CharacterPatch, ListenerSetting, MemorySetting
 from server.protocol.objects import ResponseParams, RetentionRatio, SessionPatch, TruncationSetting
 from server.sampling import check_sampling, overlay
+from server.session.character_settings import CharacterSettings, FindCharacter
 from server.session.form_fields import change_form
 from server.text.pace import check_listener
 from server.tools.reply_form import FormWish
@@ -53,6 +54,7 @@ class SessionSettings:
     """Everything a client can set; values are changed by making a new one.
 
     Attributes:
+        cast: Who speaks, and how it is performed.
         instructions: The client's own; they follow a character's prompt.
         tools: As the client wrote them.
         tool_choice: Likewise.
@@ -68,7 +70,7 @@ class SessionSettings:
         writes_summary: Whether the model writes it itself; ``None`` as the server is set.
     """
 
-    character: Character | None
+    cast: CharacterSettings = CharacterSettings()
     instructions: str = ""
     tools: list[dict[str, Any]] = field(default_factory=list)
     tool_choice: str | dict[str, Any] = "auto"
@@ -84,24 +86,37 @@ class SessionSettings:
     writes_summary: bool | None = None
 
     @classmethod
-    def for_model(cls, choice: ResolvedModel) -> SessionSettings:
-        """What holds before the client has set anything."""
+    def for_model(cls, choice: ResolvedModel, *, seed: int = 0) -> SessionSettings:
+        """What holds before the client has set anything.
+
+        Args:
+            choice: Which model and character.
+            seed: Of everything that a card leaves to chance.
+        """
         character = choice.character
         return cls(
-            character=character,
+            cast=CharacterSettings(characters=(character,) if character else (), seed=seed),
             max_output_tokens=character.max_output_tokens if character else None,
         )
+
+    @property
+    def character(self) -> Character | None:
+        """Who speaks unless somebody else is named; ``None`` for the bare model."""
+        return self.cast.character
 
     @property
     def effective_sampling(self) -> dict[str, Any]:
         """The character's values with the client's over them."""
         return {**(self.character.sampling if self.character else {}), **self.sampling}
 
-    @property
-    def system_text(self) -> str:
-        """The persona, and the client's instructions after it."""
-        persona = self.character.prompt if self.character else ""
-        return "\n\n".join(text for text in (persona, self.instructions) if text)
+    def system_text(self, granted: frozenset[str]) -> str:
+        """The persona, what it has to know of tags, and the client's instructions after it.
+
+        Args:
+            granted: Names of the extension events that the client gets.
+        """
+        texts = (self.cast.head(granted), self.instructions)
+        return "\n\n".join(text for text in texts if text)
 
     def sampling_params(self, path: str, limits: SessionLimits) -> SamplingParams:
         """The engine's parameters.
@@ -116,8 +131,15 @@ class SessionSettings:
             vocab_size=limits.vocab_size,
         )
 
-    def with_session(self, patch: SessionPatch, limits: SessionLimits) -> SessionSettings:
+    def with_session(
+        self, patch: SessionPatch, limits: SessionLimits, find: FindCharacter
+    ) -> SessionSettings:
         """Apply ``session.update``.
+
+        Args:
+            patch: What the client sent.
+            limits: Bounds.
+            find: Looks characters up.
 
         Raises:
             ProtocolError: A field is refused; nothing is applied.
@@ -127,7 +149,7 @@ class SessionSettings:
             truncation = "auto" if patch.truncation is None else patch.truncation
             settings = replace(settings, truncation=_check_truncation(truncation))
         if isinstance(patch.character, CharacterPatch):
-            settings = settings._with_character(patch.character, limits)
+            settings = settings._with_character(patch.character, limits, find)
         settings.sampling_params("session", limits)
         return settings
 
@@ -139,8 +161,10 @@ class SessionSettings:
         """
         return self._with_common(params, limits, "response")
 
-    def _with_character(self, patch: CharacterPatch, limits: SessionLimits) -> SessionSettings:
-        settings = self
+    def _with_character(
+        self, patch: CharacterPatch, limits: SessionLimits, find: FindCharacter
+    ) -> SessionSettings:
+        settings = replace(self, cast=self.cast.with_patch(patch, find))
         if patch.listener is not UNSET:
             settings = replace(
                 settings, listener=check_listener(patch.listener, "session.character.listener")

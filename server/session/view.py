@@ -11,10 +11,14 @@ from server.protocol.character_objects import (
     ListenerSetting,
     LocalizedText,
     MemorySetting,
+    SegmentSetting,
+    TagSetting,
+    VisemeSetting,
 )
 from server.protocol.objects import ConversationObject, ResumeObject, SessionObject
 from server.sampling import to_fields
 from server.session.settings import SessionSettings
+from server.text.tag_rules import TagRules
 from server.text.tags import strip_tags
 
 
@@ -45,33 +49,57 @@ def describe_session(
         max_output_tokens="inf" if limit is None else limit,
         truncation=settings.truncation,
         expires_at=UNSET if expires_at is None else expires_at,
-        character=msgspec.structs.replace(
-            _describe_character(choice, granted_events),
-            listener=listener,
-            memory=memory,
-        ),
+        character=_describe_character(settings, granted_events, listener, memory),
         conversation=conversation,
         resume=UNSET if resume is None else resume,
         **to_fields(settings.effective_sampling),
     )
 
 
-def _describe_character(choice: ResolvedModel, granted_events: frozenset[str]) -> CharacterObject:
-    events = sorted(granted_events)
-    character = choice.character
-    if character is None:
-        return CharacterObject(events=events)
-    return CharacterObject(
+def _describe_character(
+    settings: SessionSettings,
+    granted_events: frozenset[str],
+    listener: ListenerSetting,
+    memory: MemorySetting,
+) -> CharacterObject:
+    cast, character = settings.cast, settings.character
+    tags = cast.tags(granted_events)
+    shown = CharacterObject(
+        group=[one.id for one in cast.characters] if cast.is_group else [],
+        user_name=cast.user_name,
+        expressions=list(tags.expressions),
+        motions=list(tags.motions),
+        tags=TagSetting(mode=tags.mode, every=tags.every),
+        segment=SegmentSetting(
+            first_min=cast.rules.first_min,
+            min=cast.rules.min,
+            max=cast.rules.max,
+            langs=list(cast.rules.langs),
+        ),
+        visemes=VisemeSetting(scheme=cast.scheme),
+        lore=cast.has_lore if cast.persona and cast.persona.books else None,
+        events=sorted(granted_events),
+        listener=listener,
+        memory=memory,
+        proactive=cast.proactive,
+    )
+    if character is None or cast.persona is None:
+        return shown
+    greetings = cast.persona.greetings
+    greeting = greetings[cast.greeting_index] if greetings else LocalizedText(en="")
+    return msgspec.structs.replace(
+        shown,
         id=character.id,
         name=character.name,
         description=character.description,
-        greeting=_clean(character.greeting, character.expressions),
-        expressions=list(character.expressions),
+        greeting=_clean(greeting, tags),
+        greetings=len(greetings),
         avatar=dict(character.avatar),
-        events=events,
     )
 
 
-def _clean(text: LocalizedText, expressions: tuple[str, ...]) -> LocalizedText:
-    japanese = None if text.ja is None else strip_tags(text.ja, expressions)
-    return LocalizedText(en=strip_tags(text.en, expressions), ja=japanese)
+def _clean(text: LocalizedText, tags: TagRules) -> LocalizedText:
+    def clean(words: str) -> str:
+        return strip_tags(words, tags.shown_expressions, tags.shown_motions)
+
+    return LocalizedText(en=clean(text.en), ja=None if text.ja is None else clean(text.ja))

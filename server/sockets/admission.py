@@ -122,7 +122,9 @@ def admit(state: ServerState, head: HandshakeHead, now: float) -> Admission:
     _check_ready(state)
     query = _read_query(query_text)
     subprotocol = REALTIME_SUBPROTOCOL if REALTIME_SUBPROTOCOL in head.subprotocols else None
-    return Admission(principal, _resolve(state, query, session), query, subprotocol, session)
+    return Admission(
+        principal, _resolve(state, query, session, principal), query, subprotocol, session
+    )
 
 
 def _check_origin(state: ServerState, head: HandshakeHead) -> None:
@@ -189,15 +191,16 @@ def _read_query(text: str) -> dict[str, str]:
 
 
 def _resolve(
-    state: ServerState, query: Mapping[str, str], session: SessionPatch | None
+    state: ServerState, query: Mapping[str, str], session: SessionPatch | None, principal: str
 ) -> ResolvedModel:
+    catalog = state.catalog
     model = query.get("model")
     settled = session.model if session is not None and session.model is not UNSET else None
-    if settled not in state.catalog:
+    if settled is None or not catalog.knows(settled, principal):
         settled = None  # an SDK's habitual name
     model = model or settled
     if not model:
-        names = ", ".join(state.catalog.model_names)
+        names = ", ".join(catalog.model_names_of(principal))
         raise Refusal(
             400,
             "missing_required_parameter",
@@ -205,10 +208,11 @@ def _resolve(
             "model",
         )
     try:
-        choice = state.catalog.resolve(model)
+        choice = catalog.resolve(model, principal=principal)
     except ModelNotFound as error:
         raise Refusal(404, error.code, error.message, "model") from None
-    if settled and state.catalog.resolve(settled).character != choice.character:
+    wanted = catalog.resolve(settled, principal=principal) if settled else choice
+    if wanted.character is not choice.character:
         raise Refusal(
             403,
             "client_secret_not_allowed",

@@ -18,7 +18,7 @@ from engine.outputs import RequestDelta
 from server.engine_port import EnginePort
 from server.errors import ErrorCode, ErrorType, ProtocolError
 from server.log_lines import bare, log_line
-from server.protocol.client_events import ResponseCreate
+from server.protocol.client_events import CharacterTrigger, ResponseCreate
 from server.protocol.close_codes import CloseCode
 from server.protocol.codec import decode_client_event, encode_server_event
 from server.protocol.server_events import (
@@ -35,6 +35,7 @@ from server.session.effects import (
     Prepare,
     ReportPlayback,
     Send,
+    Wake,
 )
 from server.session.session import Session
 from server.sockets.history import History
@@ -87,6 +88,7 @@ class Connection:
         self._closing: asyncio.Task[None] | None = None
         self._closed_by_us: int | None = None
         self._history = history or History(session, None, "")
+        self._waking: asyncio.TimerHandle | None = None  # when nobody has spoken for long
         self.session = session
         self.outbox: Outbox[ServerEvent] = Outbox(
             socket, _event_rules(session), state.settings.outbox, state.metrics
@@ -99,6 +101,7 @@ class Connection:
                 self._on_delta,
                 self._on_failure,
                 self._on_compacted,
+                session.note_read,
                 on_summarised=self._on_summarised,
             ),
         )
@@ -160,7 +163,7 @@ class Connection:
         try:
             event = decode_client_event(text)
             self._num_unreadable = 0
-            if self._state.is_draining and isinstance(event, ResponseCreate):
+            if self._state.is_draining and isinstance(event, ResponseCreate | CharacterTrigger):
                 raise draining_error(event.event_id)
         except ProtocolError as error:
             self._execute(self.session.refuse(error, now))
@@ -208,6 +211,8 @@ class Connection:
                 self.replies.compact(effect)
             case ReportPlayback(request_id, num_chars):
                 self.replies.report_playback(request_id, num_chars)
+            case Wake(at):
+                self._wake_at(at)
 
     def _on_delta(self, delta: RequestDelta) -> None:
         if self._is_ended:
@@ -228,6 +233,20 @@ class Connection:
     def _on_compacted(self, tokens_before: int, tokens_after: int) -> None:
         if not self._is_ended:
             self._execute(self.session.compacted(tokens_before, tokens_after))
+
+    def _wake_at(self, at: float | None) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+        self._waking = None if at is None else self._loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = None
+        if self._is_ended or self._state.is_draining:
+            return
+        try:
+            self._execute(self.session.wake(self._loop.time()))
+        except Exception as error:
+            self._crash(error)
 
     def _on_summarised(self, summary: str, tokens_before: int, tokens_after: int) -> None:
         if not self._is_ended:
@@ -252,6 +271,7 @@ class Connection:
         if self._is_ended:
             return
         self._is_ended = True
+        self._wake_at(None)
         try:
             for effect in self.session.close(self._loop.time()):
                 if isinstance(effect, Abort):

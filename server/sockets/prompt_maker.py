@@ -69,6 +69,7 @@ class PromptMaker:
             max_prompt_tokens=self.room(wanted),
             truncation=wanted.truncation,
             summary=wanted.summary,
+            begun=wanted.begun,
         )
         self._count_pinned(wanted, built.token_ids)  # slow only once
         return built

@@ -42,8 +42,7 @@ class ReplyListener:
         on_delta: What one step brought.
         on_failure: The request could not be made; called from the loop, never from ``start``.
         on_compacted: The conversation's tokens before and after it was compacted.
-        on_read: How many of the user's newest messages the model reads from now on; what it read
-            before them it reads no more.
+        on_read: How many of the user's newest messages the next prompt will surely hold.
         on_summarised: The new summary of what was left out, then as for ``on_compacted``.
     """
 
@@ -196,7 +195,7 @@ class Replies:
         if not effect.conversation_id:
             return
         self._conversations.add(effect.conversation_id)
-        self._memory.begin(effect.request_id, built.memory)
+        self._memory.begin(effect.request_id, built.memory, room=self._maker.room(effect))
         if built.rerendered is not None:
             self._state.metrics.rerenders.labels(built.rerendered).inc()
 
@@ -212,6 +211,7 @@ class Replies:
         if delta.finish_reason is not None:
             self._state.suspect_engine(delta.error_code)
             self._measure(running, delta)
+            self._memory.end(delta.request_id)
             self._tell(delta.request_id)
         self._listener.on_delta(delta)
 

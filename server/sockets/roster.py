@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from functools import partial
 
 from server.auth import ANONYMOUS
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
@@ -64,10 +65,12 @@ class Roster:
                 high_water_tokens=int(limits.compact_above * room),
                 writes_summaries=settings.memory.auto_summary,
                 expires_at=int(time.time() + limits.max_session_s),
-                known_models=frozenset(self._state.catalog.model_names),
+                known_models=frozenset(self._state.catalog.model_names_of(admission.principal)),
                 missing_conversation=wanted if stored is None else None,
                 asked_to_resume="resume" in admission.query,
                 tool_dialect=engine.tokenizer.tool_dialect,
+                find_character=partial(self._state.catalog.find, principal=admission.principal),
+                clock=time.perf_counter,
             ),
         )
         try:

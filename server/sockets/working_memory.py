@@ -18,13 +18,14 @@ class WorkingMemory:
         """Start with nothing.
 
         Args:
-            on_read: Told how many of the user's newest messages the model reads from now on,
-                whenever there is another memory.
+            on_read: Told how many of the user's newest messages the next prompt will surely hold,
+                whenever that may have changed.
         """
         self.memory = Memory()
         self._on_read = on_read
         self._reply_ids: list[int] = []  # sampled behind the memory's prompt
         self._writing = ""  # the reply that they belong to
+        self._room = 0  # tokens that a prompt may have
 
     @property
     def num_tokens(self) -> int:
@@ -35,10 +36,22 @@ class WorkingMemory:
         """The reply so far; the caller's own list."""
         return list(self._reply_ids)
 
-    def begin(self, request_id: str, memory: Memory) -> None:
-        """A reply is being written: the model has read this prompt."""
+    def begin(self, request_id: str, memory: Memory, *, room: int) -> None:
+        """A reply is being written: the model has read this prompt.
+
+        Args:
+            request_id: The reply's.
+            memory: With the prompt.
+            room: Tokens that a prompt may have.
+        """
+        self._room = room
         self._replace(memory)
         self._writing = request_id
+
+    def end(self, request_id: str) -> None:
+        """A reply is whole; the next prompt may have less room for what was before."""
+        if self._writing == request_id:
+            self._tell()
 
     def shorten(self, memory: Memory) -> None:
         """Go on from a shorter memory; nothing is being written."""
@@ -57,4 +70,8 @@ class WorkingMemory:
 
     def _replace(self, memory: Memory) -> None:
         self.memory, self._reply_ids = memory, []
-        self._on_read(memory.num_turns)
+        self._tell()
+
+    def _tell(self) -> None:
+        num_said = len(self._reply_ids)
+        self._on_read(self.memory.lasting_turns(self._room, num_reply_tokens=num_said))

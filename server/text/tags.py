@@ -1,4 +1,9 @@
-r"""Takes expression tags out of a stream of text: ``[happy] Hello`` → a face, and ``Hello``.
+r"""Takes tags out of a stream of text: ``[happy] Hello`` → a face, and ``Hello``.
+
+::
+
+    [happy]  [happy:0.6]       a face, perhaps a weak one: 0.1 to 1.0, one or two decimals
+    [motion:wave]              a motion
 
 Only declared names in square brackets are tags, in either case; every other bracket is text. The
 result does not depend on how the stream was cut. The rules, on the whole text:
@@ -15,6 +20,7 @@ spaces, at most ``MAX_HELD_SPACES``, until it is known whether a tag follows.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,31 +42,90 @@ class ExpressionTag:
     Attributes:
         name: As it was declared, whatever case the model wrote.
         offset: Code points of clean text before it, held spaces right before it not counted.
+        weight: 1 for the whole face.
     """
+
+    name: str
+    offset: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class MotionTag:
+    """A motion of the body; see `ExpressionTag`."""
 
     name: str
     offset: int
 
 
-Piece = TextPiece | ExpressionTag
+Piece = TextPiece | ExpressionTag | MotionTag
+
+_WEIGHTS = frozenset(
+    [f"0.{digit}" for digit in range(1, 10)]
+    + [f"0.{digits}" for digits in range(10, 100)]
+    + ["1.0", "1.00"]
+)
+_WEIGHT_BEGINNINGS = frozenset(weight[:end] for weight in _WEIGHTS for end in range(5))
+
+
+class _TagTable:
+    """What is a tag, and what may become one; in lower case, brackets included."""
+
+    __slots__ = ("_beginnings", "_faces", "_tags")
+
+    def __init__(self, expressions: Iterable[str], motions: Iterable[str]) -> None:
+        self._faces = {f"[{name.lower()}": name for name in expressions}
+        self._tags: dict[str, tuple[type[ExpressionTag | MotionTag], str]] = {}
+        self._tags.update((f"{face}]", (ExpressionTag, n)) for face, n in self._faces.items())
+        self._tags.update((f"[motion:{name.lower()}]", (MotionTag, name)) for name in motions)
+        self._beginnings = {tag[:end] for tag in self._tags for end in range(1, len(tag))}
+
+    def __bool__(self) -> bool:
+        return bool(self._tags)
+
+    def find(self, text: str, offset: int) -> ExpressionTag | MotionTag | None:
+        """Return the tag that is the whole text, if it is one."""
+        found = self._tags.get(text)
+        if found is not None:
+            kind, name = found
+            return kind(name, offset)
+        face, _, weight = text.removesuffix("]").rpartition(":")
+        if face in self._faces and weight in _WEIGHTS and text.endswith("]"):
+            return ExpressionTag(self._faces[face], offset, float(weight))
+        return None
+
+    def can_become_one(self, text: str) -> bool:
+        """Whether more text could make it a tag."""
+        if text in self._beginnings:
+            return True
+        face, colon, weight = text.rpartition(":")
+        return bool(colon) and face in self._faces and weight in _WEIGHT_BEGINNINGS
+
+
+@functools.lru_cache(maxsize=256)
+def _table(expressions: tuple[str, ...], motions: tuple[str, ...]) -> _TagTable:
+    return _TagTable(expressions, motions)
 
 
 class TagParser:
-    """Parses one reply, fed in any pieces."""
+    """Parses one reply, fed in any pieces.
+
+    Args:
+        expressions: Names of faces.
+        motions: Names of motions. Names hold no ``:``, so that no face can look like a motion.
+    """
 
     __slots__ = (
         "_best_run",
         "_clean_length",
-        "_names",
         "_pending",
-        "_prefixes",
         "_run",
         "_saw_tag",
+        "_table",
     )
 
-    def __init__(self, expressions: Iterable[str]) -> None:
-        self._names = {f"[{name.lower()}]": name for name in expressions}
-        self._prefixes = {tag[:end] for tag in self._names for end in range(1, len(tag))}
+    def __init__(self, expressions: Iterable[str], motions: Iterable[str] = ()) -> None:
+        self._table = _table(tuple(expressions), tuple(motions))
         self._clean_length = 0
         self._pending = ""  # from a "[" on, as written: the beginning of a tag, perhaps
         self._run = ""  # spaces since the last word or tag
@@ -74,7 +139,7 @@ class TagParser:
 
     def feed(self, text: str) -> list[Piece]:
         """Take more raw text; return what is certain now, in order and with texts joined."""
-        if not self._names:
+        if not self._table:
             self._clean_length += len(text)
             return [TextPiece(text)] if text else []
         pieces: list[Piece] = []
@@ -83,13 +148,13 @@ class TagParser:
             shown = ""
             for character in text:
                 tag = self._step(character)
-                if isinstance(tag, ExpressionTag):
-                    if shown:
-                        pieces.append(TextPiece(shown))
-                        shown = ""
-                    pieces.append(tag)
-                else:
+                if isinstance(tag, str):
                     shown += tag
+                    continue
+                if shown:
+                    pieces.append(TextPiece(shown))
+                    shown = ""
+                pieces.append(tag)
         if shown:
             pieces.append(TextPiece(shown))
         return pieces
@@ -125,15 +190,16 @@ class TagParser:
         self._run = text[start + len(words) :]
         return shown
 
-    def _step(self, character: str) -> str | ExpressionTag:
+    def _step(self, character: str) -> str | ExpressionTag | MotionTag:
         """Take one code point; return the text it releases (often none), or the tag it ends."""
         released = ""
         if self._pending:
             grown = self._pending + character
-            name = self._names.get(grown.lower())
-            if name is not None:
-                return self._end_tag(name)
-            if grown.lower() in self._prefixes:
+            tag = self._table.find(grown.lower(), self._clean_length) if character == "]" else None
+            if tag is not None:
+                self._end_tag()
+                return tag
+            if self._table.can_become_one(grown.lower()):
                 self._pending = grown
                 return ""
             released = self._show(self._pending)
@@ -148,12 +214,11 @@ class TagParser:
             released += self._show("")
         return released
 
-    def _end_tag(self, name: str) -> ExpressionTag:
+    def _end_tag(self) -> None:
         self._pending = ""
         self._best_run = _choose_run(self._best_run, self._run) if self._saw_tag else self._run
         self._run = ""
         self._saw_tag = True
-        return ExpressionTag(name, self._clean_length)
 
     def _show(self, words: str) -> str:
         """Release the held spaces, as one run, and the words after them."""
@@ -166,19 +231,21 @@ class TagParser:
         return run + words
 
 
-def strip_tags(text: str, expressions: Iterable[str]) -> str:
+def strip_tags(text: str, expressions: Iterable[str], motions: Iterable[str] = ()) -> str:
     """Return the clean text of a whole reply, greeting or message."""
-    parser = TagParser(expressions)
+    parser = TagParser(expressions, motions)
     pieces = parser.feed(text) + parser.finish()
     return "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
 
 
-def cut_raw_text(raw: str, expressions: Iterable[str], text_end: int) -> str:
+def cut_raw_text(
+    raw: str, expressions: Iterable[str], text_end: int, motions: Iterable[str] = ()
+) -> str:
     """Return the shortest beginning of ``raw`` whose clean text reaches ``text_end`` code points.
 
     A tag right after that point is left out, a tag before it stays.
     """
-    parser = TagParser(expressions)
+    parser = TagParser(expressions, motions)
     if text_end <= 0:
         return ""
     for index, character in enumerate(raw):

@@ -9,9 +9,11 @@ from engine.errors import InvalidParameter
 from engine.sampling_params import MAX_GRAMMAR_BYTES, Grammar
 from engine.tool_dialect import HERMES, Tool, ToolDialect
 from server.errors import InvalidValue, LimitExceeded, shorten
+from server.text.tag_rules import TagRules
 from server.text.tool_calls import ToolCallParser
 from server.tools.call_grammar import calls_only, calls_or_schema, marks_calls, text_and_calls
 from server.tools.definitions import ToolChoice
+from server.tools.tag_grammar import tagged_reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,13 +67,25 @@ class FormWish:
         return self.structured_name if self.response_format is None else "response_format"
 
 
-def plan_form(wish: FormWish, dialect: ToolDialect, path: str) -> ReplyForm:
+def plan_form(
+    wish: FormWish,
+    dialect: ToolDialect,
+    path: str,
+    tags: TagRules | None = None,
+    *,
+    goes_on: bool = False,
+) -> ReplyForm:
     """Decide what the reply may be.
+
+    Tags are enforced in plain talk only. Where tools may be called, or the text has a form, its
+    brackets may be anything, and tags are left to the prompt.
 
     Args:
         wish: What the client asked for.
         dialect: How the model writes calls.
         path: What stands before the fields' names in messages: ``response.``, or nothing.
+        tags: The character's; ``None`` to leave the text free.
+        goes_on: It goes on with a reply that was broken off, and need not begin with a tag.
 
     Raises:
         ProtocolError: Wishes contradict each other; one of them is named.
@@ -79,7 +93,7 @@ def plan_form(wish: FormWish, dialect: ToolDialect, path: str) -> ReplyForm:
     text = _text_form(wish, path)
     tools, choice = _callable_tools(wish, path), wish.choice
     if not tools:
-        return ReplyForm(grammar=text, is_talk=text is None)
+        return ReplyForm(grammar=text or _held_to(tags, goes_on), is_talk=text is None)
     several = wish.parallel and choice.name is None
     source: str | None = None
     if choice.mode == "required":
@@ -99,6 +113,13 @@ def plan_form(wish: FormWish, dialect: ToolDialect, path: str) -> ReplyForm:
         grammar=None if source is None else _grammar(source, path),
         is_talk=text is None,
     )
+
+
+def _held_to(tags: TagRules | None, goes_on: bool) -> Grammar | None:
+    if tags is None or not tags.is_enforced:
+        return None
+    source = tagged_reply(tags.expressions, tags.motions, tags.every, goes_on=goes_on)
+    return Grammar(kind="lark", source=source)
 
 
 def _text_form(wish: FormWish, path: str) -> Grammar | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -18,6 +19,7 @@ from engine.chat_template import (
 from engine.errors import RequestError, TemplateRefused, UnsupportedModel
 from engine.tool_dialect import Tool, ToolCall
 from tests.support.chat_templates import (
+    GATHERING,
     LLAMA3,
     LLAMA3_TOOLS,
     MISTRAL,
@@ -96,6 +98,27 @@ def test_system_text_at_the_end_is_a_user_message() -> None:
     """A system message that nobody follows is not lost."""
     text = ChatTemplate(FIRST_SYSTEM_ONLY).render(chat("s:a", "u:c", "a:d", "s:e"))
     assert text == "[s:a][u:c][a:d][u:e]"
+
+
+def test_system_text_behind_a_user_message_is_one_of_its_own() -> None:
+    """So that it does not depend on who speaks next."""
+    template = ChatTemplate(FIRST_SYSTEM_ONLY)
+    begun = "[s:a][u:c][u:e]"
+    assert template.render(chat("s:a", "u:c", "s:e")) == begun
+    assert template.render(chat("s:a", "u:c", "s:e", "u:f")) == f"{begun}[u:f]"
+    assert template.render(chat("s:a", "u:c", "s:e", "a:f")) == f"{begun}[a:f]"
+
+
+def test_a_template_that_gathers_system_text_gets_it_at_the_start_only() -> None:
+    """Otherwise each later text would change the beginning."""
+    template = ChatTemplate(GATHERING)
+    assert template.system_only_first
+    turns = chat("s:be", "u:hi", "s:note", "a:yes", "u:so", "s:more")
+    texts = [
+        template.render(turns[:count], add_generation_prompt=False)
+        for count in range(2, len(turns) + 1)
+    ]
+    assert all(long.startswith(short) for short, long in itertools.pairwise(texts))
 
 
 def test_strict_turns_merge_neighbours() -> None:

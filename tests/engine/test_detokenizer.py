@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-import regex  # type: ignore[import-untyped]
+import regex
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders
 

@@ -6,7 +6,7 @@ import itertools
 import random
 
 import pytest
-import regex  # type: ignore[import-untyped]
+import regex
 
 from engine.graphemes import last_boundary
 from tests.support.texts import random_text

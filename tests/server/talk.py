@@ -22,6 +22,7 @@ from server.session.effects import (
     Prepare,
     ReportPlayback,
     Send,
+    Wake,
 )
 from server.session.session import Session
 from server.session.settings import SessionLimits
@@ -37,7 +38,16 @@ AOI = Character(
     max_output_tokens=120,
     avatar={"hair": "#2b3a67"},
 )
+HARU = Character(
+    id="haru",
+    name=LocalizedText(en="Haru", ja="ハル"),
+    greeting=LocalizedText(en="Hey."),
+    prompt="You are Haru.",
+    expressions=("happy", "angry"),
+)
 CATALOG = Catalog("kaiwa-demo", [AOI])
+V1 = frozenset({"character.v1"})
+"""All of the extension."""
 
 Event = dict[str, Any]
 
@@ -66,6 +76,7 @@ class Talk:
         self.aborts: list[str] = []
         self.ahead: list[Prepare | Discard | Compact] = []
         self.heard: list[tuple[str, int]] = []
+        self.wakes_at: float | None = None
         self._num_tokens: dict[str, int] = {}
 
     def carry_out(self, effects: list[Effect]) -> list[Event]:
@@ -82,6 +93,8 @@ class Talk:
                     self.aborts.append(request_id)
                 case ReportPlayback(request_id, num_chars):
                     self.heard.append((request_id, num_chars))
+                case Wake(at):
+                    self.wakes_at = at
                 case _:
                     self.ahead.append(effect)
         self.events += sent
@@ -134,6 +147,12 @@ class Talk:
             **{"num_output_tokens": count, "num_prompt_tokens": 20, **fields},
         )
         return self.carry_out(self.session.receive_delta(delta, self.now))
+
+    def wait(self) -> list[Event]:
+        """Let time pass until the session wants to be woken; it must want that."""
+        assert self.wakes_at is not None
+        self.now, self.wakes_at = self.wakes_at, None
+        return self.carry_out(self.session.wake(self.now))
 
     def reply(self, *texts: str) -> list[Event]:
         """Ask, and have the engine write all of it."""

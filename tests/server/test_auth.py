@@ -48,6 +48,20 @@ class TestKeys:
         assert Authenticator().check(None, 0) == ANONYMOUS
         assert Authenticator().check("sk-anything", 0) == ANONYMOUS
 
+    def test_all_principals_are_known(self, auth: Authenticator) -> None:
+        """Each once; where no key is needed, everybody is one."""
+        assert auth.principals == ("alice", "key-4")
+        assert Authenticator([("a", "1"), ("a", "2")]).principals == ("a",)
+        assert Authenticator().principals == (ANONYMOUS,)
+
+    def test_what_is_kept_does_not_go_to_another_key(self, auth: Authenticator) -> None:
+        """A key without a name is known by itself, wherever its line stands."""
+        moved = Authenticator([("key-1", "new-key"), ("key-2", "plain-key"), ("alice", "x")])
+        assert auth.owner_of("key-4") == moved.owner_of("key-2") != moved.owner_of("key-1")
+        assert auth.owner_of("alice") == moved.owner_of("alice") == "alice"
+        assert Authenticator().owner_of(ANONYMOUS) == ANONYMOUS
+        assert "plain-key" not in auth.owner_of("key-4")
+
     def test_keys_are_not_held_in_clear(self, auth: Authenticator) -> None:
         """A dump of the object shows digests."""
         assert "key-of-alice" not in repr(vars(auth))

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from server.config import DEMO_MODEL, REPOSITORY, ListenConfig, OutboxConfig, PacingConfig
+from server.config import (
+    DEMO_MODEL,
+    REPOSITORY,
+    CharactersConfig,
+    ListenConfig,
+    OutboxConfig,
+    PacingConfig,
+)
 from server.config_loader import load_settings
 
 
@@ -156,6 +163,9 @@ def test_a_wrong_type_is_refused_by_path(path: str, value: object) -> None:
         ("outbox.stall_timeout_s", float("nan")),
         ("drain.timeout_s", -1),
         ("engine.max_num_seqs", 0),
+        ("limits.max_card_bytes", 2**26),
+        ("characters.max_uploaded", -1),
+        ("characters.max_uploaded_bytes", -1),
         ("auth.allowed_origins", ["https://a.example/path"]),
         ("auth.allowed_origins", ["*"]),
     ],
@@ -224,5 +234,23 @@ def test_the_example_is_accepted_and_holds_the_defaults() -> None:
     example = load_settings(file=REPOSITORY / "configs" / "kaiwa.example.toml").settings
     assert example.outbox == OutboxConfig()
     assert example.pacing == PacingConfig()
+    assert example.characters == CharactersConfig()
     assert example.limits == load_settings().settings.limits
     assert example.engine == load_settings().settings.engine
+
+
+def test_a_folder_stands_for_its_characters(tmp_path: Path) -> None:
+    """By name; other files are passed over, and files that are named may be called anything."""
+    for name in ("b.png", "a.TOML", "c.charx", "notes.txt", "d.json"):
+        (tmp_path / name).touch()
+    named = tmp_path / "notes.txt"
+    config = CharactersConfig(files=(tmp_path, named))
+    assert [path.name for path in config.resolved()] == [
+        *("a.TOML", "b.png", "c.charx", "d.json", "notes.txt")
+    ]
+
+
+def test_a_folder_without_characters_is_refused(tmp_path: Path) -> None:
+    """Nobody would answer, and nobody would know why."""
+    with pytest.raises(ConfigError, match="holds no character"):
+        CharactersConfig(files=(tmp_path,)).resolved()

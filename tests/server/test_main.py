@@ -21,7 +21,14 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["serve", "--help"], ["config", "show", "--help"], ["doctor", "-h"]]
+    "arguments",
+    [
+        ["--help"],
+        ["serve", "--help"],
+        ["config", "show", "--help"],
+        ["doctor", "-h"],
+        ["card", "-h"],
+    ],
 )
 def test_help_is_there(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     """Each command explains itself and exits with 0."""
@@ -57,6 +64,10 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         (["--config", "nowhere.toml"], "nowhere.toml"),
         (["--api-keys", "nowhere.txt"], "nowhere.txt"),
         (["--character", "nowhere.toml"], "nowhere.toml"),
+        (["--character", "nowhere.png"], "nowhere.png: cannot be read"),
+        (["--character", "README.md"], "README.md: the file begins with"),
+        (["--character", "docs/images/page.png"], "page.png: the picture has no card"),
+        (["--character", "docs"], "the folder docs holds no character"),
         (["--dtype", "int2"], "dtype"),
         (["--log-format", "xml"], "log.format"),
         (["--tls-cert", "cert.pem"], "tls_key"),
@@ -177,6 +188,8 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
             ["--tls-cert", "nowhere.pem", "--tls-key", "nowhere.key"],
             "fail  certificate    cannot use the certificate nowhere.pem",
         ),
+        (["--character", "docs"], "fail  characters     the folder docs holds no character"),
+        (["--character", "README.md"], "fail  character      README.md: the file begins"),
     ],
 )
 def test_the_doctor_finds_what_serve_would_refuse(

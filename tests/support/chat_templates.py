@@ -195,3 +195,20 @@ MISTRAL_TOOLS = r"""{%- if messages[0]['role'] == 'system' %}
             + message.tool_call_id + '"}[/TOOL_RESULTS]' }}
     {%- endif %}
 {%- endfor %}"""
+
+SYSTEM_FIRST = r"""{%- for message in messages %}
+    {%- if message.role == 'system' and not loop.first %}
+        {{- raise_exception('system comes first') }}
+    {%- endif %}
+    {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"""
+
+GATHERING = r"""{%- for message in messages if message.role == 'system' %}
+    {{- '<|im_start|>system\n' + message.content + '<|im_end|>\n' }}
+{%- endfor %}
+{%- for message in messages if message.role != 'system' %}
+    {{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"""
+"""Writes all system text first, wherever it stood, as DeepSeek's do."""

@@ -1,6 +1,7 @@
 """A scripted stand-in for the server: page, characters, realtime socket and engine feed."""
 
 import asyncio
+import base64
 import json
 import mimetypes
 import random
@@ -27,6 +28,9 @@ CSP = (
     "frame-ancestors 'none'"
 )
 HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script><b>bold</b>'
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mPUn9LwHwAE+gJXAeJgOQAAAABJRU5ErkJggg=="
+)
 EXPRESSIONS = ["happy", "angry", "sad", "relaxed", "surprised", "neutral"]
 
 
@@ -40,6 +44,7 @@ def _character(
         "name": {"en": name, "ja": kana},
         "description": {"en": about[0], "ja": about[1]},
         "greeting": {"en": greeting[0], "ja": greeting[1]},
+        "greetings": 1,
         "expressions": EXPRESSIONS,
         "avatar": {"hair": hair, "eyes": eyes, "skin": skin, "accent": accent, "style": style},
     }
@@ -94,23 +99,82 @@ CHARACTERS: list[dict[str, Any]] = [
     {"id": "plain-prompt"},
 ]
 
-Line = list[tuple[str | None, str]]
+CHARACTERS[0]["greetings"] = 2
+OTHER_GREETING = "[relaxed] Ah, it is you. Sit wherever you like."
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One segment of a reply."""
+
+    text: str
+    face: str | None = None
+    weight: float = 1.0
+    kind: str = "speech"
+    motion: str | None = None
+
+
+Line = list[Piece]
 REPLIES: dict[str, Line] = {
     "hello": [
-        ("happy", "I am glad you stopped by. "),
-        ("surprised", "Wait, is that the last train I hear? "),
-        ("relaxed", "Then there is time for one more cup."),
+        Piece("I am glad you stopped by. ", "happy"),
+        Piece("Wait, is that the last train I hear? ", "surprised"),
+        Piece("Then there is time for one more cup.", "relaxed"),
     ],
     "疲れた": [
-        ("sad", "それは大変だったね。"),
-        ("relaxed", "まずは温かいお茶をどうぞ。ここではゆっくりしていいよ。"),
+        Piece("それは大変だったね。", "sad"),
+        Piece("まずは温かいお茶をどうぞ。", "relaxed"),
+        Piece("ここではゆっくりしていいよ。"),
     ],
-    "hostile": [(None, HOSTILE)],
-    "angry": [("angry", "Somebody moved my favourite cup again!")],
-    "sad": [("sad", "The lighthouse has been dark since Tuesday, and nobody knows why.")],
-    "wide": [(None, "w" * 400)],
+    "hostile": [Piece(HOSTILE)],
+    "angry": [Piece("Somebody moved my favourite cup again!", "angry")],
+    "sad": [Piece("The lighthouse has been dark since Tuesday, and nobody knows why.", "sad")],
+    "half": [Piece("I am only a little cross about it, really.", "angry", 0.5)],
+    "wide": [Piece("w" * 400)],
+    "wave": [Piece("Over here! ", "happy", motion="wave"), Piece("Good evening to you.")],
+    "kinds": [
+        Piece("Let me think. ", "neutral"),
+        Piece("*leans on the counter* ", kind="action"),
+        Piece("(Not again.) ", kind="thought"),
+        Piece("Try this: "),
+        Piece("```js\nkettle.boil();\n```", kind="code"),
+        Piece(" That should do.", "happy"),
+    ],
+    "vowels": [Piece(vowel * 40 + " ", "neutral") for vowel in "aiueo"],
+    "song": [
+        Piece("Laaaaa, laaaaa, la! ", "happy"),
+        Piece("Luuuuu, luuuuu, lu! ", "surprised"),
+        Piece("Leeeee, leeeee, le!", "relaxed"),
+    ],
+    "remember": [Piece("I will keep that in mind.", "happy")],
+    "nudge": [Piece("All right, I will wait.", "relaxed")],
 }
-SLOW: Line = [("neutral", " ".join(f"word{n}" for n in range(400)))]
+SLOW: Line = [
+    Piece(" ".join(f"word{n}" for n in range(at, at + 5)) + " ", "neutral")
+    for at in range(0, 400, 5)
+]
+NUDGE: Line = [Piece("Are you still there?", "surprised")]
+SUMMARY = "Ken likes quiet mornings and lost an umbrella on the last train."
+VOWELS = {"a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh"}
+
+
+def speech_ms(piece: Piece) -> float:
+    """How long the stand-in says that a voice takes."""
+    if piece.kind != "speech":
+        return 0.0
+    return sum(110.0 if ord(char) > 0x3000 else 42.0 for char in piece.text)
+
+
+def mouth_frames(text: str) -> list[list[Any]]:
+    """One shape for every vowel; any five in turn for kana and kanji."""
+    frames = []
+    for at, char in enumerate(text):
+        shape = VOWELS.get(char.lower())
+        if ord(char) > 0x3041:
+            shape = list(VOWELS.values())[ord(char) % 5]
+        if shape:
+            frames.append([at / len(text), (at + 1) / len(text), shape, 1.0])
+    return frames
 
 
 @dataclass
@@ -122,6 +186,8 @@ class Mock:
     sockets: int = 0
     cancels: int = 0
     url: str = ""
+    characters: list[dict[str, Any]] = field(default_factory=lambda: list(CHARACTERS))
+    cards: list[tuple[str, int]] = field(default_factory=list)
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         """Return the client events of one type, in order."""
@@ -136,27 +202,52 @@ class Talk:
         self.ws = ws
         self.said = ""
         self.seq = 0
+        self.replies = 0
+        model = ws.query_params.get("model", "aoi")
+        known = (one for one in mock.characters if one["id"] == model)
+        self.character: dict[str, Any] = next(known, {"id": model})
         self.task: asyncio.Task[None] | None = None
 
-    async def send(self, kind: str, **fields: Any) -> None:
+    async def send(self, event_type: str, /, **fields: Any) -> None:
         """Send one server event."""
         self.seq += 1
-        event = {"type": kind, "event_id": f"evt_{self.seq}", **fields}
+        event = {"type": event_type, "event_id": f"evt_{self.seq}", **fields}
         await self.ws.send_text(json.dumps(event, ensure_ascii=False))
 
     async def run(self) -> None:
         """Serve the socket until it closes."""
-        await self.send("session.created", session={"id": "sess_mock", "type": "realtime"})
+        await self.send("session.created", session=self.session())
         while True:
             event = json.loads(await self.ws.receive_text())
             self.mock.events.append(event)
             match event["type"]:
+                case "session.update":
+                    await self.send("session.updated", session=self.session())
                 case "conversation.item.create":
                     await self.accept(event["item"])
                 case "response.create":
                     await self.respond(event)
                 case "response.cancel":
+                    self.mock.cancels += 1
                     await self.cancel()
+                case "character.greet":
+                    self.task = asyncio.create_task(
+                        self.speak(self.greeting(event), {}, words=True)
+                    )
+
+    def session(self) -> dict[str, Any]:
+        """Describe the session as far as the page reads it."""
+        greetings = self.character.get("greetings", 0)
+        character = {"id": self.character["id"], "greetings": greetings, "events": []}
+        return {"id": "sess_mock", "type": "realtime", "character": character}
+
+    def greeting(self, event: dict[str, Any]) -> Line:
+        """Take a greeting's tag apart."""
+        raw = self.character["greeting"][event.get("language", "en")]
+        if event.get("index"):
+            raw = OTHER_GREETING
+        tag, _, text = raw.partition("] ")
+        return [Piece(text, tag.removeprefix("["))]
 
     async def accept(self, item: dict[str, Any]) -> None:
         """Take an item into the conversation."""
@@ -168,6 +259,9 @@ class Talk:
     async def respond(self, event: dict[str, Any]) -> None:
         """Begin a reply, or refuse."""
         error: dict[str, Any] = {"type": "invalid_request_error", "event_id": event.get("event_id")}
+        asked = event.get("response") or {}
+        if asked.get("if_active") == "interrupt":
+            await self.cancel()
         if self.task and not self.task.done():
             code = "conversation_already_has_active_response"
             await self.send("error", error={**error, "code": code, "message": code})
@@ -177,53 +271,93 @@ class Talk:
         elif "kick" in self.said:
             await self.ws.close(1008, "policy says no")
         else:
-            self.task = asyncio.create_task(self.speak())
+            self.task = asyncio.create_task(self.answer(asked.get("metadata") or {}))
 
     async def cancel(self) -> None:
-        """Stop the reply under way."""
-        self.mock.cancels += 1
-        if self.task:
+        """Stop the reply under way and wait for its last event."""
+        if self.task and not self.task.done():
             self.task.cancel()
+            await self.task
 
-    async def speak(self) -> None:
-        """Stream one reply with the full chain of events."""
-        response_id, item_id = f"resp_{self.seq}", f"item_reply_{self.mock.sockets}_{self.seq}"
+    async def answer(self, metadata: dict[str, str]) -> None:
+        """Say what was asked for, and what comes of it."""
+        said = self.said
+        await self.speak(self.line(), metadata)
+        if "remember" in said:
+            numbers = {"tokens_before": 3900, "tokens_after": 1200}
+            await self.send("character.memory", op="summarised", summary=SUMMARY, **numbers)
+        if "nudge" in said:
+            await self.speak(NUDGE, {})
+
+    async def speak(self, line: Line, metadata: dict[str, str], *, words: bool = False) -> None:
+        """Stream one reply with the full chain of events; ``words`` come all at once."""
+        self.replies += 1
+        name = f"{self.mock.sockets}_{self.replies}"
+        response_id, item_id = f"resp_{name}", f"item_reply_{name}"
         ids = {"response_id": response_id, "item_id": item_id}
         part = {**ids, "output_index": 0, "content_index": 0}
-        response: dict[str, Any] = {"id": response_id, "object": "realtime.response"}
+        response = {"id": response_id, "object": "realtime.response", "metadata": metadata}
         item = {"id": item_id, "type": "message", "role": "assistant", "content": []}
         await self.send("response.created", response={**response, "status": "in_progress"})
+        await self.send("character.state", **ids, state="thinking", reason="asked")
         await self.send("response.output_item.added", response_id=response_id, item=item)
         await self.send("conversation.item.added", item=item)
         await self.send("response.content_part.added", **part, part={"type": "text", "text": ""})
         status, tokens, text = "completed", 0, ""
         started = time.monotonic()
         try:
-            await asyncio.sleep(0.15 if "think" not in self.said else 3)
-            for name, words in self.line():
-                if name:
-                    offset = len(text)
-                    await self.send(
-                        "character.expression", **ids, name=name, weight=1.0, text_offset=offset
-                    )
-                for token in chop(words):
+            if not words:
+                await asyncio.sleep(0.15 if "think" not in self.said else 3)
+            await self.send("character.state", **ids, state="speaking", reason="words")
+            for index, piece in enumerate(line):
+                await self.announce(ids, piece, index, len(text))
+                for token in chop(piece.text):
                     text, tokens = text + token, tokens + 1
                     await self.send("response.output_text.delta", **part, delta=token)
                     if "drop" in self.said and tokens == 3:
                         self.said = ""
                         await self.ws.close(1012, "restart")
                         return
-                    await asyncio.sleep(0.03)
+                    if not words:
+                        await asyncio.sleep(0.03)
+                await self.show(ids, piece, index, len(text))
         except asyncio.CancelledError:
             status = "cancelled"
         await self.send("response.output_text.done", **part, text=text)
+        metrics = {"ttft_ms": 151.2, "output_tokens": tokens,
+            "tokens_per_second": tokens / max(0.01, time.monotonic() - started - 0.15),
+        }  # fmt: skip
         await self.send("response.done", response={
-            **response, "status": status, "usage": {"output_tokens": tokens},
-            "x_metrics": {
-                "ttft_ms": 151.2, "output_tokens": tokens,
-                "tokens_per_second": tokens / max(0.01, time.monotonic() - started - 0.15),
-            },
+            **response, "status": status, "usage": {"output_tokens": tokens}, "x_metrics": metrics,
         })  # fmt: skip
+        state, reason = ("idle", "finished") if status == "completed" else ("interrupted", "user")
+        await self.send("character.state", **ids, state=state, reason=reason)
+
+    async def announce(self, ids: dict[str, str], piece: Piece, index: int, start: int) -> None:
+        """Send what comes before a segment's text."""
+        place = {**ids, "text_offset": start, "segment_index": index, "t_ms": 0.0}
+        if piece.face:
+            face = {"name": piece.face, "weight": piece.weight, "hold": "response"}
+            await self.send("character.expression", **place, **face)
+        if piece.motion:
+            await self.send("character.motion", **place, name=piece.motion)
+
+    async def show(self, ids: dict[str, str], piece: Piece, index: int, end: int) -> None:
+        """Send what comes after a segment's text."""
+        face = {"expression": {"name": piece.face, "weight": piece.weight}} if piece.face else {}
+        motion = {"motion": piece.motion} if piece.motion else {}
+        place = {"index": index, "text_start": end - len(piece.text), "text_end": end}
+        await self.send(
+            "character.segment", **ids, **place, text=piece.text, lang="en", kind=piece.kind,
+            boundary="sentence", est_speech_ms=speech_ms(piece), t_ms=0.0,
+            **face, **motion,
+        )  # fmt: skip
+        if piece.kind == "speech":
+            frames = mouth_frames(piece.text)
+            await self.send(
+                "character.visemes", **ids, segment_index=index, scheme="vrm1", frames=frames,
+                unit="normalized", basis="text", t_ms=0.0,
+            )  # fmt: skip
 
     def line(self) -> Line:
         """Choose what to say."""
@@ -324,12 +458,36 @@ def build_app(mock: Mock) -> Starlette:
 
     async def page(request: Request) -> Response:
         name = request.path_params.get("name", "index.html")
-        files = {path.name: path for path in WEB.iterdir() if path.is_file()}
+        files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*.*")}
         if name not in files:
             return Response(status_code=404)
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
         headers = {"Content-Security-Policy": CSP, "X-Content-Type-Options": "nosniff"}
         return Response(files[name].read_bytes(), media_type=kind, headers=headers)
+
+    async def take_card(request: Request) -> Response:
+        body, kind = await request.body(), request.headers["content-type"]
+        mock.cards.append((kind, len(body)))
+        name, picture = "Sakura", "/v1/characters/sakura/picture"
+        if kind == "application/json":
+            try:
+                name, picture = json.loads(body)["data"]["name"], ""
+            except (ValueError, KeyError):
+                error = {"type": "invalid_request_error", "code": "invalid_card", "param": None}
+                error["message"] = "the card has no data.name; every card names its character"
+                return JSONResponse({"error": error}, status_code=400)
+        greeting = ("[happy] Hello from the card.", "[happy] カードからこんにちは。")
+        avatar = ("#5b3a67", "#3b82f6", "#ffe0d0", "#e58fb0", "long")
+        made = _character(name, name, ("Came from a file.", "ファイルから来た。"), greeting, avatar)
+        made |= {
+            "picture": picture or None,
+            "warnings": ["The card's extensions were kept unread."],
+        }
+        mock.characters.append(made)
+        return JSONResponse(made, status_code=201)
+
+    async def picture(request: Request) -> Response:
+        return Response(PICTURE, media_type="image/png")
 
     async def realtime(ws: WebSocket) -> None:
         offered = ws.scope["subprotocols"]
@@ -353,9 +511,11 @@ def build_app(mock: Mock) -> Starlette:
     return Starlette(
         routes=[
             Route("/", page),
-            Route("/static/{name}", page),
+            Route("/static/{name:path}", page),
             Route("/v1/models", guarded(lambda: listing(models))),
-            Route("/v1/characters", guarded(lambda: listing(CHARACTERS))),
+            Route("/v1/characters", guarded(lambda: listing(mock.characters)), methods=["GET"]),
+            Route("/v1/characters", take_card, methods=["POST"]),
+            Route("/v1/characters/sakura/picture", picture),
             Route("/v1/engine/live", guarded(live)),
             WebSocketRoute("/v1/realtime", realtime),
         ]

@@ -16,85 +16,73 @@ def ask(page: Page, module: str, body: str) -> Any:
     return page.evaluate(script)
 
 
-def test_tags_come_apart_and_together(visit: Visit, page_url: str) -> None:
-    """Known tags become feelings at code-point offsets; unknown brackets stay text."""
+def test_tags_go_back_into_clean_text(visit: Visit, page_url: str) -> None:
+    """Feelings stand at their code-point offsets again, as far as the words were heard."""
     found = ask(
         visit(page_url),
         "tags",
         """
-        const raw = "[happy] Hi 👋 [note] there. [sad] Bye.";
-        const { text, expressions } = m.parseTags(raw, ["happy", "sad"]);
-        const cut = m.withTags("Hi", [{ name: "happy", offset: 0 }, { name: "sad", offset: 2 }]);
-        const places = expressions.map((e) => [e.name, e.offset]);
-        return [text, places, m.withTags(text, expressions), cut];
+        const feelings = [{ name: "happy", offset: 0 }, { name: "sad", offset: 12 }];
+        return [m.withTags("Hi 👋 there. Bye.", feelings), m.withTags("Hi", feelings)];
         """,
     )
-    assert found == [
-        "Hi 👋 [note] there. Bye.",
-        [["happy", 0], ["sad", 19]],
-        "[happy] Hi 👋 [note] there. [sad] Bye.",
-        "[happy] Hi",
+    assert found == ["[happy] Hi 👋 there. [sad] Bye.", "[happy] Hi"]
+
+
+def test_only_what_was_heard_is_told_again(visit: Visit, page_url: str) -> None:
+    """A reply that was cut off goes to a new session up to there; notes never go."""
+    found = ask(
+        visit(page_url),
+        "conversation",
+        """
+        const c = new m.Conversation();
+        c.addUser("Hello?");
+        const reply = Object.assign(c.openReply(), { id: "item_1", text: "One 👋 two.",
+          status: "completed" });
+        const unheard = Object.assign(c.openReply(), { id: "item_2", text: "Three.",
+          status: "cancelled" });
+        c.addNote("summarised", "They met.");
+        c.cut("item_1", 5); c.cut("item_2", 0);
+        return [c.awaitsReply, c.asWire().map((item) => [item.role, item.status,
+          item.content[0].text])];
+        """,
+    )
+    told = [["user", "completed", "Hello?"], ["assistant", "incomplete", "One 👋"]]
+    assert found == [False, told]
+
+
+def test_segments_become_elements_of_their_kind(visit: Visit, page_url: str) -> None:
+    """Code loses its fences, actions their asterisks, and unheard words are set apart."""
+    found = ask(
+        visit(page_url),
+        "segments_view",
+        r"""
+        const text = "Hi. *nods* ```js\nf()\n``` Bye now";
+        const cuts = [["speech", 0, 4], ["action", 4, 11], ["code", 11, 24], ["speech", 24, 29]];
+        const segments = cuts.map(([kind, from, to], index) => ({ kind, from, to, index }));
+        const show = (heard) => m.replyNodes({ text, segments, heard }).map((n) => n.outerHTML);
+        return [show(null), show(2)[0], show(2).at(-1)];
+        """,
+    )
+    nodes = [
+        '<span class="seg" data-index="0">Hi. </span>',
+        '<em class="seg action" data-index="1">nods </em>',
+        '<code class="seg code block" data-index="2">f()</code>',
+        '<span class="seg" data-index="3">Bye </span>',
+        "<span>now</span>",
     ]
-
-
-def test_the_performance_keeps_pace(visit: Visit, page_url: str) -> None:
-    """A reply that arrives at once is acted over time, each feeling with its own words."""
-    acted = ask(
-        visit(page_url),
-        "performer",
-        """
-        const p = new m.Performer();
-        p.push("a".repeat(40)); p.mark(0, "happy"); p.mark(30, "sad"); p.finish();
-        const seen = []; let t = 0, speaking = true;
-        while (speaking && t < 20) {
-          const act = p.advance(0.02); t += 0.02; speaking = act.speaking;
-          if (act.expression) seen.push([act.expression.name, Math.round(t * 10) / 10]);
-        }
-        return { seen, t };
-        """,
-    )
-    assert [name for name, _ in acted["seen"]] == ["happy", "sad"]
-    assert acted["seen"][0][1] == 0
-    assert 0.8 < acted["seen"][1][1] < 1.5
-    assert 1.2 < acted["t"] < 2.5
-
-
-def test_a_cut_performance_is_silent_at_once(visit: Visit, page_url: str) -> None:
-    """After a cut nothing is spoken, and the last feeling that was due is returned."""
-    found = ask(
-        visit(page_url),
-        "performer",
-        """
-        const p = new m.Performer();
-        p.push("hello there"); p.mark(0, "happy"); p.mark(6, "angry");
-        const last = p.cut();
-        return [last.name, p.advance(0.1).speaking];
-        """,
-    )
-    assert found == ["angry", False]
-
-
-def test_the_mouth_knows_kana(visit: Visit, page_url: str) -> None:
-    """Kana and letters of one vowel share a shape; pauses and lips close the mouth."""
-    found = ask(
-        visit(page_url),
-        "performer",
-        """
-        const same = (a, b) => m.visemeOf(a) === m.visemeOf(b);
-        return [same("か", "a"), same("ト", "o"), same("u", "む"), m.visemeOf("。").open,
-          m.visemeOf("m").open, m.visemeOf("葵").open > 0];
-        """,
-    )
-    assert found == [True, True, True, 0, 0, True]
+    unheard = '<span class="seg" data-index="0">Hi<span class="unheard">. </span></span>'
+    assert found == [nodes, unheard, '<span class="unheard">now</span>']
 
 
 def test_every_expression_has_its_own_pose(visit: Visit, page_url: str) -> None:
     """Six poses differ, weight fades to neutral, and strange names are neutral."""
     found = ask(
         visit(page_url),
-        "expressions",
+        "avatar/expressions",
         """
-        const poses = new Set(m.EXPRESSIONS.map((name) => JSON.stringify(m.poseFor(name))));
+        const { PRESETS } = await import("/static/avatar/avatar.js");
+        const poses = new Set(PRESETS.map((name) => JSON.stringify(m.poseFor(name))));
         const faded = JSON.stringify(m.poseFor("angry", 0));
         const springs = new m.PoseSprings(m.poseFor("neutral"));
         springs.target = m.poseFor("happy");

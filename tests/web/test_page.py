@@ -1,10 +1,11 @@
 """The page as a reader meets it: talking, stopping, feeling, reconnecting, watching the engine."""
 
+import json
 import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.web.conftest import Visit
 from tests.web.mock_server import HOSTILE, Mock
@@ -65,17 +66,15 @@ def test_a_reply_streams_and_shows_its_figures(visit: Visit, page_url: str) -> N
     expect(reply.get_by_test_id("metrics-tps")).to_contain_text(re.compile(r"\d+\.\d tokens/s"))
 
 
-def test_the_greeting_is_shown_clean_and_told_raw(visit: Visit, mock: Mock) -> None:
-    """The reader sees the greeting without tags; the server gets it with them."""
+def test_the_character_greets(visit: Visit, mock: Mock) -> None:
+    """The page asks for the greeting in its language, and shows it without tags or figures."""
     page = ready(visit(mock.url))
     greeting = page.get_by_test_id("reply").first
     expect(greeting.get_by_test_id("reply-text")).to_contain_text("Welcome in!")
     expect(greeting.get_by_test_id("reply-text")).not_to_contain_text("[")
-    settled(say(page, "hello"))
-    first = mock.of_type("conversation.item.create")[0]["item"]
-    assert first["role"] == "assistant"
-    assert first["content"][0]["type"] == "output_text"
-    assert first["content"][0]["text"].startswith("[happy] Welcome in!")
+    expect(settled(greeting).get_by_test_id("metrics-ttft")).to_have_count(0)
+    asked = mock.of_type("character.greet")
+    assert [(event["index"], event["language"]) for event in asked] == [(0, "en")]
 
 
 def test_the_face_follows_the_feelings(visit: Visit, page_url: str) -> None:
@@ -133,7 +132,7 @@ def test_a_reply_can_be_stopped_before_its_first_word(visit: Visit, page_url: st
 
 
 def test_the_next_message_interrupts(visit: Visit, mock: Mock) -> None:
-    """A message sent meanwhile cancels first, and is told only after the reply has ended."""
+    """A message sent meanwhile is one frame more: the request says what was heard before it."""
     page = ready(visit(mock.url))
     old = streaming(page)
     start = len(mock.events)
@@ -142,8 +141,13 @@ def test_the_next_message_interrupts(visit: Visit, mock: Mock) -> None:
     expect(page.get_by_test_id("reply")).to_have_count(key + 2)
     settled(page.get_by_test_id("reply").nth(key), "cancelled")
     settled(old)
-    expected = ["response.cancel", "conversation.item.create", "response.create"]
-    assert wire_kinds(mock)[start:] == expected
+    kinds = [kind for kind in wire_kinds(mock)[start:] if kind != "character.playback"]
+    assert kinds == ["conversation.item.create", "response.create"]
+    asked = mock.of_type("response.create")[-1]["response"]
+    assert asked["if_active"] == "interrupt"
+    assert asked["heard"]["item_id"].startswith("item_reply_")
+    assert 0 < asked["heard"]["text_end"] < 400
+    expect(page.get_by_test_id("reply").nth(key).locator(".unheard").first).to_be_visible()
     expect(page.get_by_test_id("notice")).to_be_hidden()
 
 
@@ -174,7 +178,7 @@ def test_a_restart_interrupts_and_the_conversation_is_told_again(visit: Visit, m
         "assistant",
     ]
     assert again[2]["id"].startswith("item_reply_")
-    assert again[2]["content"][0]["text"].startswith("[happy] I am glad")
+    assert again[2]["content"][0]["text"].startswith("[happy] I am")
     assert again[-1]["status"] == "incomplete"
     assert mock.sockets == 2
     settled(say(page, "hello"))
@@ -444,11 +448,206 @@ def test_calm_readers_get_a_calm_page(visit: Visit, page_url: str) -> None:
     settled(say(page, "sad story"))
     expect(page.get_by_test_id("face")).to_have_attribute("data-expression", "sad")
     assert page.evaluate("document.getAnimations().length") == 0
+    expect(page.get_by_test_id("face")).to_have_attribute("data-expression", "neutral")
     inner = "document.querySelector('[data-testid=face]').outerHTML"
-    page.wait_for_timeout(5000)
+    page.wait_for_timeout(200)
     before = page.evaluate(inner)
     page.wait_for_timeout(400)
     assert page.evaluate(inner) == before
+
+
+MOUTH = "[data-testid=face] .face-mouth"
+
+
+def test_the_mouth_speaks_the_visemes(visit: Visit, page_url: str) -> None:
+    """Every one of the five shapes is drawn in its turn, and the mouth shuts after the reply."""
+    page = ready(visit(page_url))
+    say(page, "vowels")
+    mouth = page.locator(MOUTH)
+    for shape in ("aa", "ih", "ou", "ee", "oh", "shut"):
+        expect(mouth).to_have_attribute("data-shape", shape)
+
+
+def test_a_weak_feeling_reaches_the_face(visit: Visit, page_url: str) -> None:
+    """The weight comes along with the name."""
+    page = ready(visit(page_url))
+    say(page, "half")
+    face = page.get_by_test_id("face")
+    expect(face).to_have_attribute("data-expression", "angry")
+    expect(face).to_have_attribute("data-weight", "0.5")
+
+
+def test_what_is_spoken_is_marked_and_reported(visit: Visit, mock: Mock) -> None:
+    """One segment at a time is marked, and the server hears of each start and end."""
+    page = ready(visit(mock.url))
+    expect(page.locator(".seg.now")).to_have_count(0)
+    start = len(mock.of_type("character.playback"))
+    reply = say(page, "hello")
+    expect(reply.locator(".seg.now")).to_have_text("Then there is time for one more cup.")
+    expect(page.locator(".seg.now")).to_have_count(0)
+    expect(page.get_by_test_id("stop")).to_be_hidden()
+    told = mock.of_type("character.playback")[start:]
+    after = [(one["segment_index"], one["state"], one["text_end"]) for one in told]
+    assert after[-6:] == [
+        (0, "started", 0), (0, "finished", 26), (1, "started", 26), (1, "finished", 63),
+        (2, "started", 63), (2, "finished", 99),
+    ]  # fmt: skip
+
+
+def test_asides_and_code_look_like_what_they_are(visit: Visit, page_url: str) -> None:
+    """Actions and thoughts are emphasised, code is code, and none of them moves the mouth."""
+    page = ready(visit(page_url))
+    reply = say(page, "kinds")
+    expect(reply.locator("em.action.now")).to_have_count(1)
+    expect(page.locator(MOUTH)).to_have_attribute("data-shape", "shut")
+    settled(reply)
+    expect(reply.locator("em.action")).to_have_text("leans on the counter ")
+    expect(reply.locator("em.thought")).to_have_text("(Not again.) ")
+    expect(reply.locator("code.block")).to_have_text("kettle.boil();")
+
+
+def test_stopping_the_voice_keeps_what_was_heard(visit: Visit, mock: Mock) -> None:
+    """A reply that is written but still plays can be stopped; the rest counts as unheard."""
+    page = ready(visit(mock.url))
+    reply = settled(say(page, "hello"))
+    expect(reply.locator(".seg.now")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(reply.locator(".unheard").first).to_be_visible()
+    expect(reply).to_contain_text("you spoke before the rest")
+    expect(page.locator(MOUTH)).to_have_attribute("data-shape", "shut")
+    expect(page.get_by_test_id("stop")).to_be_hidden()
+    last = mock.of_type("character.playback")[-1]
+    assert last["state"] == "interrupted"
+    assert 0 <= last["text_end"] < 99
+    assert mock.cancels == 0
+
+
+def test_there_are_other_greetings(visit: Visit, mock: Mock) -> None:
+    """A character with several greets anew, until somebody has said something."""
+    page = ready(visit(mock.url))
+    expect(page.get_by_test_id("reply-text").first).to_contain_text("Welcome in!")
+    page.get_by_test_id("other-greeting").click()
+    expect(page.get_by_test_id("reply-text").first).to_contain_text("Ah, it is you.")
+    expect(page.get_by_test_id("reply")).to_have_count(1)
+    assert [event["index"] for event in mock.of_type("character.greet")] == [0, 1]
+    settled(say(page, "hello"))
+    expect(page.get_by_test_id("other-greeting")).to_be_hidden()
+    page.get_by_test_id("character-ren").click()
+    ready(page)
+    expect(page.get_by_test_id("reply")).to_have_count(1)
+    expect(page.get_by_test_id("other-greeting")).to_be_hidden()
+
+
+def settings_told(mock: Mock) -> dict[str, Any]:
+    """The extension's block of the last ``session.update``."""
+    told: dict[str, Any] = mock.of_type("session.update")[-1]["session"]["character"]
+    return told
+
+
+def test_the_reader_has_a_name_and_may_be_spoken_to(visit: Visit, mock: Mock) -> None:
+    """Name and switch are told to the server, kept over a reload, and reach by keyboard."""
+    page = ready(visit(mock.url))
+    assert settings_told(mock)["user_name"] is None
+    assert settings_told(mock)["proactive"] is None
+    page.get_by_test_id("own-open").click()
+    page.get_by_test_id("own-name").fill("Ken")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.get_by_test_id("own-done").click()
+    expect(page.get_by_test_id("own-open")).to_be_focused()
+    page.reload()
+    ready(page)
+    page.wait_for_timeout(200)
+    assert settings_told(mock)["user_name"] == "Ken"
+    assert settings_told(mock)["proactive"] == {"idle_ms": 60000}
+    page.get_by_test_id("own-open").click()
+    expect(page.get_by_test_id("own-name")).to_have_value("Ken")
+    expect(page.get_by_test_id("own-first")).to_be_checked()
+
+
+def test_a_character_may_speak_unasked(visit: Visit, page_url: str) -> None:
+    """A reply that nobody asked for is shown and played like any other."""
+    page = ready(visit(page_url))
+    say(page, "nudge")
+    expect(page.get_by_test_id("reply")).to_have_count(3)
+    settled(page.get_by_test_id("reply").last)
+    expect(page.get_by_test_id("reply-text").last).to_have_text("Are you still there?")
+    expect(page.get_by_test_id("face")).to_have_attribute("data-expression", "surprised")
+
+
+def test_a_summary_is_shown_and_can_be_put_right(visit: Visit, mock: Mock) -> None:
+    """The note says what is remembered; what the reader writes instead is told to the server."""
+    page = ready(visit(mock.url))
+    settled(say(page, "remember me"))
+    note = page.get_by_test_id("memory-note")
+    expect(note).to_contain_text("What Aoi remembers")
+    expect(note.get_by_test_id("memory-text")).to_contain_text("lost an umbrella")
+    note.get_by_test_id("memory-edit").click()
+    note.get_by_test_id("memory-field").fill("Ken has found it again.")
+    note.get_by_test_id("memory-save").click()
+    expect(note.get_by_test_id("memory-text")).to_have_text("Ken has found it again.")
+    expect(note.get_by_test_id("memory-edit")).to_be_focused()
+    assert settings_told(mock) == {"memory": {"summary": "Ken has found it again."}}
+    settled(say(page, "hello"))
+    assert "umbrella" not in json.dumps(mock.of_type("conversation.item.create"))
+
+
+CARD = json.dumps({"spec": "chara_card_v2", "data": {"name": "Sumire"}}).encode()
+
+
+def test_a_card_from_a_file_becomes_a_character(visit: Visit, mock: Mock) -> None:
+    """The file goes to the server as it is; its character is met, greets, and shows its picture."""
+    page = ready(visit(mock.url))
+    png: FilePayload = {
+        "name": "sakura.PNG",
+        "mimeType": "image/png",
+        "buffer": b"\x89PNG" + bytes(700_000),
+    }
+    with page.expect_file_chooser() as chooser:
+        page.get_by_test_id("add-card").click()
+    chooser.value.set_files([png])
+    expect(page.locator("#who")).to_have_text("Sakura")
+    ready(page)
+    expect(page.get_by_test_id("reply-text").first).to_have_text("Hello from the card.")
+    expect(page.get_by_test_id("notice")).to_contain_text("Sakura is here.")
+    expect(page.get_by_test_id("notice")).to_contain_text("kept unread")
+    card = page.get_by_test_id("character-sakura")
+    expect(card).to_have_attribute("aria-checked", "true")
+    expect(card.locator("img")).to_have_attribute("src", "/v1/characters/sakura/picture")
+    assert mock.cards == [("image/png", 700_004)]
+
+
+DROP = """([name, type, text]) => {
+  const data = new DataTransfer();
+  data.items.add(new File([text], name, { type }));
+  const at = document.querySelector("#messages");
+  const fire = (kind) => at.dispatchEvent(
+    new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+  fire("dragenter");
+  const open = !document.querySelector("#curtain").hidden;
+  fire("dragover"); fire("drop");
+  return open && document.querySelector("#curtain").hidden;
+}"""
+
+
+def test_a_card_can_be_dropped_anywhere(visit: Visit, mock: Mock) -> None:
+    """While a file is above the page it says so; let go, the card is taken."""
+    page = ready(visit(mock.url))
+    assert page.evaluate(DROP, ["sumire.json", "application/json", CARD.decode()])
+    expect(page.locator("#who")).to_have_text("Sumire")
+    assert mock.cards == [("application/json", len(CARD))]
+
+
+def test_a_card_that_is_refused_is_explained(visit: Visit, mock: Mock) -> None:
+    """The server's own sentence is shown; what is no card at all is not even sent."""
+    page = ready(visit(mock.url))
+    assert page.evaluate(DROP, ["empty.json", "application/json", "{}"])
+    notice = page.get_by_test_id("notice")
+    expect(notice).to_contain_text("empty.json could not be used. the card has no data.name")
+    assert page.evaluate(DROP, ["holiday.jpg", "image/jpeg", "?"])
+    expect(notice).to_contain_text("holiday.jpg is not a character card")
+    expect(page.locator("#who")).to_have_text("Aoi")
+    assert len(mock.cards) == 1
 
 
 INKED = """(id) => {

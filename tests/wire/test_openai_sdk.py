@@ -81,6 +81,20 @@ class TestChatCompletions:
         )
         assert reply.choices[0].message.content == "[happy]Hello there."
 
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_avatars_get_their_tags(self, sdk: OpenAI, stream: bool) -> None:
+        """A dialect rides ``extra_body``, or the model's name where nothing else can be set."""
+        for model, fields in (("aoi", {"tag_dialect": "face"}), ("aoi+face", {})):
+            create = sdk.chat.completions.create
+            if stream:
+                chunks = list(create(model=model, messages=USER, stream=True, extra_body=fields))
+                deltas = [choice.delta.content or "" for one in chunks for choice in one.choices]
+                text: str | None = "".join(deltas)
+            else:
+                reply = create(model=model, messages=USER, extra_body=fields)
+                text = reply.choices[0].message.content
+            assert text == "[face:joy]Hello there."
+
     def test_errors_have_their_classes(self, sdk: OpenAI) -> None:
         """404 and 400 arrive as the SDK's own exceptions, with code and param."""
         with pytest.raises(openai.NotFoundError) as missing:

@@ -43,20 +43,32 @@ SIZES: dict[str, dict[str, Any]] = {
 TOKENIZER = Path("configs/models/kaiwa-demo")
 """Whose tokenizer they get, its vocabulary padded to the model's."""
 
+CONTEXT = 4096
+"""Tokens, unless somebody needs more."""
+
 _SHARD_BYTES = 4 * 10**9
 
 
-def find_or_make(model: str) -> str:
+def find_or_make(model: str, *, context: int = CONTEXT) -> str:
     """Return a checkpoint's folder: the one named, or the one of a size, made at its first use."""
     if model not in SIZES:
         return model
-    folder = Path("build") / f"bench-{model}"
+    folder = Path("build") / (
+        f"bench-{model}" if context == CONTEXT else f"bench-{model}-{context}"
+    )
     if not (folder / "config.json").is_file():
-        make(folder, model)
+        make(folder, model, context=context)
     return str(folder)
 
 
-def make(folder: Path, size: str, *, seed: int = 0, tokenizer: Path = TOKENIZER) -> None:
+def make(
+    folder: Path,
+    size: str,
+    *,
+    seed: int = 0,
+    tokenizer: Path = TOKENIZER,
+    context: int = CONTEXT,
+) -> None:
     """Write a checkpoint shaped like Qwen3, in bfloat16."""
     from transformers import Qwen3Config
 
@@ -64,7 +76,7 @@ def make(folder: Path, size: str, *, seed: int = 0, tokenizer: Path = TOKENIZER)
         **SIZES[size],
         vocab_size=VOCAB_SIZE,
         tie_word_embeddings=True,
-        max_position_embeddings=4096,
+        max_position_embeddings=context,
         eos_token_id=None,
         bos_token_id=None,
     )

@@ -28,7 +28,7 @@ def message(
 
 def conversation() -> Conversation:
     """An empty one."""
-    return Conversation("conv_1", expressions=(), max_items=8, max_bytes=1000)
+    return Conversation("conv_1", max_items=8, max_bytes=1000)
 
 
 def test_nothing_has_changed_at_first_and_after_it_was_told() -> None:
@@ -138,3 +138,14 @@ def test_following_the_changes_gives_the_conversation() -> None:
                 apply(kept, talk.take_changes())
                 whole = [talk.entry(i) for i in talk.item_ids]
                 assert kept == [entry for entry in whole if not entry.is_in_progress]
+
+
+def test_a_note_is_a_change_of_its_item() -> None:
+    """The model reads it there when the conversation is gone on with."""
+    talk = conversation()
+    talk.insert(message("a"), None)
+    talk.take_changes()
+    talk.add_note("It rains.")
+    (change,) = talk.take_changes()
+    assert isinstance(change, ItemKept)
+    assert change.entry.note == "It rains."

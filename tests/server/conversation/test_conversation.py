@@ -20,18 +20,19 @@ from server.protocol.items import (
     MessageItem,
     Role,
 )
+from server.text.tag_rules import TagRules
 
-FACES = ("happy", "sad")
+TAGS = TagRules(expressions=("happy", "sad"))
 
 
 def make(*, max_items: int = 100, max_bytes: int = 10_000) -> Conversation:
     """An empty conversation."""
-    return Conversation("conv_t", expressions=FACES, max_items=max_items, max_bytes=max_bytes)
+    return Conversation("conv_t", max_items=max_items, max_bytes=max_bytes)
 
 
 def accept(item: Item, max_bytes: int = 1000) -> Entry:
     """Take a client's item in."""
-    return accept_item(item, item_id="made", expressions=FACES, max_bytes=max_bytes, path="item")
+    return accept_item(item, item_id="made", tags=TAGS, max_bytes=max_bytes, path="item")
 
 
 def message(item_id: str, text: str = "hi", role: Role = "user") -> Entry:
@@ -323,3 +324,63 @@ def test_of_too_much_that_was_kept_the_oldest_is_left_out() -> None:
     short.restore("conv_9", [message(f"i{number}") for number in range(4)])
     assert short.item_ids == ["i2", "i3"]
     short.check_integrity()
+
+
+def test_a_note_goes_behind_the_last_item() -> None:
+    """A second one behind the first; the client's items stay as they are."""
+    conversation = fill(make(), message("a"), message("b", "yes", "assistant"), message("c", "so"))
+    shown = conversation.entry("c").item
+    conversation.add_note("one")
+    conversation.add_note("")
+    conversation.add_note("two")
+    assert conversation.messages()[-2:] == [
+        ChatMessage("user", "so"),
+        ChatMessage("system", "one\n\ntwo"),
+    ]
+    assert conversation.entry("c").item is shown
+    assert conversation.num_bytes == 2 + 3 + 2 + 8
+    conversation.check_integrity()
+
+
+def test_a_note_before_the_first_item_is_read_first_and_stays() -> None:
+    """Also once the items behind it are gone."""
+    conversation = make()
+    conversation.add_note("first")
+    fill(conversation, message("a"))
+    conversation.delete("a")
+    assert conversation.messages() == [ChatMessage("system", "first")]
+    assert conversation.num_bytes == 5
+    conversation.check_integrity()
+
+
+def test_a_note_goes_with_its_item_and_survives_its_truncation() -> None:
+    """It belongs to the item, not to its words."""
+    conversation = fill(make(), message("a"), message("b", "[happy] Hi there.", "assistant"))
+    conversation.add_note("note")
+    conversation.truncate("b", 0, 2)
+    assert conversation.messages()[-1] == ChatMessage("system", "note")
+    conversation.check_integrity()
+    conversation.delete("b")
+    assert conversation.messages() == [ChatMessage("user", "hi")]
+    conversation.check_integrity()
+
+
+def test_a_note_that_is_too_large_is_refused() -> None:
+    """With the bound; nothing is noted."""
+    conversation = fill(make(max_bytes=10), message("a", "hello"))
+    with pytest.raises(LimitExceeded) as caught:
+        conversation.add_note("123456")
+    assert (caught.value.value, caught.value.limit) == (11, 10)
+    assert conversation.messages() == [ChatMessage("user", "hello")]
+    conversation.check_integrity()
+
+
+def test_an_item_makes_room_for_its_note_too() -> None:
+    """Where it has the note before it is inserted."""
+    conversation = fill(make(max_bytes=20), message("a", "0123456789"), message("b", "01234"))
+    newest = message("c", "hi")
+    newest.add_note("0123456789")
+    assert conversation.make_room(newest, keep=None, evict=True) == ["a"]
+    conversation.insert(newest, None)
+    assert conversation.num_bytes == 17
+    conversation.check_integrity()

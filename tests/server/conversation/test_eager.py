@@ -36,6 +36,16 @@ def test_a_message_is_certain_without_the_opening_of_a_reply(kind: str) -> None:
     assert 0 < len(whole) - len(ids) <= 12 or kind.startswith("llama2")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_note_behind_a_message_is_certain_with_it(kind: str) -> None:
+    """It is there before a reply is asked for."""
+    messages = [SYSTEM, ChatMessage("user", "Hello there!"), ChatMessage("system", "It is dark.")]
+    ids = certain(kind, messages)
+    whole = recall(Memory(), messages, KINDS[kind], max_prompt_tokens=5000).token_ids
+    assert whole[: len(ids)] == ids
+    assert "It is dark" in KINDS[kind].decode(ids)
+
+
 @pytest.mark.parametrize("kind", ["chatml"])
 def test_a_message_is_certain_whatever_follows(kind: str) -> None:
     """A second message of the user goes on behind it."""

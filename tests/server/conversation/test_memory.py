@@ -169,14 +169,6 @@ def test_nothing_is_about_to_go_where_all_must_stay() -> None:
     assert about_to_go(Memory(), [SYSTEM, *turns(1)], share=0.1) == []
 
 
-def test_the_number_of_turns_is_what_the_model_reads() -> None:
-    """Turns that were left out do not count."""
-    assert Memory().num_turns == 0
-    built = build(Memory(), [SYSTEM, *turns(10), NEWEST], 250)
-    read = text(built.memory)
-    assert built.memory.num_turns == sum(f"u{n:02d}" in read for n in range(10)) + 1 < 11
-
-
 def test_nothing_goes_where_all_must_stay() -> None:
     """One question and its answer cannot be compacted."""
     assert compact(Memory(), [SYSTEM, *turns(1)], TOKENIZER, share=0.1) is None
@@ -201,3 +193,23 @@ def test_items_that_are_gone_altogether_change_nothing() -> None:
     assert small is not None
     built = build(small, [SYSTEM, *messages[5:], NEWEST], 5000)
     assert built.token_ids[: small.num_tokens] == small.log.token_ids
+
+
+def test_the_number_of_turns_is_what_the_model_reads() -> None:
+    """Turns that were left out do not count."""
+    assert Memory().num_turns == 0
+    built = build(Memory(), [SYSTEM, *turns(10), NEWEST], 250)
+    read = text(built.memory)
+    assert built.memory.num_turns == sum(f"u{n:02d}" in read for n in range(10)) + 1 < 11
+
+
+def test_turns_that_the_next_cut_may_take_do_not_last() -> None:
+    """All last while there is room; then all but the oldest half of what is read."""
+    memory = build(Memory(), [SYSTEM, *turns(10), NEWEST], 1000).memory
+    assert memory.lasting_turns(1000) == memory.num_turns == 11
+    assert memory.lasting_turns(memory.num_tokens) == 5
+    assert memory.lasting_turns(1000, num_reply_tokens=900) == 5
+    persona = ChatMessage("system", "p" * 150)
+    memory = build(Memory(), [persona, *turns(10), NEWEST], 1000).memory
+    assert memory.lasting_turns(memory.num_tokens) == 2
+    assert Memory().lasting_turns(100) == 0

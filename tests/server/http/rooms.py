@@ -17,7 +17,8 @@ from engine.sampling_params import SamplingParams
 from server.auth import Authenticator
 from server.characters.catalog import Catalog
 from server.characters.character import Character
-from server.config import AuthConfig, LimitsConfig, ServerSettings
+from server.characters.uploads import Uploads
+from server.config import AuthConfig, CharactersConfig, LimitsConfig, ServerSettings
 from server.engine_port import DeltaListener, EnginePort
 from server.protocol.character_objects import LocalizedText
 from server.state import ServerState
@@ -44,16 +45,22 @@ def make_state(
     keys: Iterable[tuple[str, str]] = (),
     auth: AuthConfig | None = None,
     limits: LimitsConfig | None = None,
+    characters: CharactersConfig | None = None,
 ) -> ServerState:
     """Two characters, ``aoi`` and ``haru``, on an engine called ``tiny``."""
     settings = ServerSettings(
         engine=EngineConfig.from_flat(model="nowhere"),
         auth=auth or AuthConfig(),
         limits=limits or LimitsConfig(),
+        characters=characters or CharactersConfig(),
+    )
+    uploads = Uploads(
+        max_characters=settings.characters.max_uploaded,
+        max_bytes=settings.characters.max_uploaded_bytes,
     )
     return ServerState(
         settings=settings,
-        catalog=Catalog(ENGINE_NAME, [AOI, HARU]),
+        catalog=Catalog(ENGINE_NAME, [AOI, HARU], uploads=uploads),
         auth=Authenticator(keys),
         engine=engine,
     )

@@ -62,6 +62,36 @@ class TestWhole:
         answer = (await post(client, tag_dialect="aituber")).json()
         assert answer["choices"][0]["message"]["content"] == "[happy]Hello there."
 
+    @pytest.mark.parametrize(
+        ("dialect", "shown"),
+        [
+            ("strip", "Hello there."),
+            ("olv", "[happy]Hello there."),
+            ("face", "[face:joy]Hello there."),
+            ("act", '<|ACT {"emotion":"happy"}|>Hello there.'),
+        ],
+    )
+    async def test_each_front_end_gets_its_tags(
+        self, client: httpx.AsyncClient, dialect: str, shown: str
+    ) -> None:
+        """By a field, or behind the model's name where no field can be set; the field wins."""
+        for fields in (
+            {"tag_dialect": dialect},
+            {"model": f"aoi+{dialect}"},
+            {"model": f"tiny@aoi+{dialect}"},
+            {"model": "aoi+aituber", "tag_dialect": dialect},
+        ):
+            answer = (await post(client, **fields)).json()
+            assert answer["choices"][0]["message"]["content"] == shown
+
+    async def test_a_stream_is_translated_too(self, client: httpx.AsyncClient) -> None:
+        """A tag comes whole, in one chunk."""
+        body = (await post(client, model="aoi+face", stream=True)).content
+        chunks = [event for event in parse_events(body) if event != "[DONE]"]
+        texts = [chunk["choices"][0]["delta"].get("content") for chunk in chunks]
+        assert "[face:joy]" in "".join(text or "" for text in texts[:3])
+        assert "".join(text or "" for text in texts) == "[face:joy]Hello there."
+
     async def test_leaving_calls_the_request_off(self, app: ASGIApp, engine: FakeEngine) -> None:
         """A client that hangs up costs no more steps."""
         engine.step_s = 1.0
@@ -79,6 +109,65 @@ class TestWhole:
         """A reply is counted under how it ended."""
         await post(client)
         assert b'kaiwa_request_success_total{finished_reason="stop"} 1.0' in state.metrics.expose()
+
+
+class TestTags:
+    """How a model is held to them, and what it is told."""
+
+    async def test_who_wants_tags_gets_them_enforced(
+        self, client: httpx.AsyncClient, engine: FakeEngine
+    ) -> None:
+        """And the model is told of them, as this persona does not."""
+        await post(client, tag_dialect="face")
+        (params,) = engine.params.values()
+        assert params.grammar is not None
+        assert "happy" in params.grammar.source
+        assert prompt_of(engine).startswith(
+            "<system>You are Aoi.\n\nBegin each sentence with a tag"
+        )
+
+    async def test_who_does_not_ask_changes_nothing(
+        self, client: httpx.AsyncClient, engine: FakeEngine
+    ) -> None:
+        """Tags are only taken out."""
+        await post(client)
+        (params,) = engine.params.values()
+        assert params.grammar is None
+        assert prompt_of(engine).startswith("<system>You are Aoi.<user>")
+
+    async def test_the_mode_can_be_chosen(
+        self, client: httpx.AsyncClient, engine: FakeEngine
+    ) -> None:
+        """Prompt alone is enough for models that do it well."""
+        await post(client, tag_dialect="face", tag_mode="prompt", tag_every="reply")
+        (params,) = engine.params.values()
+        assert params.grammar is None
+        assert "Begin each reply with a tag" in prompt_of(engine)
+
+    async def test_off_leaves_the_text_alone(
+        self, client: httpx.AsyncClient, engine: FakeEngine
+    ) -> None:
+        """Nothing is told, nothing is looked for."""
+        answer = (await post(client, tag_mode="off", tag_dialect="face")).json()
+        assert answer["choices"][0]["message"]["content"] == "[happy] Hello there."
+        assert "tag" not in prompt_of(engine)
+
+    async def test_a_form_goes_before_tags(
+        self, client: httpx.AsyncClient, engine: FakeEngine
+    ) -> None:
+        """JSON is not held to tags."""
+        await post(client, tag_dialect="face", response_format={"type": "json_object"})
+        (params,) = engine.params.values()
+        assert params.grammar is not None
+        assert params.grammar.kind == "json_schema"
+
+    async def test_an_unknown_dialect_behind_a_name_is_an_unknown_model(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        """Which is told as it was written."""
+        answer = await post(client, model="aoi+emoji")
+        assert answer.status_code == 404
+        assert "aoi+emoji" in answer.json()["error"]["message"]
 
 
 class TestPrompt:
@@ -333,6 +422,36 @@ class TestStream:
             times.append(round(loop.time() - started))
         assert times == [1, 2, 3]
         await call.task
+
+    @pytest.mark.parametrize(
+        ("dialect", "shown"),
+        [
+            ("strip", "Hello there."),
+            ("olv", "[happy]Hello there."),
+            ("face", "[face:joy]Hello there."),
+            ("act", '<|ACT {"emotion":"happy"}|>Hello there.'),
+        ],
+    )
+    async def test_each_front_end_gets_its_tags(
+        self, client: httpx.AsyncClient, dialect: str, shown: str
+    ) -> None:
+        """By a field, or behind the model's name where no field can be set; the field wins."""
+        for fields in (
+            {"tag_dialect": dialect},
+            {"model": f"aoi+{dialect}"},
+            {"model": f"tiny@aoi+{dialect}"},
+            {"model": "aoi+aituber", "tag_dialect": dialect},
+        ):
+            answer = (await post(client, **fields)).json()
+            assert answer["choices"][0]["message"]["content"] == shown
+
+    async def test_a_stream_is_translated_too(self, client: httpx.AsyncClient) -> None:
+        """A tag comes whole, in one chunk."""
+        body = (await post(client, model="aoi+face", stream=True)).content
+        chunks = [event for event in parse_events(body) if event != "[DONE]"]
+        texts = [chunk["choices"][0]["delta"].get("content") for chunk in chunks]
+        assert "[face:joy]" in "".join(text or "" for text in texts[:3])
+        assert "".join(text or "" for text in texts) == "[face:joy]Hello there."
 
     async def test_leaving_calls_the_request_off(self, app: ASGIApp, engine: FakeEngine) -> None:
         """A client that hangs up costs no more steps."""

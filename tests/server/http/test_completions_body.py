@@ -89,6 +89,8 @@ def test_vllms_names_are_read_too() -> None:
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"audio": {"voice": "alloy"}}, "audio"),
         ({"tag_dialect": "emoji"}, "tag_dialect"),
+        ({"tag_mode": "strict"}, "tag_mode"),
+        ({"tag_every": "word"}, "tag_every"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),

@@ -11,7 +11,7 @@ from engine.outputs import Logprob, RequestDelta, TokenLogprobs
 from engine.request import FinishReason
 from server.http.completion_shapes import logprobs_of
 from server.http.feed import DeltaFeed
-from server.http.tag_text import TagText
+from server.text.tag_dialects import TagText
 
 
 def make_delta(text: str, **fields: object) -> RequestDelta:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.request import FinishReason
 from engine.tool_dialect import HERMES, ToolCall
 from server.http.reply_text import ReplyText
-from server.http.tag_text import TagText
+from server.text.tag_dialects import TagText
 from server.text.tool_calls import ToolCallParser
 
 
@@ -36,6 +36,15 @@ def test_a_reply_without_calls_ends_as_the_engine_says() -> None:
     assert text.calls == [
         {"id": "call_0", "type": "function", "function": {"name": "roll", "arguments": '{"n": '}}
     ]
+
+
+def test_half_a_tag_of_a_reply_that_was_cut_off_is_dropped() -> None:
+    """Only a text that came to its own end is shown to its last sign."""
+    for reason, shown in ((FinishReason.LENGTH, "Hm"), (FinishReason.STOP, "Hm [sa")):
+        text = reply_text(tools=False)
+        text.feed("Hm [sa")
+        text.finish(reason)
+        assert text.content == shown
 
 
 def test_without_tools_calls_are_text() -> None:

@@ -1,1 +1,1 @@
-"""Tests of `server.lore`."""
+"""Tests of ``server.lore``."""

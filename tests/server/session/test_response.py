@@ -94,6 +94,8 @@ def test_usage_and_metrics_tell_what_it_cost() -> None:
         "output_tokens": 3,
         "tokens_per_second": 10.0,
         "cached_tokens": 16,
+        "first_segment_ms": None,
+        "itl_ms": {"p50": 100.0, "p95": 100.0, "max": 100.0},
     }
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from engine.chat_template import ChatMessage
 from engine.request import FinishReason
+from server.characters.character import VRM_EXPRESSIONS
+from server.protocol.character_events import CHARACTER_EVENTS, event_name
 from server.protocol.objects import ResumeObject
 from server.session.context import SessionContext
 from server.session.settings import SessionLimits
@@ -17,6 +19,9 @@ from tests.server.talk import Talk, only_error, types
 def update(talk: Talk, **session: Any) -> list[dict[str, Any]]:
     """Send a ``session.update``."""
     return talk.say("session.update", session=session, event_id="e1")
+
+
+ALL = sorted(event_name(kind) for kind in CHARACTER_EVENTS)
 
 
 def test_the_first_event_describes_the_session() -> None:
@@ -176,7 +181,7 @@ def test_extension_events_are_granted_on_request() -> None:
     talk = Talk()
     for events, granted in (
         (["character.expression", "character.dance"], ["character.expression"]),
-        (["character.v1"], ["character.expression", "character.memory"]),
+        (["character.v1"], ALL),
         ([], []),
     ):
         (updated,) = update(talk, character={"events": events, "user_name": "Mio"})
@@ -184,12 +189,12 @@ def test_extension_events_are_granted_on_request() -> None:
 
 
 def test_a_bare_model_grants_events_too() -> None:
-    """There is no character to describe, only the grant."""
+    """There is no character to describe; its faces are those that every VRM avatar has."""
     (updated,) = update(Talk("kaiwa-demo"), character={"events": ["character.v1"]})
-    assert updated["session"]["character"] == {
-        "events": ["character.expression", "character.memory"],
-        "listener": {"kind": "reading"},
-    }
+    shown = updated["session"]["character"]
+    assert shown["events"] == ALL
+    assert shown["expressions"] == list(VRM_EXPRESSIONS)
+    assert "name" not in shown
 
 
 def test_items_are_added_and_done_under_the_clients_id() -> None:

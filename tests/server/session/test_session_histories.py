@@ -61,6 +61,10 @@ PIECES += [
 TOOLS = [{"type": "function", "name": "f"}]
 
 
+PERFORMED = ("character.expression", "character.motion", "character.segment", "character.visemes")
+BESIDE = ("character.state", "character.queued", "character.turn", "character.metrics")
+
+
 class Judge:
     """Reads the wire and holds the session to its promises."""
 
@@ -68,6 +72,7 @@ class Judge:
         self._last_number = 0
         self._stage: dict[str, str | None] = {}
         self._texts: dict[str, str] = {}  # of each response's item in the making
+        self._segments: dict[str, str] = {}  # likewise
         self._items: dict[str, list[Event]] = {}
         self._offsets: dict[str, int] = {}
         self._response_of_item: dict[str, str] = {}
@@ -84,6 +89,8 @@ class Judge:
         assert int(number) == self._last_number + 1
         self._last_number += 1
         name = event["type"]
+        if name in BESIDE:
+            return
         if name.startswith("conversation.item."):
             response_id = self._response_of_item.get(event.get("item", {}).get("id"))
             if response_id is None or name.rsplit(".", 1)[1] not in ("added", "done"):
@@ -96,7 +103,7 @@ class Judge:
             self._advance(response_id, name, event)
 
     def _advance(self, response_id: str, name: str, event: Event) -> None:
-        is_text = name in ("response.output_text.delta", "character.expression")
+        is_text = name == "response.output_text.delta" or name in PERFORMED
         is_arguments = name == "response.function_call_arguments.delta"
         stage = "text" if is_text else "arguments" if is_arguments else name
         assert stage in ORDER[self._stage.get(response_id)], (self._stage.get(response_id), name)
@@ -106,7 +113,7 @@ class Judge:
             case "response.output_item.added":
                 self._response_of_item[event["item"]["id"]] = response_id
                 assert event["output_index"] == len(self._items.setdefault(response_id, []))
-                self._texts[response_id] = ""
+                self._texts[response_id] = self._segments[response_id] = ""
             case "response.function_call_arguments.done":
                 assert event["arguments"] == text
             case "response.output_text.delta" | "response.function_call_arguments.delta":
@@ -115,8 +122,14 @@ class Judge:
             case "character.expression":
                 spaces = len(text) - len(text.rstrip())
                 assert len(text) - spaces <= event["text_offset"] <= len(text)
+            case "character.segment":
+                told = self._segments[response_id]
+                assert event["text_start"] == len(told)
+                self._segments[response_id] = told + event["text"]
+                assert text.startswith(self._segments[response_id])
             case "response.output_text.done":
                 assert event["text"] == text
+                assert self._segments[response_id] in ("", text)
             case "response.content_part.done":
                 assert event["part"]["text"] == text
             case "conversation.item.done" | "response.output_item.done":

@@ -247,7 +247,7 @@ def test_a_barge_in_takes_one_frame() -> None:
 @pytest.mark.parametrize(
     ("response", "param"),
     [
-        ({"if_active": "queue"}, "response.if_active"),
+        ({"if_active": "later"}, "response.if_active"),
         ({"heard": {"item_id": "no", "text_end": 1}}, "response.heard.item_id"),
         ({"heard": {"item_id": "item_t_1", "text_end": 99}}, "response.heard.text_end"),
         ({"heard": {"item_id": "item_t_1"}}, "response.heard.text_end"),

@@ -56,6 +56,30 @@ def test_characters_and_engine_can_be_named(model: str) -> None:
     assert knock(make_state(), f"/v1/realtime?model={model}").model.engine == "fake"
 
 
+def test_an_uploaded_character_is_its_owners_alone() -> None:
+    """Others are told what there is for them."""
+    state = make_state(key="sk-1")
+    state.auth = Authenticator([("alice", "sk-1"), ("bob", "sk-2")])
+    state.catalog.put_upload(Character.from_prompt("mika", "You are Mika."), "alice")
+    target = "/v1/realtime?model=mika"
+    admitted = knock(state, target, authorization="Bearer sk-1")
+    assert admitted.model.character is state.catalog.find("mika", "alice")
+    refused = refusal(state, target, authorization="Bearer sk-2")
+    assert (refused.status, refused.code) == (404, "model_not_found")
+    assert refused.message.endswith("choose one of aoi, fake")
+
+
+def test_a_client_secret_may_be_for_an_uploaded_character() -> None:
+    """It is then for no other."""
+    state = make_state(key="sk-1")
+    state.catalog.put_upload(Character.from_prompt("mika", "You are Mika."), "alice")
+    session = SessionPatch(type="realtime", model="mika")
+    key = f"Bearer {state.auth.mint('alice', 0.0, session=session).value}"
+    admitted = knock(state, "/v1/realtime", authorization=key)
+    assert admitted.model.model == "mika"
+    assert refusal(state, GOOD, authorization=key).code == "client_secret_not_allowed"
+
+
 def test_the_page_is_judged_before_the_key() -> None:
     """A foreign page learns nothing about keys."""
     state = make_state(key="good")

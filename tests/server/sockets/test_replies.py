@@ -116,9 +116,9 @@ async def test_leaving_releases_the_conversation() -> None:
 
 
 async def test_what_the_model_reads_is_told_with_every_prompt() -> None:
-    """The number of the user's messages that are still in it."""
+    """The number of the user's messages that the next one will hold, told before and after."""
     async with desk() as one:
         for _ in range(3):
             one.user("hi")
             await one.reply()
-        assert one.read == [1, 2, 3]
+        assert one.read == [1, 1, 2, 2, 3, 3]

@@ -9,6 +9,7 @@ import pytest
 from engine.sampling_params import Grammar
 from engine.tool_dialect import HERMES, Tool, ToolDialect
 from server.errors import ProtocolError
+from server.text.tag_rules import TagRules
 from server.tools.definitions import ToolChoice
 from server.tools.reply_form import FormWish, ReplyForm, plan_form
 
@@ -28,9 +29,12 @@ MARKED = ToolDialect(
 )
 
 
-def plan(dialect: ToolDialect = HERMES, **wish: Any) -> ReplyForm:
+TAGS = TagRules(expressions=("happy",), motions=("wave",), mode="enforced")
+
+
+def plan(dialect: ToolDialect = HERMES, tags: TagRules | None = None, **wish: Any) -> ReplyForm:
     """Plan a reply of a response."""
-    return plan_form(FormWish(**wish), dialect, "response.")
+    return plan_form(FormWish(**wish), dialect, "response.", tags)
 
 
 def refusal_of(**wish: Any) -> ProtocolError:
@@ -123,6 +127,36 @@ def test_contradictions_are_refused(wish: dict[str, Any], param: str) -> None:
     error = refusal_of(**wish)
     assert (error.param, error.code) == (param, "invalid_value")
     assert ";" in error.message
+
+
+def test_tags_are_enforced_in_plain_talk() -> None:
+    """It stays talk, in which tags are looked for."""
+    form = plan(tags=TAGS)
+    assert form.is_talk
+    assert form.grammar is not None
+    assert "happy" in form.grammar.source
+    assert plan(tags=TAGS, tools=[ROLL], choice=ToolChoice("none")) == form
+
+
+@pytest.mark.parametrize(
+    "wish", [{"tools": [ROLL]}, {"tools": [STRICT]}, {"response_format": JSON}]
+)
+def test_tags_are_not_enforced_beside_tools_and_forms(wish: dict[str, Any]) -> None:
+    """A call's or JSON's brackets are their own."""
+    assert plan(tags=TAGS, **wish) == plan(**wish)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        TagRules(expressions=("happy",)),
+        TagRules(expressions=("happy",), mode="off"),
+        TagRules(mode="enforced"),
+    ],
+)
+def test_tags_that_are_not_enforced_leave_the_reply_free(tags: TagRules) -> None:
+    """The prompt tells of them, or nobody."""
+    assert plan(tags=tags) == ReplyForm()
 
 
 def test_a_grammar_is_bounded() -> None:

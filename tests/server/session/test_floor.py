@@ -1,0 +1,318 @@
+"""Who may speak: replies that wait, take over, or come by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.request import FinishReason
+from server.session.context import SessionContext
+from server.session.waiting_line import MAX_WAITING
+from tests.server.talk import AOI, HARU, V1, Event, Talk, only_error, text_of, types
+
+STOP = FinishReason.STOP
+
+
+def room(**fields: Any) -> Talk:
+    """Aoi and Haru, with all events."""
+    people = {"aoi": AOI, "haru": HARU}
+    talk = Talk(granted=V1, context=SessionContext(find_character=people.get, **fields))
+    talk.say("session.update", session={"character": {"group": ["aoi", "haru"]}})
+    return talk
+
+
+def of_type(events: list[Event], kind: str) -> list[Event]:
+    """Those of one type."""
+    return [event for event in events if event["type"] == kind]
+
+
+def test_a_queued_reply_begins_when_the_one_before_has_ended() -> None:
+    """With what was said until then in its prompt, and its metadata."""
+    talk = Talk(granted=V1)
+    talk.ask()
+    [queued] = talk.ask(if_active="queue", metadata={"n": "2"})
+    assert (queued["type"], queued["position"]) == ("character.queued", 1)
+    talk.write("First.")
+    sent = talk.write(finish=STOP)
+    created = of_type(sent, "response.created")
+    assert [event["response"]["metadata"] for event in created] == [{"n": "2"}]
+    assert [message.content for message in talk.generates[-1].messages] == [
+        talk.generates[0].messages[0].content,
+        "First.",
+    ]
+
+
+def test_a_client_without_the_extension_waits_in_silence() -> None:
+    """The event is the extension's; the waiting is not."""
+    talk = Talk()
+    talk.ask()
+    assert talk.ask(if_active="queue") == []
+    assert len(of_type(talk.write("x", STOP), "response.created")) == 1
+
+
+def test_a_queued_reply_follows_a_failed_one_too() -> None:
+    """However the floor becomes free."""
+    talk = Talk()
+    talk.ask()
+    talk.ask(if_active="queue")
+    request_id = talk.generates[0].request_id
+    sent = talk.carry_out(talk.session.fail_generation(request_id, OSError(), talk.now))
+    assert types(sent)[-1] == "response.created"
+
+
+def test_too_many_do_not_wait() -> None:
+    """The bound is told, and the error carries the client's id."""
+    talk = Talk()
+    talk.ask()
+    for _ in range(MAX_WAITING):
+        talk.ask(if_active="queue")
+    sent = talk.say("response.create", event_id="e9", response={"if_active": "queue"})
+    error = only_error(sent)
+    assert (error["param"], error["event_id"]) == ("response.if_active", "e9")
+    assert str(MAX_WAITING) in error["message"]
+
+
+def test_who_speaks_over_it_sends_those_who_wait_home() -> None:
+    """Each hears of it by its own event."""
+    talk = Talk()
+    talk.ask()
+    talk.say("response.create", event_id="e2", response={"if_active": "queue"})
+    sent = talk.ask(if_active="interrupt")
+    [error] = of_type(sent, "error")
+    assert (error["error"]["code"], error["error"]["event_id"]) == ("response_superseded", "e2")
+    assert len(of_type(talk.write("x", STOP), "response.created")) == 0
+
+
+def test_a_cancel_without_an_id_stops_all_that_was_asked_for() -> None:
+    """One by id stops that reply alone."""
+    talk = Talk()
+    for response_id, goes_on in ((None, False), ("resp_t_2", True)):
+        talk.ask()
+        talk.ask(if_active="queue")
+        named = {} if response_id is None else {"response_id": response_id}
+        sent = talk.say("response.cancel", **named)
+        assert ("response.created" in types(sent)) is goes_on
+
+
+def test_an_unknown_way_to_wait_is_refused() -> None:
+    """With the ways that there are."""
+    error = only_error(Talk().ask(if_active="later"))
+    assert error["param"] == "response.if_active"
+    assert "'queue'" in error["message"]
+
+
+def test_the_state_is_told_as_it_changes() -> None:
+    """For idle animations."""
+    talk = Talk(granted=V1)
+    talk.ask()
+    talk.write("[happy] Hi.")
+    talk.write(finish=STOP)
+    talk.ask()
+    talk.say("response.cancel")
+    told = [(one["state"], one["reason"]) for one in of_type(talk.events, "character.state")]
+    assert told == [
+        ("thinking", "asked"),
+        ("speaking", "words"),
+        ("idle", "finished"),
+        ("thinking", "asked"),
+        ("interrupted", "cancelled"),
+    ]
+
+
+def test_a_greeting_is_a_reply_that_needs_no_engine() -> None:
+    """The whole chain, with its face, and the model reads it later with its tag."""
+    talk = Talk(granted=V1)
+    sent = talk.say("character.greet", language="ja")
+    assert types(sent)[0] == "response.created"
+    assert types(sent)[-1] == "response.done"
+    assert text_of(sent) == "やあ！"
+    assert [face["name"] for face in of_type(sent, "character.expression")] == ["happy"]
+    assert talk.generates == []
+    talk.user()
+    talk.ask()
+    assert talk.generates[-1].messages[1].content == "[happy] やあ！"
+
+
+def test_a_greeting_that_is_not_there_is_refused() -> None:
+    """With how many there are."""
+    error = only_error(Talk().say("character.greet", index=1))
+    assert error["param"] == "index"
+    assert "1 greetings" in error["message"]
+
+
+def test_nobody_greets_into_a_reply() -> None:
+    """The usual refusal."""
+    talk = Talk()
+    talk.ask()
+    error = only_error(talk.say("character.greet"))
+    assert error["code"] == "conversation_already_has_active_response"
+
+
+def test_a_trigger_makes_the_character_speak_of_it() -> None:
+    """The model is told behind what was said, and the client's items stay as they are."""
+    talk = Talk(granted=V1)
+    talk.user("hello", id="u1")
+    sent = talk.say("character.trigger", name="gift", params={"what": "cake"})
+    last = talk.generates[-1].messages[-1]
+    assert last.role == "system"
+    assert '"what": "cake"' in last.content
+    assert of_type(sent, "character.state")[0]["reason"] == "trigger"
+    assert talk.session.conversation.item_ids == ["u1"]
+
+
+def test_a_trigger_may_wait_its_turn() -> None:
+    """The note is put there when it begins, not before."""
+    talk = Talk()
+    talk.ask()
+    talk.say("character.trigger", name="gift", if_active="queue")
+    talk.write("Hi.")
+    talk.write(finish=STOP)
+    assert "gift" in talk.generates[-1].messages[-1].content
+    assert talk.generates[-1].messages[-2].content == "Hi."
+
+
+def test_after_a_silence_the_character_speaks() -> None:
+    """With what it is told, after the time that was set; a user who speaks ends the silence."""
+    talk = Talk(granted=V1)
+    talk.say(
+        "session.update",
+        session={"character": {"proactive": {"idle_ms": 5000, "instructions": "Sing."}}},
+    )
+    assert talk.wakes_at == talk.now + 5
+    sent = talk.wait()
+    assert of_type(sent, "character.state")[0]["reason"] == "proactive"
+    assert talk.generates[-1].messages[-1].content == "Sing."
+    assert talk.wakes_at is None
+    talk.write("La.")
+    talk.write(finish=STOP)
+    assert talk.wakes_at is not None
+    talk.user("Nice!")
+    assert talk.wakes_at is None
+
+
+def test_waking_too_early_does_nothing() -> None:
+    """A timer that was set for something else may still ring."""
+    talk = Talk()
+    talk.say("session.update", session={"character": {"proactive": {"idle_ms": 5000}}})
+    assert talk.carry_out(talk.session.wake(talk.now + 1)) == []
+    assert talk.wakes_at == talk.now + 5
+
+
+def test_a_room_is_told_whose_turn_it_is() -> None:
+    """On the wire, in the item and in the prompt, for good."""
+    talk = room()
+    talk.user("Haru, hello.")
+    sent = talk.ask()
+    [turn] = of_type(sent, "character.turn")
+    assert (turn["character_id"], turn["name"]) == ("haru", "Haru")
+    assert talk.generates[-1].messages[-1].content == "Haru speaks now."
+    talk.write("Hey.")
+    [done] = of_type(talk.write(finish=STOP), "response.done")
+    assert done["response"]["output"][0]["character_id"] == "haru"
+    before = talk.generates[-1].messages
+    talk.user("And you?")
+    talk.ask(character_id="aoi")
+    assert talk.generates[-1].messages[: len(before)] == before
+
+
+def test_both_personas_are_in_every_prompt_of_a_room() -> None:
+    """Whoever speaks, the head is the same."""
+    talk = room()
+    heads = set()
+    for name in ("aoi", "haru"):
+        talk.ask(character_id=name)
+        heads.add(talk.generates[-1].messages[0].content)
+        talk.write("x", STOP)
+    [head] = heads
+    assert "You are Aoi." in head
+    assert "You are Haru." in head
+
+
+def test_somebody_who_is_not_in_the_room_cannot_speak() -> None:
+    """With who is."""
+    error = only_error(room().ask(character_id="zoe"))
+    assert error["param"] == "response.character_id"
+    assert "aoi, haru" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("character", "param"),
+    [
+        ({"group": ["aoi", "zoe"]}, "session.character.group[1]"),
+        ({"group": ["aoi", "aoi"]}, "session.character.group"),
+        ({"group": []}, "session.character.group"),
+        ({"id": "zoe"}, "session.character.id"),
+        ({"id": "aoi", "group": ["aoi"]}, "session.character.group"),
+        ({"user_name": "x" * 65}, "session.character.user_name"),
+        ({"greeting_index": 7}, "session.character.greeting_index"),
+        ({"expressions": ["two words"]}, "session.character.expressions[0]"),
+        ({"motions": ["wave", "WAVE"]}, "session.character.motions[1]"),
+        ({"tags": {"mode": "maybe"}}, "session.character.tags.mode"),
+        ({"tags": {"every": "word"}}, "session.character.tags.every"),
+        ({"tag_dialect": "face"}, "session.character.tag_dialect"),
+        ({"segment": {"min": 0}}, "session.character.segment.min"),
+        ({"segment": {"max": 1}}, "session.character.segment.min"),
+        ({"segment": {"langs": ["fr"]}}, "session.character.segment.langs"),
+        ({"visemes": {"scheme": "arkit"}}, "session.character.visemes.scheme"),
+        ({"proactive": {"idle_ms": 1}}, "session.character.proactive.idle_ms"),
+        (
+            {"proactive": {"idle_ms": 5000, "max_per_hour": 0}},
+            "session.character.proactive.max_per_hour",
+        ),
+        (
+            {"proactive": {"idle_ms": 5000, "instructions": "x" * 5000}},
+            "session.character.proactive.instructions",
+        ),
+        ({"card": {"spec": 7}}, "session.character.card"),
+    ],
+)
+def test_a_bad_setting_changes_nothing(character: dict[str, Any], param: str) -> None:
+    """It is named, and the session is as before."""
+    talk = room()
+    before = talk.say("session.update", session={})[0]["session"]
+    error = only_error(talk.say("session.update", session={"character": character}))
+    assert error["param"] == param
+    assert talk.say("session.update", session={})[0]["session"] == before
+
+
+def test_a_reply_that_was_broken_off_can_be_gone_on_with() -> None:
+    """The model goes on behind what was heard, and reads both as one afterwards."""
+    talk = Talk()
+    talk.user("Tell me.")
+    talk.ask()
+    talk.write("[happy] I like cats, and dogs too.")
+    item_id = talk.session.conversation.item_ids[-1]
+    talk.say("response.cancel")
+    talk.say("conversation.item.truncate", item_id=item_id, text_end=12)
+    talk.ask(continues=item_id)
+    asked = talk.generates[-1]
+    assert asked.begun == "[happy] I like cats,"
+    assert asked.params.grammar is None
+    assert [message.content for message in asked.messages][-1] == "Tell me."
+    talk.write(" and birds.")
+    talk.write(finish=STOP)
+    talk.ask()
+    assert talk.generates[-1].messages[-1].content == "[happy] I like cats, and birds."
+
+
+@pytest.mark.parametrize("which", ["i1", "zzz"])
+def test_only_the_last_reply_can_be_gone_on_with(which: str) -> None:
+    """Anything else is refused by its field."""
+    talk = Talk()
+    talk.user("hello", id="i1")
+    assert only_error(talk.ask(continues=which))["param"] == "response.continues"
+
+
+def test_going_on_needs_no_tag_where_every_reply_begins_with_one() -> None:
+    """Its grammar is another, as it begins in the middle of a sentence."""
+    talk = Talk(granted=V1)
+    talk.user("Tell me.")
+    talk.ask()
+    talk.write("[happy] I like cats,")
+    talk.say("response.cancel")
+    talk.ask(continues=talk.session.conversation.item_ids[-1])
+    begun, goes_on = (asked.params.grammar for asked in talk.generates)
+    assert begun is not None
+    assert goes_on is not None
+    assert begun.source != goes_on.source
