@@ -16,6 +16,8 @@ from server.errors import CardError, CardErrorCode, shorten
 
 MAX_LIST_LENGTH = 4_096
 """Members of one list of texts: tags, greetings, keys."""
+MAX_TEXT_LENGTH = 1_000_000
+"""Characters of one text; a context of a million tokens holds no more than a few of them."""
 MAX_NUMBER = 2**53 - 1
 """Whole numbers that every JSON reader keeps (RFC 7493)."""
 MAX_NUMBER_LENGTH = 32
@@ -33,29 +35,45 @@ def read_text(raw: Mapping[str, Any], key: str, path: str) -> str:
         path: Where ``raw`` stands, for messages, such as ``"data."``.
 
     Raises:
-        CardError: ``card_bad_field``.
+        CardError: ``card_bad_field`` or ``card_too_large``.
     """
     value = raw.get(key)
     if value is None:
         return ""
     if isinstance(value, str):
+        if len(value) > MAX_TEXT_LENGTH:
+            raise CardError(
+                CardErrorCode.TOO_LARGE,
+                f"is {len(value)} characters long, and the limit is {MAX_TEXT_LENGTH}; "
+                "move some of it into lorebook entries",
+                key=f"{path}{key}",
+            )
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     raise _bad(f"{path}{key}", value, "a string")
 
 
-def read_texts(raw: Mapping[str, Any], key: str, path: str) -> tuple[str, ...]:
-    """Read a list of texts; a single text is split at its commas, ``null`` members are left out.
+def read_texts(
+    raw: Mapping[str, Any], key: str, path: str, *, commas: bool = False
+) -> tuple[str, ...]:
+    """Read a list of texts; ``null`` members are left out.
+
+    Args:
+        raw: The object that holds the field.
+        key: The field.
+        path: Where ``raw`` stands, for messages.
+        commas: Split a single text at its commas; otherwise it is a list of one.
 
     Raises:
-        CardError: ``card_bad_field``, or ``card_too_many_entries``.
+        CardError: ``card_bad_field``, ``card_too_large`` or ``card_too_many_entries``.
     """
     value = raw.get(key)
     if value is None:
         return ()
     if isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
+        parts = value.split(",") if commas else [value]
+        value = [part.strip() if commas else part for part in parts if part.strip()]
     if not isinstance(value, list):
         raise _bad(f"{path}{key}", value, "a list of strings")
     if len(value) > MAX_LIST_LENGTH:

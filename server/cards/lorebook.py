@@ -214,7 +214,11 @@ def _read_entry(raw: object, path: str, index: int) -> LoreEntry:
     keys = _read_keys(raw, "keys", prefix)
     constant = read_flag(raw, "constant", prefix, default=False)
     use_regex = read_flag(raw, "use_regex", prefix, default=False)
+    case_sensitive = read_flag(raw, "case_sensitive", prefix, default=False)
     if not _SILLYTAVERN_MARKS.isdisjoint(extensions):
+        case_sensitive = read_flag(
+            extensions, "case_sensitive", f"{prefix}extensions.", default=case_sensitive
+        )
         use_regex, keys = _read_sillytavern_keys(keys, constant=constant)
         decorators = (*decorators, *_read_sillytavern_place(extensions, prefix, decorators))
     return LoreEntry(
@@ -227,7 +231,7 @@ def _read_entry(raw: object, path: str, index: int) -> LoreEntry:
         decorators=decorators,
         enabled=read_flag(raw, "enabled", prefix, default=True),
         insertion_order=order,
-        case_sensitive=read_flag(raw, "case_sensitive", prefix, default=False),
+        case_sensitive=case_sensitive,
         use_regex=use_regex,
         constant=constant,
         priority=order if priority is None else priority,
@@ -237,7 +241,7 @@ def _read_entry(raw: object, path: str, index: int) -> LoreEntry:
 
 
 def _read_keys(raw: Mapping[str, Any], key: str, path: str) -> tuple[str, ...]:
-    keys = tuple(text for text in read_texts(raw, key, path) if text.strip())
+    keys = tuple(text for text in read_texts(raw, key, path, commas=True) if text.strip())
     if len(keys) > MAX_KEYS:
         raise too_many(f"{path}{key}", len(keys), MAX_KEYS)
     for index, text in enumerate(keys):

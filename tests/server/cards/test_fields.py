@@ -10,6 +10,7 @@ import pytest
 from server.cards.fields import (
     MAX_LIST_LENGTH,
     MAX_NUMBER,
+    MAX_TEXT_LENGTH,
     read_flag,
     read_number,
     read_table,
@@ -33,13 +34,19 @@ def test_text_is_read(value: object, text: str) -> None:
         (["a", "b"], ("a", "b")),
         (None, ()),
         ([], ()),
-        ("a, b,", ("a", "b")),
+        ("Hello, you", ("Hello, you",)),
+        ("", ()),
         (["a", None, 2077], ("a", "2077")),
     ],
 )
 def test_texts_are_read(value: object, texts: tuple[str, ...]) -> None:
-    """One text with commas is a list too, and null members say nothing."""
+    """One text is a list of one, and null members say nothing."""
     assert read_texts({"a": value}, "a", "") == texts
+
+
+def test_one_text_may_be_split_at_its_commas() -> None:
+    """So write people their tags and keys."""
+    assert read_texts({"a": "a, b,"}, "a", "", commas=True) == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -117,3 +124,11 @@ def test_long_lists_are_refused() -> None:
     with pytest.raises(CardError) as caught:
         read_texts({"a": ["x"] * (MAX_LIST_LENGTH + 1)}, "a", "")
     assert caught.value.code == "card_too_many_entries"
+
+
+def test_long_texts_are_refused() -> None:
+    """The limit itself is allowed."""
+    assert read_text({"a": "x" * MAX_TEXT_LENGTH}, "a", "")
+    with pytest.raises(CardError) as caught:
+        read_text({"a": "x" * (MAX_TEXT_LENGTH + 1)}, "a", "")
+    assert caught.value.code == "card_too_large"

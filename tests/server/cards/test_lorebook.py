@@ -175,6 +175,13 @@ def test_sillytavern_regex_flags_are_read_as_meant() -> None:
     assert (mixed.keys, mixed.use_regex) == (("/se+a/i", r"C\+\+"), True)
 
 
+@pytest.mark.parametrize(("own", "flag"), [(None, False), (True, True), (False, False)])
+def test_sillytavern_keeps_case_in_its_extensions(own: bool | None, flag: bool) -> None:
+    """Its null leaves the entry's own field to decide."""
+    assert one(extensions={**SILLYTAVERN, "case_sensitive": own}).case_sensitive is flag
+    assert one(case_sensitive=True, extensions=SILLYTAVERN).case_sensitive
+
+
 def test_sillytavern_places_become_decorators() -> None:
     """Its entries between the messages say so in their extensions."""
     entry = one(extensions={**SILLYTAVERN, "position": 4, "depth": 2, "role": 2, "scan_depth": 6})

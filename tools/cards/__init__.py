@@ -1,0 +1,1 @@
+"""Cards to try the server with: sound ones of every kind, and hostile ones."""
