@@ -78,7 +78,8 @@ class Lore:
         books: Whose entries may come up.
         seed: Of chances and groups.
         characters_per_token: Of the texts, about; for budgets.
-        clock: Seconds from any start, to bound what regular expressions take.
+        clock: Seconds from any start, to bound what regular expressions take; best the processor's,
+            as on a busy machine the wall's would leave good ones out (``time.thread_time``).
 
     Raises:
         LimitExceeded: The books have too many keys.
