@@ -70,7 +70,7 @@ class Roster:
                 asked_to_resume="resume" in admission.query,
                 tool_dialect=engine.tokenizer.tool_dialect,
                 find_character=partial(self._state.catalog.find, principal=admission.principal),
-                clock=time.perf_counter,
+                clock=time.thread_time,
             ),
         )
         try:
