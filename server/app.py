@@ -44,6 +44,7 @@ from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
 from server.speech.visemes import warm_up
 from server.state import ServerState
+from server.store.memory_store import InMemoryStore
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +167,13 @@ def build_state(settings: ServerSettings) -> ServerState:
     _tell_of_other_engines(catalog)
     if limits.folder is not None:
         _read_uploads(limits.folder, catalog, auth)
-    return ServerState(settings=settings, catalog=catalog, auth=auth)
+    history = settings.history
+    store = None
+    if history.keep == "memory":
+        store = InMemoryStore(
+            max_conversations=history.max_conversations, max_bytes=history.max_bytes
+        )
+    return ServerState(settings=settings, catalog=catalog, auth=auth, store=store)
 
 
 def _read_uploads(folder: Path, catalog: Catalog, auth: Authenticator) -> None:

@@ -155,6 +155,23 @@ class MemoryConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryConfig:
+    """What is kept of conversations when their sockets are gone."""
+
+    keep: Literal["memory", "off"] = "memory"
+    """``memory`` keeps them until the server stops, so that they can be gone on with."""
+    max_conversations: int = 100
+    """Conversations of one key; the least recently changed go first."""
+    max_bytes: int = 64 * 1024 * 1024
+    """Of everybody's conversations together, about; likewise."""
+
+    def __post_init__(self) -> None:
+        """Refuse to keep less than one."""
+        _within("history.max_conversations", self.max_conversations, 1, 1_000_000)
+        _within("history.max_bytes", self.max_bytes, 64 * 1024, 2**40)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PacingConfig:
     """How fast replies are taken in where a client does not say."""
 
@@ -254,6 +271,7 @@ class ServerSettings:
     auth: AuthConfig = field(default_factory=AuthConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
+    history: HistoryConfig = field(default_factory=HistoryConfig)
     pacing: PacingConfig = field(default_factory=PacingConfig)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)

@@ -45,6 +45,8 @@ class ErrorCode(enum.StrEnum):
     LIMIT_EXCEEDED = "limit_exceeded"
     """Too many or too much; the message says of what."""
     MODEL_NOT_FOUND = "model_not_found"
+    CONVERSATION_NOT_FOUND = "conversation_not_found"
+    """Nothing of that name is kept for this key."""
     CHARACTER_TAKEN = "character_taken"
     """A character of the server's own has that id."""
     ITEM_NOT_FOUND = "item_not_found"
@@ -302,6 +304,18 @@ class PromptDoesNotFit(ProtocolError):
         )
         self.length = length
         self.limit = limit
+
+
+class ConversationNotFound(ProtocolError):
+    """No conversation of that name is kept for whoever asks; of others' nothing is told."""
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(
+            ErrorCode.CONVERSATION_NOT_FOUND,
+            f"there is no conversation {shorten(conversation_id)} for this key; GET "
+            "/v1/conversations lists those that are kept",
+            param="conversation",
+        )
 
 
 class ResponseFailed(ProtocolError):

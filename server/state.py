@@ -13,6 +13,7 @@ from server.config import ServerSettings
 from server.conversation.pinned import PinnedPrompts
 from server.engine_port import EnginePort
 from server.metrics import Metrics
+from server.store.interface import ConversationStore
 from server.text.pace import TokenDensity
 
 PROGRESS_TIMEOUT_S = 30.0
@@ -42,6 +43,7 @@ class ServerState:
         engine_lost: Set when a request has failed for want of an engine.
         pinned: Which tokens of a prompt are its character's own.
         density: Characters per token of the model's replies.
+        store: Where conversations are kept; ``None`` for nowhere.
     """
 
     settings: ServerSettings
@@ -54,6 +56,7 @@ class ServerState:
     engine_lost: asyncio.Event = field(default_factory=asyncio.Event)
     pinned: PinnedPrompts = field(default_factory=PinnedPrompts)
     density: TokenDensity = field(default_factory=TokenDensity)
+    store: ConversationStore | None = None
 
     def suspect_engine(self, error_code: str | None) -> None:
         """Note how a request failed; if the engine is gone, whoever watches looks at once."""

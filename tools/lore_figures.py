@@ -4,13 +4,16 @@ A visitor talks with a character for twenty turns, in three ways (``tools.bench.
 off, frozen notes, rebuilt. The ways take turns on one engine process, each with a cache of its own,
 and all go through the server's own memory of a conversation, so that they differ only in where
 things stand in the prompt. The time to the first token counts from the visitor's message: composing
-and tokenising the prompt are part of it. Replies are of one length.
+and tokenising the prompt are part of it. Replies are of one length, and of words that a tokenizer
+reads back as they were sampled: a model with random weights would say what becomes far longer when
+it is tokenised again, and only a rebuilt prompt does that.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import shlex
 import statistics
 import sys
@@ -25,15 +28,18 @@ from engine.async_engine import AsyncEngine
 from engine.config import EngineConfig
 from engine.request import Service
 from engine.sampling_params import SamplingParams
+from engine.tokenizer import Tokenizer
 from server.conversation.memory import Memory, recall
 from tools.bench.bars import Bars, draw
-from tools.bench.lore_talk import WAYS, Talk, Way, visitor
+from tools.bench.lore_talk import WAYS, Talk, Way, lorebook, visitor
 from tools.bench.machine import describe_machine
 from tools.bench.models import find_or_make
 
 NAMES: dict[Way, str] = {"off": "lore off", "frozen": "frozen notes", "rebuilt": "rebuilt"}
 _COLOURS = ("#8a8f98", "#e0563b", "#3b7fe0")
 _CONTEXT = 8192
+_MAX_WORD_ID = 4096
+_WORD = re.compile(" [a-z]{3,}")
 _PARTS = ((2, 5), (6, 10), (11, 15), (16, 20))
 
 
@@ -77,10 +83,25 @@ class LoreRun(msgspec.Struct, frozen=True, kw_only=True):
         return sum(row.prompt_tokens - row.cached_tokens for row in rows) / rounds
 
 
+def plain_words(tokenizer: Tokenizer) -> list[int]:
+    """Tokens that are a word each, behind any other one of them, and wake no lore."""
+    woken = {word for entry in lorebook().entries for key in entry.keys for word in key.split()}
+    words = []
+    for token_id in range(_MAX_WORD_ID):
+        text = tokenizer.decode([token_id])
+        if _WORD.fullmatch(text) is None or text[1:] in woken:
+            continue
+        if tokenizer.encode_plain(f"so{text}")[-1:] == [token_id]:
+            words.append(token_id)
+    return words
+
+
 class Speaker:
     """One way's conversation on the engine."""
 
-    def __init__(self, engine: AsyncEngine, way: Way, round_number: int, num_tokens: int) -> None:
+    def __init__(
+        self, engine: AsyncEngine, way: Way, round_number: int, params: SamplingParams
+    ) -> None:
         self._engine = engine
         self._way = way
         self._round = round_number
@@ -89,7 +110,7 @@ class Speaker:
         self._turn = 0
         name = f"{way}-{round_number}"
         self._service = Service(cache_salt=name, conversation_id=name)
-        self._params = SamplingParams(temperature=0.0, max_tokens=num_tokens, ignore_eos=True)
+        self._params = params
 
     async def say(self, text: str) -> TurnRow:
         """Have one turn answered."""
@@ -123,10 +144,16 @@ async def measure(model: str, *, rounds: int, num_tokens: int) -> list[TurnRow]:
     """Hold the conversations, the ways in turn, another one first each time."""
     config = EngineConfig.from_flat(model=model, kv_cache_tokens=4 * _CONTEXT)
     engine = await AsyncEngine.start(config)
+    params = SamplingParams(
+        temperature=0.0,
+        max_tokens=num_tokens,
+        ignore_eos=True,
+        allowed_token_ids=plain_words(engine.tokenizer),
+    )
     rows: list[TurnRow] = []
     try:
         for number in range(rounds):
-            speakers = [Speaker(engine, way, number, num_tokens) for way in WAYS]
+            speakers = [Speaker(engine, way, number, params) for way in WAYS]
             for turn, text in enumerate(visitor()):
                 for place in range(len(speakers)):
                     speaker = speakers[(turn + number + place) % len(speakers)]

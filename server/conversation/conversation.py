@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from engine.chat_template import ChatMessage
+from server.conversation.changes import Change, ChangeLog, copy_entry
 from server.conversation.entries import Entry, count_bytes, join_notes, render_messages
 from server.conversation.truncation import check_truncation, refuse_in_progress
 from server.errors import DuplicateItem, ItemNotFound, LimitExceeded
@@ -27,6 +28,7 @@ class Conversation:
         self._entries: list[Entry] = []
         self._by_id: dict[str, Entry] = {}
         self._num_bytes = 0
+        self._changes = ChangeLog()
         self._note = ""  # read before the first item
 
     def __len__(self) -> int:
@@ -44,6 +46,27 @@ class Conversation:
     def item_ids(self) -> list[str]:
         """In order."""
         return [entry.id for entry in self._entries]
+
+    def restore(self, conversation_id: str, entries: Iterable[Entry]) -> None:
+        """Go on from a conversation that was kept; this one must be empty.
+
+        Args:
+            conversation_id: Its name, which becomes this one's.
+            entries: Its items in order; they are copied. Of more than fit the oldest are left out.
+        """
+        assert not self._entries
+        self.id = conversation_id
+        for entry in reversed([copy_entry(entry) for entry in entries]):
+            is_full = len(self._entries) >= self._max_items
+            if is_full or self._num_bytes + entry.num_bytes > self._max_bytes:
+                break
+            self._entries.insert(0, entry)
+            self._by_id[entry.id] = entry
+            self._num_bytes += entry.num_bytes
+
+    def take_changes(self) -> list[Change]:
+        """What has changed since this was last asked, in the order in which to write it down."""
+        return self._changes.take(self._entries)
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -139,6 +162,7 @@ class Conversation:
         self._entries.insert(index, entry)
         self._by_id[entry.id] = entry
         self._num_bytes += entry.num_bytes
+        self._changes.touch(entry.id)
         return self._entries[index - 1].id if index else None
 
     def finish_reply(self, item: MessageItem | FunctionCallItem, raw_text: str) -> None:
@@ -159,6 +183,7 @@ class Conversation:
         else:
             entry.recount(count_bytes(item))
         self._num_bytes += entry.num_bytes
+        self._changes.touch(entry.id)
 
     def delete(self, item_id: str) -> None:
         """Take an item out.
@@ -204,6 +229,7 @@ class Conversation:
         self._num_bytes -= entry.num_bytes
         entry.recount(sum(len(text.encode()) for text in entry.raw_texts))
         self._num_bytes += entry.num_bytes
+        self._changes.touch(entry.id)
 
     def add_note(self, text: str) -> None:
         """Have the model read a text right behind the last item, for as long as that is there.
@@ -228,6 +254,7 @@ class Conversation:
             self._note = join_notes(before, text)
         else:
             last.add_note(text)
+            self._changes.touch(last.id)
 
     def last_message(self, role: Role) -> MessageItem | None:
         """What somebody of this role said last, if anything."""
@@ -264,6 +291,7 @@ class Conversation:
 
     def _remove(self, entry: Entry) -> None:
         self._entries.remove(entry)
+        self._changes.remove(entry.id)
         del self._by_id[entry.id]
         self._num_bytes -= entry.num_bytes
 

@@ -17,6 +17,7 @@ from server.http.card_upload import CardUpload
 from server.http.characters import character_endpoints
 from server.http.client_secrets import client_secrets_endpoint
 from server.http.completions import completions_endpoint
+from server.http.conversations import conversation_endpoints
 from server.http.crash_guard import CrashGuard
 from server.http.event_stream import EventStream
 from server.http.guard import Endpoint, HostGuard, guarded
@@ -44,6 +45,7 @@ def build_http_app(
         web_files: The page; read from the source tree when not given.
     """
     list_models, get_model = model_endpoints(state)
+    list_conversations, get_conversation, erase_conversation = conversation_endpoints(state)
     list_characters, get_character = character_endpoints(state)
     picture, card = card_file_endpoints(state)
     upload = CardUpload(state)
@@ -72,6 +74,9 @@ def build_http_app(
             keyed("/v1/characters/{id}", upload.delete, "DELETE"),
             read("/v1/characters/{id}/picture", picture),
             keyed("/v1/characters/{id}/card", card, "GET"),
+            keyed("/v1/conversations", list_conversations, "GET"),
+            keyed("/v1/conversations/{conversation_id}", get_conversation, "GET"),
+            keyed("/v1/conversations/{conversation_id}", erase_conversation, "DELETE"),
             read("/v1/engine/live", _live_endpoint(state)),
             keyed("/v1/chat/completions", completions_endpoint(state)),
             keyed("/v1/realtime/client_secrets", client_secrets_endpoint(state)),

@@ -17,11 +17,11 @@ this time, as if it had not been matched. In the note a lower insertion order co
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from server.cards.lorebook import Lorebook
+from server.cards.macros import hidden_keys
 from server.errors import LimitExceeded
 from server.lore.groups import without_rivals
 from server.lore.keys import KeyFinder, KeyStyle, Scanned
@@ -37,8 +37,6 @@ MAX_ROUNDS = 8
 """The words themselves, and what entries wake in turn."""
 MAX_KEYS = 20_000
 """Of all books together; each is looked for behind every message of the user."""
-
-_HIDDEN_KEY = re.compile(r"\{\{hidden_key:([^{}]*)\}\}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,8 @@ class Lore:
         books: Whose entries may come up.
         seed: Of chances and groups.
         characters_per_token: Of the texts, about; for budgets.
-        clock: Seconds from any start, to bound what regular expressions take.
+        clock: Seconds from any start, to bound what regular expressions take; best the processor's,
+            as on a busy machine the wall's would leave good ones out (``time.thread_time``).
 
     Raises:
         LimitExceeded: The books have too many keys.
@@ -186,7 +185,7 @@ class Lore:
 
         def are_said(keys: Iterable[str], style: KeyStyle) -> Iterator[bool]:
             for key in keys:
-                key = scene.fill(key) if "{{" in key else key
+                key = scene.fill(key) if "{{" in key or "<" in key else key
                 yield any(self._finder.finds(key, text, style) for text in texts)
 
         if known.is_sticky(scene) or rules.is_certain or (rules.keeps and known.has_matched):
@@ -232,7 +231,7 @@ class Lore:
     def _findable(self, known: Known, scene: Scene) -> str:
         """An entry's content as others find keys in it, hidden ones too."""
         content = known.entry.content
-        return "\n".join([scene.fill(content), *_HIDDEN_KEY.findall(content)])
+        return "\n".join([scene.fill(content), *hidden_keys(content)])
 
     def _recurses(self, known: Known) -> bool:
         return self._books[known.book].recursive_scanning

@@ -136,6 +136,18 @@ class ResumeObject(msgspec.Struct, kw_only=True, frozen=True):
     window_s: float
 
 
+class ConversationObject(msgspec.Struct, kw_only=True, frozen=True):
+    """The session's conversation, as an extra field of the session.
+
+    Attributes:
+        id: For ``?conversation=``, where conversations are kept.
+        num_items: What it holds; items of a conversation that is gone on with are not sent again.
+    """
+
+    id: str
+    num_items: int
+
+
 class SessionObject(SamplingFields, kw_only=True, omit_defaults=False):
     """The full effective configuration. Sampling fields show where somebody set them."""
 
@@ -155,6 +167,7 @@ class SessionObject(SamplingFields, kw_only=True, omit_defaults=False):
     expires_at: int | UnsetType = UNSET
     character: CharacterObject = msgspec.field(default_factory=lambda: CharacterObject(events=[]))
     resume: ResumeObject | UnsetType = UNSET
+    conversation: ConversationObject | UnsetType = UNSET
 
 
 class CachedTokensDetails(msgspec.Struct, kw_only=True):

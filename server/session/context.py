@@ -23,6 +23,7 @@ class SessionContext:
         known_models: Names that ``session.model`` may be meant to switch to, which is refused. Any
             other name is what a client calls its model by habit (agents SDKs send ``gpt-realtime``
             in every update), and is passed over. ``None`` refuses every name but the session's.
+        missing_conversation: The URL's ``?conversation=``, where nothing of that name was found.
         asked_to_resume: The URL had ``?resume=``, which nothing here can do yet.
         tenant: Whose requests these are; those of different tenants take turns.
         listener: How replies are taken in where the client does not say.
@@ -46,4 +47,5 @@ class SessionContext:
     clock: Callable[[], float] = lambda: 0.0
     expires_at: int | None = None
     known_models: frozenset[str] | None = None
+    missing_conversation: str | None = None
     asked_to_resume: bool = False

@@ -14,17 +14,18 @@ nothing but for the ``error`` that it causes.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from msgspec import UNSET
 
 from engine.outputs import RequestDelta
 from server.characters.catalog import ResolvedModel
+from server.conversation.changes import Change, SummaryKept
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry
 from server.conversation.items import accept_item
-from server.errors import InvalidValue, LimitExceeded, ProtocolError
+from server.errors import ConversationNotFound, InvalidValue, LimitExceeded, ProtocolError
 from server.protocol.character_events import (
     CharacterMemory,
     CharacterQueued,
@@ -50,6 +51,7 @@ from server.protocol.client_events import (
 from server.protocol.event_ids import EventCounter
 from server.protocol.items import FunctionCallItem, Item, MessageItem
 from server.protocol.objects import (
+    ConversationObject,
     ErrorDetail,
     ResponseParams,
     ResumeObject,
@@ -135,6 +137,7 @@ class Session:
         self._num_items = 0
         self._ahead = Ahead(is_wanted=self._context.eager_prefill)
         self._audio = NoAudio()
+        self._kept_summary = ""
         self._is_closed = False
 
     @property
@@ -160,6 +163,9 @@ class Session:
             resume: How to come back, where that is possible.
         """
         created: list[Effect] = [Send(SessionCreated(session=self._describe(resume)))]
+        missing = self._context.missing_conversation
+        if missing is not None:
+            created += self.refuse(ConversationNotFound(missing), now)
         if not self._context.asked_to_resume:
             return created
         error = ProtocolError(
@@ -169,6 +175,21 @@ class Session:
             param="resume",
         )
         return [*created, *self.refuse(error, now)]
+
+    def restore(self, conversation_id: str, entries: Iterable[Entry], summary: str) -> None:
+        """Go on with a conversation that was kept; before ``open``."""
+        self._conversation.restore(conversation_id, entries)
+        self._settings = replace(self._settings, summary=summary)
+        self._kept_summary = summary
+
+    def take_changes(self) -> list[Change]:
+        """What has changed in the conversation since this was last asked, for who keeps it."""
+        changes = self._conversation.take_changes()
+        summary = self._settings.summary
+        if summary != self._kept_summary and len(self._conversation):
+            self._kept_summary = summary
+            changes.append(SummaryKept(summary))
+        return changes
 
     def configure(self, patch: SessionPatch) -> None:
         """Set the session up, as ``session.update`` does; before ``open`` it needs no telling.
@@ -589,6 +610,9 @@ class Session:
             resume=resume,
             listener=self._listener,
             memory=self._memory_setting,
+            conversation=ConversationObject(
+                id=self._conversation.id, num_items=len(self._conversation)
+            ),
         )
 
 

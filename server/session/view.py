@@ -15,7 +15,7 @@ from server.protocol.character_objects import (
     TagSetting,
     VisemeSetting,
 )
-from server.protocol.objects import ResumeObject, SessionObject
+from server.protocol.objects import ConversationObject, ResumeObject, SessionObject
 from server.sampling import to_fields
 from server.session.settings import SessionSettings
 from server.text.tag_rules import TagRules
@@ -32,6 +32,7 @@ def describe_session(
     resume: ResumeObject | None,
     listener: ListenerSetting,
     memory: MemorySetting,
+    conversation: ConversationObject,
 ) -> SessionObject:
     """Describe a session; a character's own prompt is not part of it."""
     limit = settings.max_output_tokens
@@ -49,6 +50,7 @@ def describe_session(
         truncation=settings.truncation,
         expires_at=UNSET if expires_at is None else expires_at,
         character=_describe_character(settings, granted_events, listener, memory),
+        conversation=conversation,
         resume=UNSET if resume is None else resume,
         **to_fields(settings.effective_sampling),
     )

@@ -38,6 +38,7 @@ from server.session.effects import (
     Wake,
 )
 from server.session.session import Session
+from server.sockets.history import History
 from server.sockets.outbox import EventRules, Outbox
 from server.sockets.rate_limit import TokenBucket
 from server.sockets.replies import Replies, ReplyListener
@@ -60,9 +61,22 @@ class Connection:
     """
 
     def __init__(
-        self, socket: Socket, session: Session, state: ServerState, engine: EnginePort
+        self,
+        socket: Socket,
+        session: Session,
+        state: ServerState,
+        engine: EnginePort,
+        history: History | None = None,
     ) -> None:
-        """Put the parts together; ``run`` starts them."""
+        """Put the parts together; ``run`` starts them.
+
+        Args:
+            socket: Whose session it is.
+            session: The state machine.
+            state: Shared with every room.
+            engine: Who writes.
+            history: Keeps the conversation; ``None`` for nobody.
+        """
         self._loop = asyncio.get_running_loop()
         self._socket = socket
         self._state = state
@@ -73,6 +87,7 @@ class Connection:
         self._num_unreadable = 0
         self._closing: asyncio.Task[None] | None = None
         self._closed_by_us: int | None = None
+        self._history = history or History(session, None, "")
         self._waking: asyncio.TimerHandle | None = None  # when nobody has spoken for long
         self.session = session
         self.outbox: Outbox[ServerEvent] = Outbox(
@@ -178,6 +193,7 @@ class Connection:
                 self._carry_out(self._todo.popleft())
         finally:
             self._is_executing = False
+        self._history.keep()
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -260,6 +276,7 @@ class Connection:
             for effect in self.session.close(self._loop.time()):
                 if isinstance(effect, Abort):
                     self.replies.abort(effect.request_id)
+            self._history.keep()
         finally:
             self.replies.close()
 

@@ -8,15 +8,17 @@ from functools import partial
 
 from server.auth import ANONYMOUS
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
-from server.errors import ProtocolError
+from server.errors import ConversationNotFound, ProtocolError
 from server.protocol.close_codes import CloseCode
 from server.session.context import SessionContext
 from server.session.session import Session
 from server.session.settings import SessionLimits
 from server.sockets.arrivals import RealtimeConnection
 from server.sockets.connection import Connection
+from server.sockets.history import History
 from server.sockets.wire import SocketWire
 from server.state import ServerState
+from server.store.interface import StoredConversation
 
 
 class Roster:
@@ -48,6 +50,8 @@ class Roster:
         room = room_for_prompt(
             engine.info.max_model_len, MAX_REPLY_RESERVE, limits.max_prompt_tokens
         )
+        wanted = admission.query.get("conversation") or None
+        stored = await self._load(admission.principal, wanted)
         session = Session(
             f"sess_{secrets.token_hex(8)}",
             choice=admission.model,
@@ -62,10 +66,11 @@ class Roster:
                 writes_summaries=settings.memory.auto_summary,
                 expires_at=int(time.time() + limits.max_session_s),
                 known_models=frozenset(self._state.catalog.model_names_of(admission.principal)),
+                missing_conversation=wanted if stored is None else None,
                 asked_to_resume="resume" in admission.query,
                 tool_dialect=engine.tokenizer.tool_dialect,
                 find_character=partial(self._state.catalog.find, principal=admission.principal),
-                clock=time.perf_counter,
+                clock=time.thread_time,
             ),
         )
         try:
@@ -74,14 +79,29 @@ class Roster:
         except ProtocolError as error:
             await socket.close(CloseCode.POLICY_VIOLATION, f"The client secret: {error.message}")
             return
+        if stored is not None:
+            session.restore(stored.head.id, stored.entries, stored.summary)
         patience = self._state.settings.drain.close_timeout_s
         wire = SocketWire(socket, close_timeout_s=patience)
-        connection = Connection(wire, session, self._state, engine)
+        history = History(
+            session, self._state.store, admission.principal, is_known=stored is not None
+        )
+        connection = Connection(wire, session, self._state, engine, history)
         self._connections.add(connection)
         try:
             await connection.run()
         finally:
             self._connections.discard(connection)
+
+    async def _load(self, principal: str, wanted: str | None) -> StoredConversation | None:
+        """The conversation that is to be gone on with, if there is one."""
+        store = self._state.store
+        if wanted is None or store is None:
+            return None
+        try:
+            return await store.load(principal, wanted)
+        except ConversationNotFound:
+            return None
 
     def watch(self, now: float) -> None:
         """Look for readers that have stalled."""

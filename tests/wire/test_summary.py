@@ -102,7 +102,8 @@ async def test_a_summary_is_made_read_shown_and_edited(engine: Recorder) -> None
         ) as server,
         connect(server.socket_url("model=custom&events=character.v1")) as client,
     ):
-        await update(client, {"max_output_tokens": 24, "temperature": 0})
+        plain = {"character": {"tags": {"mode": "off"}}}
+        await update(client, {"max_output_tokens": 24, "temperature": 0, **plain})
         told: dict[str, Any] = {}
         for _ in range(20):
             await turn(client, WORDS)

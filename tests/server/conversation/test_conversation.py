@@ -302,6 +302,30 @@ def test_the_books_agree_after_any_history() -> None:
         assert conversation.num_bytes <= 300
 
 
+def test_a_conversation_goes_on_from_what_was_kept() -> None:
+    """Under its old name, with entries of its own, and nothing to be written down."""
+    old = [message("a"), message("r", "Hello there.", "assistant")]
+    conversation = make()
+    conversation.restore("conv_9", old)
+    assert (conversation.id, conversation.item_ids) == ("conv_9", ["a", "r"])
+    assert conversation.take_changes() == []
+    conversation.check_integrity()
+    conversation.truncate("r", 0, 5)
+    assert old[1].raw_texts == ["Hello there."]
+    assert len(conversation.take_changes()) == 1
+
+
+def test_of_too_much_that_was_kept_the_oldest_is_left_out() -> None:
+    """The bounds may have been set lower since."""
+    few = make(max_items=8)
+    few.restore("conv_9", [message(f"i{number}") for number in range(20)])
+    assert few.item_ids == [f"i{number}" for number in range(12, 20)]
+    short = make(max_bytes=5)
+    short.restore("conv_9", [message(f"i{number}") for number in range(4)])
+    assert short.item_ids == ["i2", "i3"]
+    short.check_integrity()
+
+
 def test_a_note_goes_behind_the_last_item() -> None:
     """A second one behind the first; the client's items stay as they are."""
     conversation = fill(make(), message("a"), message("b", "yes", "assistant"), message("c", "so"))

@@ -1,0 +1,130 @@
+"""What a store of conversations can do, whatever keeps them.
+
+Writes are values, handed over from the event loop in order and without waiting; when they are safe
+is for ``flush`` to say. Reads are awaited. Every call names the *principal*, whose key it is:
+somebody else's conversation is not found, like one that never was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from server.conversation.changes import Change
+from server.conversation.entries import Entry
+
+MAX_PAGE = 100
+"""Conversations in one answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """What is to be kept of one conversation.
+
+    Attributes:
+        principal: Whose it is.
+        conversation_id: Unique on this server.
+        model: Who was spoken with, as ``?model=`` names it.
+        at: Unix time.
+        begins: This is the conversation's first; later writes to one that is not there any more
+            (it was erased, or had to make room) are dropped, so that no half of it comes back.
+        changes: In order.
+    """
+
+    principal: str
+    conversation_id: str
+    model: str
+    at: float
+    begins: bool
+    changes: Sequence[Change]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationHead:
+    """A conversation in a list.
+
+    Attributes:
+        id: Its name.
+        model: Who was spoken with last.
+        created_at: Unix time of the first write.
+        updated_at: Of the last.
+        title: The beginning of what the user said first; empty where nobody has spoken.
+        num_items: How many there are.
+    """
+
+    id: str
+    model: str
+    created_at: float
+    updated_at: float
+    title: str
+    num_items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredConversation:
+    """A conversation as it was left.
+
+    Attributes:
+        head: As in a list.
+        entries: In order; to be read only.
+        summary: Read in place of turns that are left out; may be empty.
+    """
+
+    head: ConversationHead
+    entries: tuple[Entry, ...]
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list.
+
+    Attributes:
+        conversations: Last changed first.
+        has_more: Whether others follow.
+    """
+
+    conversations: tuple[ConversationHead, ...]
+    has_more: bool
+
+
+class ConversationStore(Protocol):
+    """Keeps conversations; see the module."""
+
+    def append(self, write: Write) -> None:
+        """Take note of changes, after those before; never waits and never fails."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everything that was appended so far is safe."""
+        ...
+
+    async def list(self, principal: str, *, limit: int, after: str | None = None) -> Page:
+        """List somebody's conversations, last changed first.
+
+        Args:
+            principal: Whose.
+            limit: At most so many, from 1 to ``MAX_PAGE``.
+            after: Begin behind this one.
+
+        Raises:
+            ConversationNotFound: There is no such ``after``.
+        """
+        ...
+
+    async def load(self, principal: str, conversation_id: str) -> StoredConversation:
+        """Read a whole conversation.
+
+        Raises:
+            ConversationNotFound: There is none of that name, or it is somebody else's.
+        """
+        ...
+
+    async def erase(self, principal: str, conversation_id: str) -> None:
+        """Forget a conversation for good.
+
+        Raises:
+            ConversationNotFound: There is none of that name, or it is somebody else's.
+        """
+        ...

@@ -1,0 +1,169 @@
+"""Keeps conversations while the process lives; of too many the least recently used go first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from server.conversation.changes import Change, ItemGone, ItemKept, SummaryKept
+from server.conversation.entries import Entry
+from server.errors import ConversationNotFound
+from server.protocol.items import MessageItem
+from server.store.interface import ConversationHead, Page, StoredConversation, Write
+
+OVERHEAD_BYTES = 512
+"""What a conversation, or an item, takes beside its text, about."""
+MAX_TITLE = 60
+"""Characters."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """One conversation."""
+
+    id: str
+    principal: str
+    model: str
+    created_at: float
+    updated_at: float
+    entries: list[Entry] = field(default_factory=list)
+    summary: str = ""
+    num_bytes: int = OVERHEAD_BYTES
+
+    def head(self) -> ConversationHead:
+        return ConversationHead(
+            id=self.id,
+            model=self.model,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            title=_title(self.entries),
+            num_items=len(self.entries),
+        )
+
+    def apply(self, change: Change) -> None:
+        match change:
+            case ItemKept(entry, after):
+                place = self._place(entry.id)
+                self.num_bytes += entry.num_bytes
+                if place is not None:
+                    self.num_bytes -= self.entries[place].num_bytes
+                    self.entries[place] = entry
+                    return
+                self.num_bytes += OVERHEAD_BYTES
+                before = None if after is None else self._place(after)
+                if after is not None and before is None:
+                    self.entries.append(entry)
+                else:
+                    self.entries.insert(0 if before is None else before + 1, entry)
+            case ItemGone(item_id):
+                place = self._place(item_id)
+                if place is not None:
+                    self.num_bytes -= self.entries.pop(place).num_bytes + OVERHEAD_BYTES
+            case SummaryKept(summary):
+                self.num_bytes += len(summary.encode()) - len(self.summary.encode())
+                self.summary = summary
+
+    def _place(self, item_id: str) -> int | None:
+        for index in reversed(range(len(self.entries))):  # what changes is near the end
+            if self.entries[index].id == item_id:
+                return index
+        return None
+
+
+class InMemoryStore:
+    """A ``ConversationStore`` that a restart empties."""
+
+    def __init__(self, *, max_conversations: int, max_bytes: int) -> None:
+        """Start with none.
+
+        Args:
+            max_conversations: Of one principal.
+            max_bytes: Of all together, about.
+        """
+        self._max_conversations = max_conversations
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # least recently used first
+        self._own: dict[str, OrderedDict[str, _Kept]] = {}  # by principal, likewise
+        self._num_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def num_bytes(self) -> int:
+        """What all conversations take together, about."""
+        return self._num_bytes
+
+    def append(self, write: Write) -> None:
+        """Take note of changes; the oldest conversations make room."""
+        kept = self._kept.get(write.conversation_id)
+        if kept is None:
+            if not write.begins:
+                return
+            kept = _Kept(write.conversation_id, write.principal, write.model, write.at, write.at)
+            self._kept[kept.id] = kept
+            self._own.setdefault(kept.principal, OrderedDict())[kept.id] = kept
+        elif kept.principal != write.principal:
+            return
+        else:
+            self._num_bytes -= kept.num_bytes
+        for change in write.changes:
+            kept.apply(change)
+        kept.model, kept.updated_at = write.model, write.at
+        self._num_bytes += kept.num_bytes
+        self._kept.move_to_end(kept.id)
+        self._own[kept.principal].move_to_end(kept.id)
+        self._make_room(write.principal)
+
+    async def flush(self) -> None:
+        """Nothing is safer than it is."""
+
+    async def list(self, principal: str, *, limit: int, after: str | None = None) -> Page:
+        """As the interface has it; the order is that of the last writes."""
+        own = list(reversed(self._own.get(principal, {}).values()))
+        start = 0
+        if after is not None:
+            start = own.index(self._find(principal, after)) + 1
+        shown = own[start : start + limit]
+        return Page(tuple(kept.head() for kept in shown), len(own) > start + limit)
+
+    async def load(self, principal: str, conversation_id: str) -> StoredConversation:
+        """As the interface has it."""
+        kept = self._find(principal, conversation_id)
+        return StoredConversation(
+            head=kept.head(), entries=tuple(kept.entries), summary=kept.summary
+        )
+
+    async def erase(self, principal: str, conversation_id: str) -> None:
+        """As the interface has it."""
+        self._forget(self._find(principal, conversation_id))
+
+    def _find(self, principal: str, conversation_id: str) -> _Kept:
+        kept = self._kept.get(conversation_id)
+        if kept is None or kept.principal != principal:
+            raise ConversationNotFound(conversation_id)
+        return kept
+
+    def _make_room(self, principal: str) -> None:
+        own = self._own[principal]
+        while len(own) > self._max_conversations:
+            self._forget(next(iter(own.values())))
+        while self._num_bytes > self._max_bytes and self._kept:
+            self._forget(next(iter(self._kept.values())))
+
+    def _forget(self, kept: _Kept) -> None:
+        del self._kept[kept.id]
+        own = self._own[kept.principal]
+        del own[kept.id]
+        if not own:
+            del self._own[kept.principal]
+        self._num_bytes -= kept.num_bytes
+
+
+def _title(entries: list[Entry]) -> str:
+    for entry in entries:
+        if isinstance(entry.item, MessageItem) and entry.item.role == "user":
+            text = " ".join(part.text or part.transcript or "" for part in entry.item.content)
+            text = " ".join(text.split())
+            return text if len(text) <= MAX_TITLE else text[: MAX_TITLE - 1] + "…"
+    return ""
