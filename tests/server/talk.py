@@ -162,6 +162,11 @@ class Talk:
         return sent + self.write(finish=FinishReason.STOP)
 
 
+def of_type(events: list[Event], kind: str) -> list[Event]:
+    """Those of one type."""
+    return [event for event in events if event["type"] == kind]
+
+
 def types(events: list[Event]) -> list[str]:
     """The events' names."""
     return [event["type"] for event in events]

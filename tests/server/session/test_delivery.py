@@ -10,15 +10,10 @@ from server.protocol.character_events import CharacterSegment, CharacterVisemes,
 from server.session.delivery import Delivery, Show
 from server.text.tag_rules import TagRules
 from server.text.tags import ExpressionTag, MotionTag
-from tests.server.talk import V1, Event, Talk, text_of
+from tests.server.talk import V1, Event, Talk, of_type, text_of
 
 STOP = FinishReason.STOP
 MOVES = {"character": {"motions": ["wave"]}}
-
-
-def of_type(events: list[Event], kind: str) -> list[Event]:
-    """Those of one type."""
-    return [event for event in events if event["type"] == kind]
 
 
 def perform(*texts: str, **character: Any) -> list[Event]:

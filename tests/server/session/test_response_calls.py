@@ -10,7 +10,7 @@ import pytest
 from engine.chat_template import ChatMessage
 from engine.request import FinishReason
 from engine.tool_dialect import HERMES, ToolCall
-from tests.server.talk import Event, Talk, only_error, types
+from tests.server.talk import Talk, of_type, only_error, types
 
 TOOLS = [
     {
@@ -36,11 +36,6 @@ def talk_with_tools(**session: Any) -> Talk:
     talk.say("session.update", session={"tools": TOOLS, **session})
     talk.user("roll")
     return talk
-
-
-def of_type(events: list[Event], kind: str) -> list[Event]:
-    """Those events."""
-    return [event for event in events if event["type"] == kind]
 
 
 def test_a_call_is_the_standard_chain() -> None:
