@@ -84,11 +84,11 @@ from server.session.happenings import describe_trigger
 from server.session.identity import check_identity
 from server.session.notes import Notes
 from server.session.response_plan import ResponsePlan, check_if_active, plan_response
-from server.session.room import next_speaker
 from server.session.settings import SessionLimits, SessionSettings
 from server.session.silence import USUAL_INSTRUCTIONS, Silence
 from server.session.view import describe_session
 from server.session.waiting_line import Wanted
+from server.tools.reply_form import ReplyForm
 
 
 class Session:
@@ -282,10 +282,12 @@ class Session:
 
     def wake(self, now: float) -> list[Effect]:
         """Let time have passed: where nobody speaks for long, the character does."""
+        if self._is_closed:
+            return []
         self._wakes_at = None
         proactive = self._settings.cast.proactive
         due = self._silence.due_at(proactive)
-        if self._is_closed or proactive is None or due is None or due > now:
+        if proactive is None or due is None or due > now:
             return self._watch_silence()
         self._silence.spoke(now)
         note = proactive.instructions or USUAL_INSTRUCTIONS
@@ -304,8 +306,7 @@ class Session:
             error: Why, when it is the server that ends it; replies then end as failed with it,
                 otherwise as cancelled by the client.
         """
-        effects: list[Effect] = []
-        self._floor.line.clear()
+        effects = self._send_line_home("the session has ended", now)
         for response_id in self._floor.running_ids:
             effects += self._floor.cancel(response_id, now, by="cancelled", error=error)
         self._is_closed = True
@@ -361,14 +362,15 @@ class Session:
         conversation, after = self._conversation, event.previous_item_id
         entry = self._accept(event.item, "item")
         conversation.check_insert(entry, after)
-        woken: list[str] = []
-        if isinstance(entry.item, MessageItem) and entry.item.role == "user":
-            self._silence.answered()
-            if after is None:
-                woken = self._notes.write(entry, conversation, self._settings.cast)
         evicted = conversation.make_room(
             entry, keep=after, evict=self._settings.truncation != "disabled"
         )
+        woken: list[str] = []
+        if isinstance(entry.item, MessageItem) and entry.item.role == "user":
+            # Nothing is refused any more: what is noted here is taken from what waits.
+            self._silence.answered()
+            if after is None:
+                woken = self._notes.write(entry, conversation, self._settings.cast)
         previous = conversation.insert(entry, after)
         noted = [Send(CharacterMemory(op="noted", entries=woken))] if woken else []
         return [
@@ -394,7 +396,7 @@ class Session:
         return entry.item if found is None else found[1]
 
     def _plan(self, params: ResponseParams) -> ResponsePlan:
-        plan = plan_response(
+        return plan_response(
             params,
             settings=self._settings,
             conversation=self._conversation,
@@ -403,10 +405,6 @@ class Session:
             dialect=self._context.tool_dialect,
             granted=self._granted,
         )
-        if plan.settings.cast.is_group and params.character_id in (UNSET, None):
-            speaker = next_speaker(plan.settings.cast.characters, self._conversation)
-            plan = replace(plan, speaker=speaker)
-        return plan
 
     def _want(self, wanted: Wanted, now: float) -> list[Effect]:
         """Begin a reply, or let it wait for the floor."""
@@ -417,7 +415,7 @@ class Session:
                 position=position, reason="active", client_event_id=wanted.event_id
             )
             return self._granted_only([Send(queued)])
-        effects: list[Effect] = []
+        effects = self._floor.make_room(plan, wanted)
         if plan.is_default:
             if plan.if_active == "interrupt":
                 effects += self._send_line_home("somebody spoke over it", now)
@@ -566,12 +564,13 @@ class Session:
         index = cast.greeting_index if event.index is None else event.index
         cast.check_greeting("index", index)
         greeting = cast.persona.greetings[index]
-        plan = self._plan(ResponseParams())
+        plan = replace(self._plan(ResponseParams()), speaker=cast.character, form=ReplyForm())
         self._floor.check(plan)
+        effects = self._floor.make_room(plan, Wanted(params=ResponseParams()))
         text = greeting.ja if event.language == "ja" and greeting.ja else greeting.en
-        effects = self._floor.recite(plan, text, now)
-        self._silence.begin(now)
-        return self._granted_only([*effects, *self._ahead.discard()])
+        told, greeted = self._floor.recite(plan, text, now)
+        self._silence.begin(greeted.speaks_until(now))
+        return self._granted_only([*effects, *told, *self._ahead.discard()])
 
     def _trigger(self, event: CharacterTrigger, now: float) -> list[Effect]:
         params = ResponseParams(

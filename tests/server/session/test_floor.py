@@ -8,6 +8,7 @@ import pytest
 
 from engine.request import FinishReason
 from server.session.context import SessionContext
+from server.session.settings import SessionLimits
 from server.session.waiting_line import MAX_WAITING
 from tests.server.talk import AOI, HARU, V1, Event, Talk, only_error, text_of, types
 
@@ -316,3 +317,127 @@ def test_going_on_needs_no_tag_where_every_reply_begins_with_one() -> None:
     assert begun is not None
     assert goes_on is not None
     assert begun.source != goes_on.source
+
+
+def test_what_a_client_says_was_heard_outweighs_what_it_reported_before() -> None:
+    """The last word counts; neither refuses the other."""
+    talk = Talk()
+    talk.ask()
+    talk.write("Hello there.")
+    item_id = talk.session.conversation.item_ids[-1]
+    talk.say("character.playback", item_id=item_id, text_end=2, state="interrupted")
+    sent = talk.ask(if_active="interrupt", heard={"item_id": item_id, "text_end": 5})
+    assert of_type(sent, "error") == []
+    assert talk.aborts == ["resp_t_1"]
+    assert talk.session.conversation.messages()[-1].content == "Hello"
+
+
+def test_a_reply_that_finds_no_room_interrupts_nobody() -> None:
+    """It is refused before anything else happens."""
+    talk = Talk(limits=SessionLimits(max_conversation_bytes=80))
+    talk.user("x" * 60)
+    talk.ask()
+    talk.write("Hel")
+    sent = talk.say("character.trigger", name="gift", if_active="interrupt", event_id="e1")
+    assert only_error(sent)["code"] == "limit_exceeded"
+    assert talk.session.running_responses == ["resp_t_1"]
+    assert talk.aborts == []
+
+
+def test_a_trigger_makes_room_for_itself() -> None:
+    """As a message does, and the client is told what is gone."""
+    talk = Talk(limits=SessionLimits(max_conversation_bytes=80))
+    talk.user("x" * 30, id="u1")
+    talk.user("x" * 30, id="u2")
+    sent = talk.say("character.trigger", name="gift", if_active="interrupt")
+    assert [event["item_id"] for event in of_type(sent, "conversation.item.deleted")] == ["u1"]
+
+
+def test_greetings_make_room_for_each_other() -> None:
+    """However often one is asked for, the conversation is bounded."""
+    talk = Talk(limits=SessionLimits(max_items=3))
+    for _ in range(10):
+        talk.say("character.greet")
+    assert len(talk.session.conversation) == 4
+
+
+def test_those_who_wait_when_the_session_ends_are_told() -> None:
+    """Each by its own event."""
+    talk = Talk()
+    talk.ask()
+    talk.say("response.create", event_id="e2", response={"if_active": "queue"})
+    sent = talk.carry_out(talk.session.close(talk.now))
+    assert [event["error"]["event_id"] for event in of_type(sent, "error")] == ["e2"]
+    assert talk.session.wake(talk.now + 1e6) == []
+
+
+def test_behind_a_note_no_reply_goes_on() -> None:
+    """What was noted is not what the character said."""
+    talk = Talk()
+    talk.user("Tell me.")
+    talk.reply("I like cats")
+    talk.say("character.trigger", name="gift")
+    talk.say("response.cancel")
+    error = only_error(talk.ask(continues=talk.session.conversation.item_ids[-1]))
+    assert error["param"] == "response.continues"
+    assert "has happened since" in error["message"]
+
+
+def test_a_reply_of_which_nothing_was_heard_begins_anew() -> None:
+    """The user's words before it stay in the prompt."""
+    talk = Talk()
+    talk.user("Tell me.")
+    talk.reply("I like cats")
+    item_id = talk.session.conversation.item_ids[-1]
+    talk.ask(continues=item_id, heard={"item_id": item_id, "text_end": 0})
+    assert talk.generates[-1].begun == ""
+    assert talk.generates[-1].messages[-1].content == "Tell me."
+
+
+def test_in_a_room_the_one_who_was_broken_off_goes_on() -> None:
+    """Though it would be somebody else's turn; nobody else may go on for it."""
+    talk = room()
+    talk.user("Haru, hello.")
+    talk.ask()
+    talk.write("Hey, I")
+    talk.say("response.cancel")
+    item_id = talk.session.conversation.item_ids[-1]
+    error = only_error(talk.ask(continues=item_id, character_id="aoi"))
+    assert error["param"] == "response.character_id"
+    [turn] = of_type(talk.ask(continues=item_id), "character.turn")
+    assert turn["character_id"] == "haru"
+    assert talk.generates[-1].begun == "Hey, I"
+
+
+def test_a_greeting_is_talk_whatever_form_replies_have() -> None:
+    """Its tags are not shown, and in a room it is the first one's."""
+    talk = room()
+    talk.say("session.update", session={"response_format": {"type": "json_object"}})
+    talk.user("Haru!")
+    sent = talk.say("character.greet")
+    assert text_of(sent) == "Hi!"
+    assert of_type(sent, "character.turn")[0]["character_id"] == "aoi"
+
+
+def test_a_silence_begins_when_a_greeting_has_been_spoken() -> None:
+    """As after any reply whose playback nobody reports."""
+    talk = Talk(granted=V1)
+    talk.say("session.update", session={"character": {"proactive": {"idle_ms": 5000}}})
+    talk.say("character.greet")
+    assert talk.wakes_at is not None
+    assert talk.wakes_at > talk.now + 5
+
+
+def test_a_refused_message_takes_nothing_from_what_waits() -> None:
+    """What the client told of the world is read behind the next one."""
+    talk = Talk(limits=SessionLimits(max_conversation_bytes=40))
+    talk.say("character.context", key="sky", text="It rains.")
+    assert only_error(talk.user("x" * 50))["code"] == "limit_exceeded"
+    talk.say("session.update", session={"truncation": "disabled"})
+    talk.user("x" * 25, id="u1")
+    assert talk.session.conversation.messages()[-1].content == "It rains."
+    talk.say("character.context", key="sky", text="It pours.")
+    assert only_error(talk.user("x" * 25))["code"] == "limit_exceeded"
+    talk.say("conversation.item.delete", item_id="u1")
+    talk.user("hi")
+    assert talk.session.conversation.messages()[-1].content == "It pours."
