@@ -116,6 +116,11 @@ class MessageOutput:
         return self._delivery
 
     @property
+    def has_text(self) -> bool:
+        """Whether there is any clean text so far; cheaper than to ask for it."""
+        return bool(self._clean)
+
+    @property
     def text(self) -> str:
         """Clean text so far."""
         return "".join(self._clean)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from server.conversation.conversation import Conversation
-from server.errors import InvalidValue, ProtocolError
+from server.errors import InvalidValue, LimitExceeded, ProtocolError, shorten
 from server.protocol.character_events import CharacterQueued
 from server.protocol.client_events import CharacterGreet, CharacterTrigger
 from server.protocol.objects import ResponseParams
@@ -24,6 +24,9 @@ from server.session.setup import Setup
 from server.session.silence import USUAL_INSTRUCTIONS, Silence
 from server.session.waiting_line import Wanted
 from server.tools.reply_form import ReplyForm
+
+MAX_GREETING = 10_000
+"""Characters; all of it is performed at once, while everybody else waits."""
 
 
 class Requests:
@@ -104,11 +107,23 @@ class Requests:
             raise InvalidValue("type", "character.greet: this character has no greeting")
         index = cast.greeting_index if event.index is None else event.index
         cast.check_greeting("index", index)
+        if event.language not in (None, "en", "ja"):
+            raise InvalidValue(
+                "language", f"language is {shorten(event.language)}; it must be 'en' or 'ja'"
+            )
         greeting = cast.persona.greetings[index]
+        text = greeting.ja if event.language == "ja" and greeting.ja else greeting.en
+        if len(text) > MAX_GREETING:
+            raise LimitExceeded(
+                "the length of the greeting",
+                len(text),
+                MAX_GREETING,
+                "say another one, or have the character make one up",
+                param="index",
+            )
         plan = replace(self._plan(ResponseParams()), speaker=cast.character, form=ReplyForm())
         self._floor.check(plan)
         effects = self._floor.make_room(plan, Wanted(params=ResponseParams()))
-        text = greeting.ja if event.language == "ja" and greeting.ja else greeting.en
         told, greeted = self._floor.recite(plan, text, now)
         self._silence.begin(greeted.speaks_until(now))
         return [*effects, *told, *self._ahead.discard()]

@@ -105,7 +105,7 @@ class Response:
     @property
     def has_words(self) -> bool:
         """Whether anything of it has been said."""
-        return any(message.text for message in self._messages)
+        return any(message.has_text for message in self._messages)
 
     def speaks_until(self, now: float) -> float:
         """When a usual voice has said all of it; at once where nobody asked for segments."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.request import FinishReason
 from server.session.context import SessionContext
+from server.session.requests import MAX_GREETING
 from server.session.settings import SessionLimits
 from server.session.waiting_line import MAX_WAITING
 from tests.server.talk import AOI, HARU, V1, Event, Talk, only_error, text_of, types
@@ -120,6 +121,25 @@ def test_a_greeting_that_is_not_there_is_refused() -> None:
     error = only_error(Talk().say("character.greet", index=1))
     assert error["param"] == "index"
     assert "1 greetings" in error["message"]
+
+
+def test_a_greeting_that_is_too_long_to_be_said_at_once_is_refused() -> None:
+    """With the bound; the longest one is said."""
+    talk = Talk()
+    for length in (MAX_GREETING, MAX_GREETING + 1):
+        card = {"spec": "chara_card_v2", "data": {"name": "Mio", "first_mes": "x" * length}}
+        talk.say("session.update", session={"character": {"card": card}})
+        sent = talk.say("character.greet")
+        if length == MAX_GREETING:
+            assert len(text_of(sent)) == length
+    assert (only_error(sent)["code"], only_error(sent)["param"]) == ("limit_exceeded", "index")
+
+
+def test_a_greeting_in_an_unknown_language_is_refused() -> None:
+    """With those that there are."""
+    error = only_error(Talk().say("character.greet", language="fr"))
+    assert error["param"] == "language"
+    assert "'en' or 'ja'" in error["message"]
 
 
 def test_nobody_greets_into_a_reply() -> None:
