@@ -8,7 +8,7 @@ import pytest
 
 from engine.request import FinishReason
 from server.session.context import SessionContext
-from tests.server.talk import AOI, HARU, V1, Event, Talk, only_error
+from tests.server.talk import AOI, HARU, V1, Event, Talk, only_error, text_of
 
 STOP = FinishReason.STOP
 
@@ -212,3 +212,13 @@ def test_in_a_room_the_one_who_was_broken_off_goes_on() -> None:
     [turn] = of_type(talk.ask(continues=item_id), "character.turn")
     assert turn["character_id"] == "haru"
     assert talk.generates[-1].begun == "Hey, I"
+
+
+def test_nobody_leaves_a_room_of_one() -> None:
+    """``group: null`` then changes nothing, not even which greeting is said."""
+    talk = Talk(context=SessionContext(find_character={"haru": HARU}.get))
+    card = {"name": "Mio", "first_mes": "Hi.", "alternate_greetings": ["Hello again."]}
+    character = {"card": {"spec": "chara_card_v2", "data": card}, "greeting_index": 1}
+    talk.say("session.update", session={"character": character})
+    talk.say("session.update", session={"character": {"group": None}})
+    assert text_of(talk.say("character.greet")) == "Hello again."
