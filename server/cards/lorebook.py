@@ -30,7 +30,7 @@ from server.cards.fields import (
 )
 from server.errors import CardError, CardErrorCode
 
-MAX_ENTRIES = 10_000
+MAX_ENTRIES = 2_000
 MAX_KEYS = 512
 """Keys of one entry, primary or secondary."""
 MAX_KEY_LENGTH = 2_000

@@ -14,6 +14,7 @@ checks as a character's TOML file; keys that are not known are passed over and k
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -35,11 +36,14 @@ MAX_NAME = 256
 """Characters; a name may come thousands of times where macros stand for it."""
 MAX_READ = 4_000_000
 """Characters that a model may read of a card, with values for its macros, about."""
+MAX_MACROS = 2_000
+"""In what a model may read of a card: each is filled in whenever a session begins."""
 MAX_SHOWN = 2_000
 """Characters of a text of ours that is shown to people."""
 MAX_TAGS = 32
 MAX_TAG = 64
 
+_MACRO = re.compile(r"\{\{|<(?:user|char|bot|start)>", re.IGNORECASE)
 _PATH = f"data.extensions.{EXTENSION}"
 
 
@@ -69,8 +73,8 @@ def character_from_card(card: Card, *, id: str = "") -> Character:
         id: What it is called in ``model``; made of its name where it is empty.
 
     Raises:
-        CardError: A name or all texts together are too long, or ``extensions.kaiwa`` holds a value
-            that cannot be used.
+        CardError: A name or all texts together are too long or hold too many macros, or
+            ``extensions.kaiwa`` holds a value that cannot be used.
     """
     _check_size(card)
     own = _own(card)
@@ -150,7 +154,13 @@ def _check_size(card: Card) -> None:
     texts = [*(card.text(name) for name in PROMPT_TEXTS), *card.greetings, *card.group_greetings]
     if card.book is not None:
         texts += [entry.content for entry in card.book.entries if entry.constant]
-    macros = sum(text.count("{{") + text.count("<") for text in texts)
+    macros = sum(len(_MACRO.findall(text)) for text in texts)
+    if macros > MAX_MACROS:
+        raise CardError(
+            CardErrorCode.TOO_MANY_ENTRIES,
+            f"what a model reads of it holds {macros} macros, and the limit is {MAX_MACROS}; "
+            "write names out, or put less into it",
+        )
     length = sum(map(len, texts)) + macros * len(card.char_name)
     if length > MAX_READ:
         raise CardError(

@@ -102,7 +102,7 @@ class Conversation:
         if after is not None and after != ROOT and after not in self._by_id:
             raise ItemNotFound(after, param="previous_item_id")
         if entry.num_bytes > self._max_bytes:
-            raise self._too_large(entry.num_bytes)
+            raise self._too_large(entry.num_bytes, "item")
 
     def make_room(self, entry: Entry, *, keep: str | None, evict: bool) -> list[str]:
         """Take the oldest turns out until an item fits, each whole.
@@ -117,10 +117,34 @@ class Conversation:
         Raises:
             LimitExceeded: There is no room, and none may or can be made.
         """
-        spare_items = self._max_items - len(self._entries) - 1
-        spare_bytes = self._max_bytes - self._num_bytes - entry.num_bytes
         if keep is None and self._entries and not _is_question(entry):
             keep = self._entries[-1].id
+        return self._make_room(1, entry.num_bytes, keep=keep, evict=evict, param="item")
+
+    def make_room_for_reply(self, note: str, *, evict: bool) -> list[str]:
+        """Take the oldest turns out until another reply may begin, each whole.
+
+        Nobody knows how long that will be, so one reply may run over the bounds; the next begins
+        only where the conversation is within them again. The newest turn stays.
+
+        Args:
+            note: What is going to be noted before it.
+            evict: Whether anything may go.
+
+        Returns:
+            As for ``make_room``.
+
+        Raises:
+            LimitExceeded: As for ``make_room``.
+        """
+        keep = self._entries[-1].id if self._entries else None
+        return self._make_room(0, len(note.encode()), keep=keep, evict=evict, param=None)
+
+    def _make_room(
+        self, num_items: int, num_bytes: int, *, keep: str | None, evict: bool, param: str | None
+    ) -> list[str]:
+        spare_items = self._max_items - len(self._entries) - num_items
+        spare_bytes = self._max_bytes - self._num_bytes - num_bytes
         leaving: list[Entry] = []
         for turn in self._turns() if evict else ():
             if spare_items >= 0 and spare_bytes >= 0:
@@ -130,14 +154,14 @@ class Conversation:
                 spare_items += len(turn)
                 spare_bytes += sum(old.num_bytes for old in turn)
         if spare_bytes < 0:
-            raise self._too_large(entry.num_bytes)
+            raise self._too_large(num_bytes, param)
         if spare_items < 0:
             raise LimitExceeded(
                 "the number of items in the conversation",
-                len(self._entries) + 1,
+                len(self._entries) + num_items,
                 self._max_items,
                 "delete some with conversation.item.delete",
-                param="item",
+                param=param,
             )
         for old in leaving:
             self._remove(old)
@@ -235,20 +259,14 @@ class Conversation:
         """Have the model read a text right behind the last item, for as long as that is there.
 
         It goes behind what is noted there already. Before the first item it becomes a note of the
-        conversation's own, which is read first and stays. To let the oldest turns make room for a
-        note, give it to the entry (``Entry.add_note``) before that is inserted.
+        conversation's own, which is read first and stays. ``make_room_for_reply`` bounds it.
 
         Args:
             text: What is to be read; nothing happens where it is empty.
-
-        Raises:
-            LimitExceeded: The conversation would be larger than it may be; nothing is noted.
         """
         last = self._entries[-1] if self._entries else None
         before = self._note if last is None else last.note
         num_new = len(join_notes(before, text).encode()) - len(before.encode())
-        if self._num_bytes + num_new > self._max_bytes:
-            raise self._too_large(num_new)
         self._num_bytes += num_new
         if last is None:
             self._note = join_notes(before, text)
@@ -295,13 +313,13 @@ class Conversation:
         del self._by_id[entry.id]
         self._num_bytes -= entry.num_bytes
 
-    def _too_large(self, num_new: int) -> LimitExceeded:
+    def _too_large(self, num_new: int, param: str | None) -> LimitExceeded:
         return LimitExceeded(
             "the conversation's size in bytes",
             self._num_bytes + num_new,
             self._max_bytes,
             "delete items with conversation.item.delete, or send less",
-            param="item",
+            param=param,
         )
 
 

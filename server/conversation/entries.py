@@ -30,8 +30,8 @@ class Entry:
         num_bytes: What it counts for, its note included.
         note: What the model reads right behind it; empty for nothing.
         tags: Those that its raw texts may hold.
-        continues: It goes on with the assistant's message before it, and the model reads both as
-            one.
+        continues: Id of the assistant's message that it goes on with. While that is read right
+            before it, the model reads both as one.
     """
 
     item: Item
@@ -39,7 +39,7 @@ class Entry:
     num_bytes: int = 0
     note: str = ""
     tags: TagRules = TagRules()
-    continues: bool = False
+    continues: str = ""
 
     @property
     def id(self) -> str:
@@ -83,19 +83,35 @@ def render_messages(entries: Iterable[Entry]) -> list[ChatMessage]:
     """
     messages: list[ChatMessage] = []
     names: dict[str, str] = {}
+    before = ""  # whose words are the last message
     for entry in entries:
-        _render_item(entry, messages, names)
+        num_messages = len(messages)
+        _render_item(entry, messages, names, before=before)
         if entry.note:
             messages.append(ChatMessage("system", entry.note))
+            before = ""
+        elif isinstance(entry.item, MessageItem) and any(entry.raw_texts):
+            before = entry.id
+        elif len(messages) > num_messages:
+            before = ""
     return messages
 
 
-def _render_item(entry: Entry, messages: list[ChatMessage], names: dict[str, str]) -> None:
-    """Append what the model reads of one item; ``names`` gets those of calls."""
+def _render_item(
+    entry: Entry, messages: list[ChatMessage], names: dict[str, str], *, before: str
+) -> None:
+    """Append what the model reads of one item.
+
+    Args:
+        entry: The item.
+        messages: Those before it; grows.
+        names: Of tools, by their calls; grows.
+        before: Id of the assistant's message that is read right before it, if there is one.
+    """
     match entry.item:
         case MessageItem(role="assistant"):
             text = "\n".join(text for text in entry.raw_texts if text)
-            if entry.continues and messages and messages[-1].role == "assistant":
+            if text and before and entry.continues == before:
                 text = messages.pop().content + text
             message = ChatMessage("assistant", text)
         case MessageItem(role=role):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import msgspec
 from starlette.requests import Request
@@ -87,7 +88,10 @@ def _check_session(state: ServerState, patch: SessionPatch, principal: str) -> N
     named = patch.model if isinstance(patch.model, str) else ""
     model = named if catalog.knows(named, principal) else None
     limits = SessionLimits() if engine is None else SessionLimits(vocab_size=engine.info.vocab_size)
-    context = SessionContext(known_models=frozenset(catalog.model_names_of(principal)))
+    context = SessionContext(
+        known_models=frozenset(catalog.model_names_of(principal)),
+        find_character=partial(catalog.find, principal=principal),
+    )
     choice = catalog.resolve(model, principal=principal)
     try:
         Session("sess_secret", choice=choice, limits=limits, context=context).configure(patch)

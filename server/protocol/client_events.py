@@ -124,7 +124,7 @@ class CharacterGreet(ClientEvent, kw_only=True, tag="character.greet"):
 
     Attributes:
         index: Which one; left out for the session's ``greeting_index``.
-        language: ``ja`` for the Japanese wording, where there is one.
+        language: ``ja`` for the Japanese wording, where there is one; else ``en``.
     """
 
     index: int | None = None

@@ -230,7 +230,7 @@ def _choose_characters(
         changes["characters"] = tuple(
             _find(name, f"{_PATH}.group[{index}]", find) for index, name in enumerate(patch.group)
         )
-    elif patch.group is None:
+    elif patch.group is None and len(before) > 1:
         changes["characters"] = before[:1]
     if "characters" in changes:
         changes["greeting_index"] = 0

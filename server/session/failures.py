@@ -1,4 +1,4 @@
-"""Why a reply failed, in the words that its client may hear."""
+"""What was refused, and why a reply failed, in the words that the client may hear."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import math
 from engine.errors import EngineError
 from engine.outputs import RequestDelta
 from server.errors import ErrorCode, ErrorType, ProtocolError, ResponseFailed
-from server.protocol.objects import FailureDetail
+from server.protocol.objects import ErrorDetail, FailureDetail
+from server.protocol.server_events import ErrorEvent
+from server.session.effects import Send
 
 _CLIENTS_FAULT = frozenset(
     {
@@ -21,6 +23,18 @@ _CLIENTS_FAULT = frozenset(
 _FOR_CLIENTS = {"engine_dead": "the engine stopped; try again later"}
 """Instead of words that are meant for whoever runs the server."""
 _TRY_LATER = frozenset({"queue_full"})
+
+
+def refusal(error: ProtocolError) -> Send:
+    """Tell a client of an error."""
+    detail = ErrorDetail(
+        type=error.type,
+        code=error.code,
+        message=error.message,
+        param=error.param,
+        event_id=error.event_id,
+    )
+    return Send(ErrorEvent(error=detail))
 
 
 def from_delta(delta: RequestDelta) -> ProtocolError:

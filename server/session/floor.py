@@ -15,12 +15,17 @@ from msgspec import UNSET
 
 from engine.outputs import RequestDelta
 from server.conversation.conversation import Conversation
+from server.conversation.entries import join_notes
 from server.conversation.truncation import check_truncation
 from server.errors import LimitExceeded, NoActiveResponse, ProtocolError, ResponseActive
 from server.protocol.character_events import CharacterTurn
 from server.protocol.client_events import ConversationItemTruncate
 from server.protocol.items import FunctionCallItem, Item, MessageItem
-from server.protocol.server_events import ConversationItemTruncated, ServerEvent
+from server.protocol.server_events import (
+    ConversationItemDeleted,
+    ConversationItemTruncated,
+    ServerEvent,
+)
 from server.session.effects import Abort, Effect, Generate, Send
 from server.session.mood import Mood
 from server.session.playback import Playback
@@ -107,15 +112,33 @@ class Floor:
             self._check_heard(plan.heard, active)
         return True
 
+    def make_room(self, plan: ResponsePlan, wanted: Wanted) -> list[Effect]:
+        """Let the oldest turns go where the conversation has grown over its bounds.
+
+        To be called before anything else is done for a reply, as it may not begin.
+
+        Raises:
+            LimitExceeded: There is no room, and none may or can be made; nothing is changed.
+        """
+        if not plan.is_default:
+            return []
+        evict = plan.settings.truncation != "disabled"
+        evicted = self.conversation.make_room_for_reply(_note(plan, wanted), evict=evict)
+        return send(ConversationItemDeleted(item_id=item_id) for item_id in evicted)
+
     def clear_for(self, plan: ResponsePlan, now: float) -> list[Effect]:
         """Take the floor from whoever has it, and keep of that reply what was heard."""
         effects: list[Effect] = []
+        if plan.heard is not None:
+            self.playback.forget(plan.heard.item_id)  # it knows better
         if plan.is_default and self._active_id is not None:
             effects += self.cancel(self._active_id, now, by="user")
         heard = plan.heard
         if heard is None and plan.if_active == "interrupt" and plan.is_default:
             heard = self.playback.heard_of_last(self.conversation)
-        return effects if heard is None else [*effects, *self.truncate(heard)]
+        if heard is not None and heard.item_id in self.conversation:  # it may have made room
+            effects += self.truncate(heard)
+        return effects
 
     def begin(
         self, plan: ResponsePlan, wanted: Wanted, now: float, generate: Callable[[str], Generate]
@@ -128,30 +151,23 @@ class Floor:
             now: Seconds.
             generate: Makes the request of an id; called when the conversation is as it will be.
         """
-        if plan.is_default and wanted.note:
-            self.conversation.add_note(wanted.note)
-        is_turn = plan.settings.cast.is_group and plan.continues is None
-        if plan.is_default and is_turn and plan.speaker is not None:
-            self.conversation.add_note(speaker_note(plan.speaker))
+        self.conversation.add_note(_note(plan, wanted))
         response = self._add(plan, now)
-        events: list[ServerEvent] = list(response.start())
-        if plan.settings.cast.is_group and plan.speaker is not None:
-            turn = CharacterTurn(
-                response_id=response.id,
-                character_id=plan.speaker.id,
-                name=plan.speaker.name.en,
-            )
-            events.append(turn)
+        events = [*response.start(), *_turn(plan, response.id)]
         if plan.is_default:
             events += self.mood.change("thinking", wanted.reason, response_id=response.id)
         return [*send(events), generate(response.id)]
 
-    def recite(self, plan: ResponsePlan, text: str, now: float) -> list[Effect]:
-        """Say words that are there already, as a reply that needs no engine."""
+    def recite(self, plan: ResponsePlan, text: str, now: float) -> tuple[list[Effect], Response]:
+        """Say words that are there already, as a reply that needs no engine.
+
+        Returns:
+            What to do, and the reply, which has ended.
+        """
         response = self._add(plan, now)
-        events = [*response.start(), *response.recite(text, now)]
+        events = [*response.start(), *_turn(plan, response.id), *response.recite(text, now)]
         self._forget(response.id)
-        return send(events)
+        return send(events), response
 
     def receive_delta(
         self, delta: RequestDelta, now: float
@@ -236,7 +252,7 @@ class Floor:
             metadata=plan.metadata,
             now=now,
             character_id=UNSET if speaker is None else speaker.id,
-            continues=plan.continues is not None,
+            continues="" if plan.continues is None else plan.continues.id,
         )
         self._running[response.id] = response
         if plan.is_default:
@@ -272,6 +288,24 @@ class Floor:
         del self._running[response_id]
         if self._active_id == response_id:
             self._active_id = None
+
+
+def _note(plan: ResponsePlan, wanted: Wanted) -> str:
+    """What the model is told right before a reply that writes the conversation, for good."""
+    if not plan.is_default:
+        return ""
+    is_turn = plan.settings.cast.is_group and plan.continues is None
+    speaker = speaker_note(plan.speaker) if is_turn and plan.speaker is not None else ""
+    return join_notes(wanted.note, speaker)
+
+
+def _turn(plan: ResponsePlan, response_id: str) -> list[ServerEvent]:
+    """Tell a room whose turn it is."""
+    speaker = plan.speaker
+    if not plan.settings.cast.is_group or speaker is None:
+        return []
+    turn = CharacterTurn(response_id=response_id, character_id=speaker.id, name=speaker.name.en)
+    return [turn]
 
 
 def send(events: Iterable[ServerEvent]) -> list[Effect]:

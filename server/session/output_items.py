@@ -43,7 +43,7 @@ class Place:
         conversation: In which conversation; ``None`` for a reply beside it.
         new_item_id: Gives an id that no item of the conversation has.
         character_id: Who speaks, where several are in the room.
-        continues: It goes on with the item before it.
+        continues: Id of the item that it goes on with, if it does.
     """
 
     response_id: str
@@ -51,7 +51,7 @@ class Place:
     conversation: Conversation | None
     new_item_id: Callable[[], str]
     character_id: str | UnsetType = UNSET
-    continues: bool = False
+    continues: str = ""
 
     def add(self, item: Item, tags: TagRules) -> list[ServerEvent]:
         """Announce an item, and put it into the conversation.
@@ -114,6 +114,11 @@ class MessageOutput:
     def delivery(self) -> Delivery:
         """How it is performed."""
         return self._delivery
+
+    @property
+    def has_text(self) -> bool:
+        """Whether there is any clean text so far; cheaper than to ask for it."""
+        return bool(self._clean)
 
     @property
     def text(self) -> str:

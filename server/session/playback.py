@@ -55,6 +55,10 @@ class Playback:
         while len(self._marks) > MAX_MARKS:
             del self._marks[next(iter(self._marks))]
 
+    def forget(self, item_id: str) -> None:
+        """What was reported of an item does not hold any more."""
+        self._marks.pop(item_id, None)
+
     def take_interrupted(self, item_id: str | None) -> ConversationItemTruncate | None:
         """Say how to cut an item that was interrupted while it was still being written."""
         mark = self._marks.get(item_id or "")

@@ -68,7 +68,7 @@ class Response:
         metadata: Mapping[str, str] | None,
         now: float,
         character_id: str | UnsetType = UNSET,
-        continues: bool = False,
+        continues: str = "",
     ) -> None:
         """Hold what the reply is made of.
 
@@ -82,7 +82,7 @@ class Response:
             metadata: The client's, given back as it is.
             now: Seconds, on the clock of all further ``now``.
             character_id: Who speaks, where several are in the room.
-            continues: Its first item goes on with the conversation's last one.
+            continues: Id of the item that its first one goes on with, if it does.
         """
         self.id = response_id
         self.is_done = False
@@ -105,7 +105,7 @@ class Response:
     @property
     def has_words(self) -> bool:
         """Whether anything of it has been said."""
-        return any(message.text for message in self._messages)
+        return any(message.has_text for message in self._messages)
 
     def speaks_until(self, now: float) -> float:
         """When a usual voice has said all of it; at once where nobody asked for segments."""
@@ -255,7 +255,7 @@ class Response:
             conversation=self._conversation,
             new_item_id=self._new_item_id,
             character_id=self._character_id,
-            continues=self._continues and not self._outputs,
+            continues="" if self._outputs else self._continues,
         )
 
     @property

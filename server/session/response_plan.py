@@ -20,6 +20,7 @@ from server.protocol.client_events import ConversationItemTruncate
 from server.protocol.items import InputItem, Item, ItemReference, MessageItem
 from server.protocol.objects import HeardPrefix, ResponseParams
 from server.session.delivery import Show
+from server.session.room import next_speaker
 from server.session.settings import SessionLimits, SessionSettings
 from server.tools.reply_form import ReplyForm, plan_form
 
@@ -64,11 +65,15 @@ class ResponsePlan:
         text = self.settings.system_text(self.show.events)
         system = [ChatMessage("system", text)] if text else []
         said = conversation.messages() if self.input is None else render_messages(self.input)
-        return system + (said if self.continues is None else said[:-1])
+        return system + (said[:-1] if self._goes_on else said)
 
     def begun(self, conversation: Conversation) -> str:
-        """What is there of the reply already, tags and all."""
-        return conversation.messages()[-1].content if self.continues is not None else ""
+        """What is there of the reply already, tags and all; it may be that nothing was heard."""
+        return conversation.messages()[-1].content if self._goes_on else ""
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.continues is not None and any(self.continues.raw_texts)
 
 
 def plan_response(
@@ -108,7 +113,7 @@ def plan_response(
     heard = None if params.heard is UNSET else params.heard
     return ResponsePlan(
         is_default=_is_for_default_conversation(params),
-        speaker=_speaker(params, own),
+        speaker=_speaker(params, own, conversation, continues),
         show=show,
         settings=own,
         sampling=sampling,
@@ -152,10 +157,26 @@ def check_if_active(value: str | None | UnsetType, param: str) -> IfActive:
     )
 
 
-def _speaker(params: ResponseParams, settings: SessionSettings) -> Character | None:
-    if params.character_id is UNSET or params.character_id is None:
-        return settings.character
-    return settings.cast.speaker(params.character_id)
+def _speaker(
+    params: ResponseParams,
+    settings: SessionSettings,
+    conversation: Conversation,
+    continues: Entry | None,
+) -> Character | None:
+    """Who answers: whoever is named, else who goes on, else whose turn it is."""
+    cast = settings.cast
+    named = None if params.character_id in (UNSET, None) else cast.speaker(params.character_id)
+    if not cast.is_group:
+        return named or cast.character
+    item = None if continues is None else continues.item
+    said_by = item.character_id if isinstance(item, MessageItem) else UNSET
+    before = next((one for one in cast.characters if one.id == said_by), None)
+    if named is not None and before is not None and named is not before:
+        raise InvalidValue(
+            "response.character_id",
+            f"response.character_id is {shorten(named.id)}; {shorten(before.id)} is who goes on",
+        )
+    return named or before or next_speaker(cast.characters, conversation)
 
 
 def _find_broken_off(params: ResponseParams, conversation: Conversation) -> Entry | None:
@@ -171,6 +192,12 @@ def _find_broken_off(params: ResponseParams, conversation: Conversation) -> Entr
         raise InvalidValue(
             param,
             f"{param} is {shorten(entry.id)}; only what the assistant said last goes on",
+        )
+    if entry.note:
+        raise InvalidValue(
+            param,
+            f"{param} is {shorten(entry.id)}, and something has happened since; ask for a reply "
+            "of its own",
         )
     return entry
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from server.characters.character import Character
@@ -23,7 +24,7 @@ def next_speaker(characters: Sequence[Character], conversation: Conversation) ->
         (place, character)
         for character in characters
         for name in (character.name.en, character.name.ja or "")
-        if name and (place := text.find(name.casefold())) >= 0
+        if name and (place := _find(name.casefold(), text)) >= 0
     ]
     if called:
         return min(called, key=lambda one: one[0])[1]
@@ -36,6 +37,13 @@ def next_speaker(characters: Sequence[Character], conversation: Conversation) ->
 def speaker_note(character: Character) -> str:
     """Tell the model who speaks next; it stands before those words for good."""
     return f"{character.name.en} speaks now."
+
+
+def _find(name: str, text: str) -> int:
+    """Where a name stands, and not another word that holds it; -1 for nowhere."""
+    letters = "[a-z0-9]"  # no other script has spaces where one could be sure of them
+    found = re.search(f"(?<!{letters}){re.escape(name)}(?!{letters})", text)
+    return found.start() if found else -1
 
 
 def _text(item: MessageItem) -> str:

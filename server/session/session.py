@@ -17,22 +17,18 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from msgspec import UNSET
-
 from engine.outputs import RequestDelta
 from server.characters.catalog import ResolvedModel
 from server.conversation.changes import Change, SummaryKept
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry
 from server.conversation.items import accept_item
-from server.errors import ConversationNotFound, InvalidValue, LimitExceeded, ProtocolError
+from server.errors import ConversationNotFound, LimitExceeded, ProtocolError
 from server.protocol.character_events import (
     CharacterMemory,
-    CharacterQueued,
     grant_events,
     is_granted,
 )
-from server.protocol.character_objects import ListenerSetting, MemorySetting
 from server.protocol.client_events import (
     CharacterContext,
     CharacterDraft,
@@ -52,7 +48,6 @@ from server.protocol.event_ids import EventCounter
 from server.protocol.items import FunctionCallItem, Item, MessageItem
 from server.protocol.objects import (
     ConversationObject,
-    ErrorDetail,
     ResponseParams,
     ResumeObject,
     SessionObject,
@@ -63,7 +58,6 @@ from server.protocol.server_events import (
     ConversationItemDeleted,
     ConversationItemDone,
     ConversationItemRetrieved,
-    ErrorEvent,
     SessionCreated,
     SessionUpdated,
 )
@@ -73,21 +67,17 @@ from server.session.context import SessionContext
 from server.session.effects import (
     Compact,
     Effect,
-    Generate,
     ReportPlayback,
     Send,
     Wake,
 )
-from server.session.failures import from_exception
+from server.session.failures import from_exception, refusal
 from server.session.floor import Floor, send
-from server.session.happenings import describe_trigger
-from server.session.identity import check_identity
 from server.session.notes import Notes
-from server.session.response_plan import ResponsePlan, check_if_active, plan_response
-from server.session.room import next_speaker
+from server.session.requests import Requests, name_response_create
 from server.session.settings import SessionLimits, SessionSettings
-from server.session.silence import USUAL_INSTRUCTIONS, Silence
-from server.session.view import describe_session
+from server.session.setup import Setup
+from server.session.silence import Silence
 from server.session.waiting_line import Wanted
 
 
@@ -115,11 +105,16 @@ class Session:
         self.id = session_id
         self.event_counter = EventCounter(session_id)
         self.choice = choice
-        self._limits = limits
         self._context = context or SessionContext()
         self._stem = session_id.removeprefix("sess_")
-        self._granted = grant_events(granted_events)
-        self._settings = SessionSettings.for_model(choice, seed=zlib.crc32(session_id.encode()))
+        self._setup = Setup(
+            session_id=session_id,
+            choice=choice,
+            limits=limits,
+            context=self._context,
+            settings=SessionSettings.for_model(choice, seed=zlib.crc32(session_id.encode())),
+            granted=grant_events(granted_events),
+        )
         self._conversation = Conversation(
             f"conv_{self._stem}",
             max_items=limits.max_items,
@@ -136,6 +131,14 @@ class Session:
         self._wakes_at: float | None = None
         self._num_items = 0
         self._ahead = Ahead(is_wanted=self._context.eager_prefill)
+        self._requests = Requests(
+            self._setup,
+            conversation=self._conversation,
+            floor=self._floor,
+            ahead=self._ahead,
+            silence=self._silence,
+            accept=self._accept,
+        )
         self._audio = NoAudio()
         self._kept_summary = ""
         self._is_closed = False
@@ -153,7 +156,7 @@ class Session:
     @property
     def granted_events(self) -> frozenset[str]:
         """Extension events that the client has asked for and gets."""
-        return self._granted
+        return self._setup.granted
 
     def open(self, now: float, *, resume: ResumeObject | None = None) -> list[Effect]:
         """Greet a connection: the session's first, or one that resumes it.
@@ -179,13 +182,13 @@ class Session:
     def restore(self, conversation_id: str, entries: Iterable[Entry], summary: str) -> None:
         """Go on with a conversation that was kept; before ``open``."""
         self._conversation.restore(conversation_id, entries)
-        self._settings = replace(self._settings, summary=summary)
+        self._setup.settings = replace(self._setup.settings, summary=summary)
         self._kept_summary = summary
 
     def take_changes(self) -> list[Change]:
         """What has changed in the conversation since this was last asked, for who keeps it."""
         changes = self._conversation.take_changes()
-        summary = self._settings.summary
+        summary = self._setup.settings.summary
         if summary != self._kept_summary and len(self._conversation):
             self._kept_summary = summary
             changes.append(SummaryKept(summary))
@@ -197,13 +200,7 @@ class Session:
         Raises:
             ProtocolError: A field is refused; nothing is applied.
         """
-        check_identity(patch, self.choice, self._context.known_models)
-        settings = self._settings.with_session(patch, self._limits, self._context.find_character)
-        if patch.character is not UNSET:
-            wanted = UNSET if patch.character is None else patch.character.events
-            if wanted is not UNSET:
-                self._granted = grant_events(wanted or ())
-        self._settings = settings
+        self._setup.configure(patch)
 
     def receive(self, event: ClientEvent, now: float) -> list[Effect]:
         """Do what a client asks, or say in one ``error`` why not."""
@@ -213,23 +210,16 @@ class Session:
             effects = self._dispatch(event, now)
         except ProtocolError as error:
             if isinstance(event, ResponseCreate):
-                _name_response_create(error)
+                name_response_create(error)
             error.event_id = event.event_id
             return self.refuse(error, now)
-        return [*effects, *self._watch_silence()]
+        return [*self._granted_only(effects), *self._watch_silence()]
 
     def refuse(self, error: ProtocolError, now: float) -> list[Effect]:
         """Tell the client of an error; what the codec refuses comes here too."""
         if self._is_closed:
             return []
-        detail = ErrorDetail(
-            type=error.type,
-            code=error.code,
-            message=error.message,
-            param=error.param,
-            event_id=error.event_id,
-        )
-        return [Send(ErrorEvent(error=detail))]
+        return [refusal(error)]
 
     def receive_delta(self, delta: RequestDelta, now: float) -> list[Effect]:
         """Pass on what the engine wrote; deltas of responses that do not run are ignored."""
@@ -256,7 +246,7 @@ class Session:
         """Keep what the model reads from now on in place of turns that were left out."""
         if self._is_closed:
             return []
-        self._settings = replace(self._settings, summary=summary)
+        self._setup.settings = replace(self._setup.settings, summary=summary)
         event = CharacterMemory(
             op="summarised",
             tokens_before=tokens_before,
@@ -277,23 +267,18 @@ class Session:
         had_floor = self._floor.active_id == request_id
         effects = self._floor.fail(request_id, from_exception(error), now)
         if had_floor:
-            effects += self._give_floor(now)
+            effects += self._requests.give_floor(now)
         return self._granted_only(effects)
 
     def wake(self, now: float) -> list[Effect]:
         """Let time have passed: where nobody speaks for long, the character does."""
+        if self._is_closed:
+            return []
         self._wakes_at = None
-        proactive = self._settings.cast.proactive
-        due = self._silence.due_at(proactive)
-        if self._is_closed or proactive is None or due is None or due > now:
+        due = self._silence.due_at(self._setup.settings.cast.proactive)
+        if due is None or due > now:
             return self._watch_silence()
-        self._silence.spoke(now)
-        note = proactive.instructions or USUAL_INSTRUCTIONS
-        wanted = Wanted(params=ResponseParams(), reason="proactive", note=note)
-        try:
-            effects = self._want(wanted, now)
-        except ProtocolError as error:
-            return self.refuse(error, now)
+        effects = self._granted_only(self._requests.speak_up(now))
         return [*effects, *self._watch_silence()]
 
     def close(self, now: float, *, error: ProtocolError | None = None) -> list[Effect]:
@@ -304,8 +289,7 @@ class Session:
             error: Why, when it is the server that ends it; replies then end as failed with it,
                 otherwise as cancelled by the client.
         """
-        effects: list[Effect] = []
-        self._floor.line.clear()
+        effects = self._requests.send_line_home("the session has ended")
         for response_id in self._floor.running_ids:
             effects += self._floor.cancel(response_id, now, by="cancelled", error=error)
         self._is_closed = True
@@ -330,28 +314,28 @@ class Session:
             case CharacterPlayback():
                 return self._play(event, now)
             case CharacterGreet():
-                return self._greet(event, now)
+                return self._requests.greet(event, now)
             case CharacterTrigger():
-                return self._trigger(event, now)
+                return self._requests.trigger(event, now)
             case CharacterContext():
                 return self._note_context(event)
             case ResponseCreate():
                 wanted = Wanted(params=event.response or ResponseParams(), event_id=event.event_id)
-                return self._want(wanted, now)
+                return self._requests.want(wanted, now)
             case ResponseCancel():
-                return self._cancel(event.response_id, now)
+                return self._requests.cancel(event.response_id, now)
             case _:
                 return send(self._audio.answer(event))
 
     def _update(self, patch: SessionPatch, now: float) -> list[Effect]:
-        before, granted = self._settings, self._granted
+        before, read = self._setup.settings, self._setup.system_text
         self.configure(patch)
         updated = Send(SessionUpdated(session=self._describe(None)))
-        after = self._settings
+        after = self._setup.settings
         if after.cast.proactive is not before.cast.proactive and self._floor.active_id is None:
             self._silence.begin(now)
-        is_same = (before.system_text(granted), before.tools, before.summary) == (
-            after.system_text(self._granted),
+        is_same = (read, before.tools, before.summary) == (
+            self._setup.system_text,
             after.tools,
             after.summary,
         )
@@ -361,21 +345,20 @@ class Session:
         conversation, after = self._conversation, event.previous_item_id
         entry = self._accept(event.item, "item")
         conversation.check_insert(entry, after)
+        evicted = conversation.make_room(entry, keep=after, evict=self._setup.evicts)
         woken: list[str] = []
         if isinstance(entry.item, MessageItem) and entry.item.role == "user":
+            # Nothing is refused any more: what is noted here is taken from what waits.
             self._silence.answered()
             if after is None:
-                woken = self._notes.write(entry, conversation, self._settings.cast)
-        evicted = conversation.make_room(
-            entry, keep=after, evict=self._settings.truncation != "disabled"
-        )
+                woken = self._notes.write(entry, conversation, self._setup.settings.cast)
         previous = conversation.insert(entry, after)
         noted = [Send(CharacterMemory(op="noted", entries=woken))] if woken else []
         return [
             *(Send(ConversationItemDeleted(item_id=item_id)) for item_id in evicted),
             Send(ConversationItemAdded(previous_item_id=previous, item=entry.item)),
             Send(ConversationItemDone(previous_item_id=previous, item=entry.item)),
-            *self._granted_only(noted),
+            *noted,
             *(self._prepare() if not isinstance(entry.item, FunctionCallItem) else ()),
         ]
 
@@ -383,8 +366,8 @@ class Session:
         return accept_item(
             item,
             item_id=item.id or self._new_item_id(),
-            tags=self._settings.cast.tags(self._granted),
-            max_bytes=self._limits.max_item_bytes,
+            tags=self._setup.settings.cast.tags(self._setup.granted),
+            max_bytes=self._setup.limits.max_item_bytes,
             path=path,
         )
 
@@ -393,125 +376,13 @@ class Session:
         found = self._floor.snapshot(item_id) if entry.is_in_progress else None
         return entry.item if found is None else found[1]
 
-    def _plan(self, params: ResponseParams) -> ResponsePlan:
-        plan = plan_response(
-            params,
-            settings=self._settings,
-            conversation=self._conversation,
-            limits=self._limits,
-            accept=self._accept,
-            dialect=self._context.tool_dialect,
-            granted=self._granted,
-        )
-        if plan.settings.cast.is_group and params.character_id in (UNSET, None):
-            speaker = next_speaker(plan.settings.cast.characters, self._conversation)
-            plan = replace(plan, speaker=speaker)
-        return plan
-
-    def _want(self, wanted: Wanted, now: float) -> list[Effect]:
-        """Begin a reply, or let it wait for the floor."""
-        plan = self._plan(wanted.params)
-        if not self._floor.check(plan):
-            position = self._floor.line.join(wanted)
-            queued = CharacterQueued(
-                position=position, reason="active", client_event_id=wanted.event_id
-            )
-            return self._granted_only([Send(queued)])
-        effects: list[Effect] = []
-        if plan.is_default:
-            if plan.if_active == "interrupt":
-                effects += self._send_line_home("somebody spoke over it", now)
-            self._ahead.take()
-            self._silence.end()
-        effects += self._floor.clear_for(plan, now)
-
-        def generate(response_id: str) -> Generate:
-            return self._generate(response_id, plan)
-
-        effects += self._floor.begin(plan, wanted, now, generate)
-        return self._granted_only(effects)
-
-    def _give_floor(self, now: float) -> list[Effect]:
-        """Let whoever waits begin; what cannot begin any more is refused."""
-        effects: list[Effect] = []
-        while self._floor.active_id is None and (wanted := self._floor.line.next()) is not None:
-            try:
-                effects += self._want(wanted, now)
-            except ProtocolError as error:
-                _name_response_create(error)
-                error.event_id = wanted.event_id
-                effects += self.refuse(error, now)
-        return effects
-
-    def _send_line_home(self, why: str, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        for wanted in self._floor.line.clear():
-            error = ProtocolError(
-                "response_superseded",
-                f"response.create waited for the reply before it, and {why}; ask again",
-                event_id=wanted.event_id,
-            )
-            effects += self.refuse(error, now)
-        return effects
-
-    def _cancel(self, response_id: str | None, now: float) -> list[Effect]:
-        """Stop one reply, or, where none is named, the one with the floor and all that wait."""
-        chosen = self._floor.choose(response_id)
-        had_floor = chosen == self._floor.active_id
-        effects: list[Effect] = []
-        if response_id is None:
-            effects += self._send_line_home("was called off with it", now)
-        effects += self._floor.cancel(chosen, now, by="cancelled")
-        if had_floor:
-            self._silence.begin(now)
-            effects += self._give_floor(now)
-        return self._granted_only(effects)
-
-    def _generate(self, request_id: str, plan: ResponsePlan) -> Generate:
-        persona = plan.settings.cast.persona
-        return Generate(
-            request_id=request_id,
-            messages=plan.build_messages(self._conversation),
-            params=plan.sampling,
-            max_output_tokens=plan.settings.max_output_tokens,
-            truncation=plan.settings.truncation,
-            cache_salt=self._context.cache_salt,
-            tenant=self._context.tenant,
-            conversation_id=self._conversation.id if plan.is_default else "",
-            persona=persona.head if persona else "",
-            listener=self._listener,
-            tools=plan.form.tools,
-            begun=plan.begun(self._conversation),
-            summary=self._settings.summary if plan.is_default else "",
-        )
-
-    @property
-    def _memory_setting(self) -> MemorySetting:
-        settings = self._settings
-        writes = settings.writes_summary
-        return MemorySetting(
-            summary=settings.summary or None,
-            auto=self._context.writes_summaries if writes is None else writes,
-        )
-
-    @property
-    def _listener(self) -> ListenerSetting:
-        return self._settings.listener or ListenerSetting(kind=self._context.listener)
-
-    def _generate_next(self) -> Generate | None:
-        """What a plain ``response.create`` would ask for now; ``None`` if it would be refused."""
-        try:
-            return self._generate("", self._plan(ResponseParams()))
-        except ProtocolError:
-            return None  # said when it is asked for
-
     def _prepare(self, draft: str = "") -> list[Effect]:
         if not self._ahead.is_wanted or self._floor.active_id is not None:
             return []
-        return self._ahead.prepare(self._generate_next(), draft)
+        return self._ahead.prepare(self._requests.next_one(), draft)
 
     def _draft(self, text: str) -> list[Effect]:
-        num_bytes, most = len(text.encode()), self._limits.max_item_bytes
+        num_bytes, most = len(text.encode()), self._setup.limits.max_item_bytes
         if num_bytes > most:
             raise LimitExceeded(
                 "the draft's size in bytes", num_bytes, most, "send less", param="text"
@@ -524,22 +395,22 @@ class Session:
         """Look after what comes next, and after what the model remembers."""
         self._silence.begin(speaks_until)
         if len(self._floor.line):
-            return self._give_floor(now)
+            return self._requests.give_floor(now)
         effects = self._watch_silence()
         high_water = self._context.high_water_tokens
         is_high = high_water is not None and num_tokens > high_water
-        if is_high and self._settings.truncation != "disabled":
-            generate = self._generate_next()
+        if is_high and self._setup.evicts:
+            generate = self._requests.next_one()
             if generate is not None:
                 self._ahead.expect()
-                effects.append(Compact(generate, bool(self._memory_setting.auto)))
+                effects.append(Compact(generate, bool(self._setup.memory.auto)))
         return effects
 
     def _watch_silence(self) -> list[Effect]:
         """Say when to wake this session, if that has changed."""
         due = None
         if self._floor.active_id is None:
-            due = self._silence.due_at(self._settings.cast.proactive)
+            due = self._silence.due_at(self._setup.settings.cast.proactive)
         if due == self._wakes_at:
             return []
         self._wakes_at = due
@@ -559,28 +430,6 @@ class Session:
         heard = playback.take_interrupted(event.item_id)
         return [] if heard is None else [*self._floor.truncate(heard), *self._ahead.discard()]
 
-    def _greet(self, event: CharacterGreet, now: float) -> list[Effect]:
-        cast = self._settings.cast
-        if cast.persona is None or not cast.persona.greetings:
-            raise InvalidValue("type", "character.greet: this character has no greeting")
-        index = cast.greeting_index if event.index is None else event.index
-        cast.check_greeting("index", index)
-        greeting = cast.persona.greetings[index]
-        plan = self._plan(ResponseParams())
-        self._floor.check(plan)
-        text = greeting.ja if event.language == "ja" and greeting.ja else greeting.en
-        effects = self._floor.recite(plan, text, now)
-        self._silence.begin(now)
-        return self._granted_only([*effects, *self._ahead.discard()])
-
-    def _trigger(self, event: CharacterTrigger, now: float) -> list[Effect]:
-        params = ResponseParams(
-            if_active=check_if_active(event.if_active, "if_active"),
-        )
-        note = describe_trigger(event.name, event.params)
-        wanted = Wanted(params=params, reason="trigger", note=note, event_id=event.event_id)
-        return self._want(wanted, now)
-
     def _note_context(self, event: CharacterContext) -> list[Effect]:
         self._notes.context.put(event.key, event.text, event.ttl_turns)
         return []
@@ -590,7 +439,7 @@ class Session:
         return [
             effect
             for effect in effects
-            if not isinstance(effect, Send) or is_granted(effect.event, self._granted)
+            if not isinstance(effect, Send) or is_granted(effect.event, self._setup.granted)
         ]
 
     def _new_item_id(self) -> str:
@@ -601,22 +450,7 @@ class Session:
                 return item_id
 
     def _describe(self, resume: ResumeObject | None) -> SessionObject:
-        return describe_session(
-            self.id,
-            choice=self.choice,
-            settings=self._settings,
-            granted_events=self._granted,
-            expires_at=self._context.expires_at,
-            resume=resume,
-            listener=self._listener,
-            memory=self._memory_setting,
-            conversation=ConversationObject(
-                id=self._conversation.id, num_items=len(self._conversation)
-            ),
+        conversation = ConversationObject(
+            id=self._conversation.id, num_items=len(self._conversation)
         )
-
-
-def _name_response_create(error: ProtocolError) -> None:
-    """Name the event: openai-agents-js knows by this word that its pending reply is refused."""
-    if "response.create" not in error.message:
-        error.message = f"response.create was refused: {error.message}"
+        return self._setup.describe(conversation, resume)

@@ -73,16 +73,16 @@ class Roster:
                 clock=time.thread_time,
             ),
         )
+        patience = self._state.settings.drain.close_timeout_s
+        wire = SocketWire(socket, close_timeout_s=patience)
         try:
             if admission.session is not None:
                 session.configure(admission.session)
         except ProtocolError as error:
-            await socket.close(CloseCode.POLICY_VIOLATION, f"The client secret: {error.message}")
+            await wire.close(CloseCode.POLICY_VIOLATION, f"The client secret: {error.message}")
             return
         if stored is not None:
             session.restore(stored.head.id, stored.entries, stored.summary)
-        patience = self._state.settings.drain.close_timeout_s
-        wire = SocketWire(socket, close_timeout_s=patience)
         history = History(
             session, self._state.store, admission.principal, is_known=stored is not None
         )

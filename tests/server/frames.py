@@ -35,6 +35,47 @@ SEEDS = [
         },
     },
     {"type": "response.cancel", "response_id": "resp_t_1"},
+    {
+        "type": "session.update",
+        "session": {
+            "character": {
+                "card": {"spec": "chara_card_v2", "data": {"name": "Mio", "first_mes": "Hi."}},
+                "user_name": "Ken",
+                "greeting_index": 0,
+                "lore": True,
+                "expressions": ["happy"],
+                "motions": ["wave"],
+                "tags": {"mode": "enforced", "every": "reply"},
+                "tag_dialect": "strip",
+                "segment": {"first_min": 5, "min": 5, "max": 50, "langs": ["ja"]},
+                "visemes": {"scheme": "oculus"},
+                "listener": {"kind": "speech", "rate": 10},
+                "memory": {"summary": "They met.", "auto": True},
+                "proactive": {"idle_ms": 5000, "max_per_hour": 3, "instructions": "Sing."},
+            }
+        },
+    },
+    {"type": "session.update", "session": {"character": {"group": ["aoi", "haru"]}}},
+    {
+        "type": "response.create",
+        "response": {
+            "if_active": "queue",
+            "heard": {"item_id": "item_t_1", "text_end": 2},
+            "continues": "item_t_1",
+            "character_id": "aoi",
+        },
+    },
+    {
+        "type": "character.playback",
+        "item_id": "item_t_1",
+        "segment_index": 0,
+        "text_end": 1,
+        "state": "interrupted",
+    },
+    {"type": "character.greet", "index": 0, "language": "ja"},
+    {"type": "character.trigger", "name": "gift", "params": {"n": 1}, "if_active": "interrupt"},
+    {"type": "character.context", "key": "sky", "text": "It rains.", "ttl_turns": 2},
+    {"type": "character.draft", "text": "Hel"},
 ]
 JUNK: list[Any] = [
     None,

@@ -219,6 +219,25 @@ async def test_a_secrets_session_holds_from_the_first_event() -> None:
     assert done["usage"]["output_tokens"] == 3
 
 
+async def test_a_secret_whose_character_is_gone_opens_nothing() -> None:
+    """However long the sentence is, the close frame holds as much of it as fits."""
+    name = "m" * 64
+    card = {"spec": "chara_card_v2", "data": {"name": "Mio"}}
+    settled = {"model": "aoi", "character": {"id": name}}
+    async with running_server() as server:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            await http.post(f"/v1/characters?id={name}", json=card)
+            answer = await http.post("/v1/realtime/client_secrets", json={"session": settled})
+            await http.delete(f"/v1/characters/{name}")
+        key = f"openai-insecure-api-key.{answer.json()['value']}"
+        subprotocols = [Subprotocol("realtime"), Subprotocol(key)]
+        async with connect(server.socket_url(""), subprotocols=subprotocols) as client:
+            with pytest.raises(ConnectionClosed):
+                await client.recv()
+    assert client.close_code == 1008
+    assert (client.close_reason or "").startswith("The client secret: session.character.id is")
+
+
 async def test_a_conversation_goes_on_in_the_tokens_that_it_had() -> None:
     """The second prompt begins with the first and its reply; leaving gives both up."""
     engine = FakeEngine()

@@ -10,6 +10,7 @@ import pytest
 
 from server.characters.card_file import (
     MAX_DESCRIPTION,
+    MAX_MACROS,
     MAX_TAGS,
     character_from_card,
     find_warnings,
@@ -127,17 +128,29 @@ def test_a_name_is_short(key: str) -> None:
 
 def test_what_is_read_is_bounded_with_its_macros() -> None:
     """A small card can come to much; lore that waits for its key does not count."""
-    macros = "{{char}}" * 20_000
-    character_from_card(make_card("x", description=macros))
-    character_from_card(make_card("x" * 250, character_book=book(entry(macros, "k"))))
+    macros = "{{char}}" * 1_900
+    long = "y" * 900_000
+    fields = {"personality": long, "scenario": long, "mes_example": long, "system_prompt": long}
+    character_from_card(make_card("x", description=macros, **fields))
+    with pytest.raises(CardError, match="what a model reads") as caught:
+        character_from_card(make_card("x" * 250, description=macros, **fields))
+    assert caught.value.code == "card_too_large"
+
+
+@pytest.mark.parametrize("macro", ["{{char}}", "{{random:a,b}}", "<USER>", "<START>", "{{"])
+def test_macros_are_counted(macro: str) -> None:
+    """Each costs time whenever a session begins; lore that waits for its key does not count."""
+    macros = macro * (MAX_MACROS + 1)
+    character_from_card(make_card(description=macro * MAX_MACROS))
+    character_from_card(make_card(character_book=book(entry(macros, "k"))))
     for fields in (
         {"description": macros},
         {"alternate_greetings": [macros]},
         {"character_book": book(entry(macros, constant=True))},
     ):
-        with pytest.raises(CardError, match="what a model reads") as caught:
-            character_from_card(make_card("x" * 250, **fields))
-        assert caught.value.code == "card_too_large"
+        with pytest.raises(CardError, match=f"{MAX_MACROS + 1} macros") as caught:
+            character_from_card(make_card(**fields))
+        assert caught.value.code == "card_too_many_entries"
 
 
 def test_tags_are_bounded() -> None:

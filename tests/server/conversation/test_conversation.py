@@ -365,13 +365,27 @@ def test_a_note_goes_with_its_item_and_survives_its_truncation() -> None:
     conversation.check_integrity()
 
 
-def test_a_note_that_is_too_large_is_refused() -> None:
-    """With the bound; nothing is noted."""
-    conversation = fill(make(max_bytes=10), message("a", "hello"))
-    with pytest.raises(LimitExceeded) as caught:
-        conversation.add_note("123456")
-    assert (caught.value.value, caught.value.limit) == (11, 10)
-    assert conversation.messages() == [ChatMessage("user", "hello")]
+def test_a_note_that_is_too_large_is_refused_before_it_is_written() -> None:
+    """With the bound; the newest turn stays, and a conversation that may not be cut stays whole."""
+    conversation = fill(make(max_bytes=10), message("z", "old"), message("a", "hello"))
+    for note, evict, value in (("1234567", True, 15), ("123", False, 11)):
+        with pytest.raises(LimitExceeded) as caught:
+            conversation.make_room_for_reply(note, evict=evict)
+        assert (caught.value.value, caught.value.limit) == (value, 10)
+        assert conversation.item_ids == ["z", "a"]
+    assert conversation.make_room_for_reply("12345", evict=True) == ["z"]
+    conversation.check_integrity()
+
+
+def test_a_reply_may_run_over_the_bounds_and_the_next_one_makes_room() -> None:
+    """Nobody knows how long it will be; the question that it answers stays."""
+    conversation = fill(make(max_items=2), message("a"), message("b"))
+    assert conversation.make_room_for_reply("", evict=True) == []
+    fill(conversation, message("r1", "yes", "assistant"))
+    assert conversation.make_room_for_reply("", evict=True) == ["a"]
+    fill(conversation, message("r2", "yes", "assistant"))
+    with pytest.raises(LimitExceeded, match="items in the conversation would be 3"):
+        conversation.make_room_for_reply("", evict=True)
     conversation.check_integrity()
 
 

@@ -116,6 +116,23 @@ def test_an_item_without_words_shows_its_note_alone() -> None:
     assert render_messages([silent, message("b", "")]) == [ChatMessage("system", "The door opens.")]
 
 
+def test_a_reply_goes_on_only_behind_the_one_that_it_goes_on_with() -> None:
+    """With that taken out, emptied, or something between, it stands for itself."""
+    first, other = message("a", "I like ", "assistant"), message("b", "Well. ", "assistant")
+    rest = message("c", "cats.", "assistant")
+    rest.continues = "a"
+    empty = message("a", "", "assistant")
+    for entries, said in (
+        ([first, rest], ["I like cats."]),
+        ([other, first, rest], ["Well. ", "I like cats."]),
+        ([other, rest], ["Well. ", "cats."]),
+        ([first, other, rest], ["I like ", "Well. ", "cats."]),
+        ([other, empty, rest], ["Well. ", "cats."]),
+        ([first, message("u", "Oh?"), rest], ["I like ", "Oh?", "cats."]),
+    ):
+        assert [message.content for message in render_messages(entries)] == said
+
+
 class Talk:
     """A conversation whose model says what the test wants."""
 

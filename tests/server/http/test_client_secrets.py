@@ -33,6 +33,17 @@ async def test_a_secret_opens_what_its_key_opens() -> None:
         assert (await client.get("/v1/characters", headers=headers)).status_code == 200
 
 
+async def test_a_secret_may_name_its_character() -> None:
+    """One of this server, or a card of its own."""
+    card = {"spec": "chara_card_v2", "data": {"name": "Mio"}}
+    for character in ({"id": "aoi"}, {"group": ["aoi"]}, {"card": card}):
+        async with locked_client() as client:
+            body = {"session": {"character": character}}
+            answer = await client.post(PATH, json=body, headers=KEY)
+        assert answer.status_code == 200
+        assert answer.json()["session"]["character"] == character
+
+
 async def test_a_secret_cannot_make_others() -> None:
     """Otherwise it would never end."""
     async with locked_client() as client:
@@ -50,6 +61,8 @@ async def test_a_secret_cannot_make_others() -> None:
         {"session": {"temperature": -1}},
         {"session": {"type": "transcription"}},
         {"session": {"instructions": "x" * 70_000}},
+        {"session": {"character": {"id": "nobody"}}},
+        {"session": {"character": {"card": {"spec": 7}}}},
     ],
 )
 async def test_bad_wishes_are_refused(body: dict[str, Any]) -> None:

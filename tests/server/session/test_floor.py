@@ -1,4 +1,4 @@
-"""Who may speak: replies that wait, take over, or come by themselves."""
+"""Who has the floor: what is heard of it, who goes on, and whose turn it is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 
 from engine.request import FinishReason
 from server.session.context import SessionContext
-from server.session.waiting_line import MAX_WAITING
-from tests.server.talk import AOI, HARU, V1, Talk, of_type, only_error, types
+from tests.server.talk import AOI, HARU, V1, Talk, of_type, only_error, text_of
 
 STOP = FinishReason.STOP
 
@@ -20,81 +19,6 @@ def room(**fields: Any) -> Talk:
     talk = Talk(granted=V1, context=SessionContext(find_character=people.get, **fields))
     talk.say("session.update", session={"character": {"group": ["aoi", "haru"]}})
     return talk
-
-
-def test_a_queued_reply_begins_when_the_one_before_has_ended() -> None:
-    """With what was said until then in its prompt, and its metadata."""
-    talk = Talk(granted=V1)
-    talk.ask()
-    [queued] = talk.ask(if_active="queue", metadata={"n": "2"})
-    assert (queued["type"], queued["position"]) == ("character.queued", 1)
-    talk.write("First.")
-    sent = talk.write(finish=STOP)
-    created = of_type(sent, "response.created")
-    assert [event["response"]["metadata"] for event in created] == [{"n": "2"}]
-    assert [message.content for message in talk.generates[-1].messages] == [
-        talk.generates[0].messages[0].content,
-        "First.",
-    ]
-
-
-def test_a_client_without_the_extension_waits_in_silence() -> None:
-    """The event is the extension's; the waiting is not."""
-    talk = Talk()
-    talk.ask()
-    assert talk.ask(if_active="queue") == []
-    assert len(of_type(talk.write("x", STOP), "response.created")) == 1
-
-
-def test_a_queued_reply_follows_a_failed_one_too() -> None:
-    """However the floor becomes free."""
-    talk = Talk()
-    talk.ask()
-    talk.ask(if_active="queue")
-    request_id = talk.generates[0].request_id
-    sent = talk.carry_out(talk.session.fail_generation(request_id, OSError(), talk.now))
-    assert types(sent)[-1] == "response.created"
-
-
-def test_too_many_do_not_wait() -> None:
-    """The bound is told, and the error carries the client's id."""
-    talk = Talk()
-    talk.ask()
-    for _ in range(MAX_WAITING):
-        talk.ask(if_active="queue")
-    sent = talk.say("response.create", event_id="e9", response={"if_active": "queue"})
-    error = only_error(sent)
-    assert (error["param"], error["event_id"]) == ("response.if_active", "e9")
-    assert str(MAX_WAITING) in error["message"]
-
-
-def test_who_speaks_over_it_sends_those_who_wait_home() -> None:
-    """Each hears of it by its own event."""
-    talk = Talk()
-    talk.ask()
-    talk.say("response.create", event_id="e2", response={"if_active": "queue"})
-    sent = talk.ask(if_active="interrupt")
-    [error] = of_type(sent, "error")
-    assert (error["error"]["code"], error["error"]["event_id"]) == ("response_superseded", "e2")
-    assert len(of_type(talk.write("x", STOP), "response.created")) == 0
-
-
-def test_a_cancel_without_an_id_stops_all_that_was_asked_for() -> None:
-    """One by id stops that reply alone."""
-    talk = Talk()
-    for response_id, goes_on in ((None, False), ("resp_t_2", True)):
-        talk.ask()
-        talk.ask(if_active="queue")
-        named = {} if response_id is None else {"response_id": response_id}
-        sent = talk.say("response.cancel", **named)
-        assert ("response.created" in types(sent)) is goes_on
-
-
-def test_an_unknown_way_to_wait_is_refused() -> None:
-    """With the ways that there are."""
-    error = only_error(Talk().ask(if_active="later"))
-    assert error["param"] == "response.if_active"
-    assert "'queue'" in error["message"]
 
 
 def test_the_state_is_told_as_it_changes() -> None:
@@ -232,3 +156,64 @@ def test_going_on_needs_no_tag_where_every_reply_begins_with_one() -> None:
     assert begun is not None
     assert goes_on is not None
     assert begun.source != goes_on.source
+
+
+def test_what_a_client_says_was_heard_outweighs_what_it_reported_before() -> None:
+    """The last word counts; neither refuses the other."""
+    talk = Talk()
+    talk.ask()
+    talk.write("Hello there.")
+    item_id = talk.session.conversation.item_ids[-1]
+    talk.say("character.playback", item_id=item_id, text_end=2, state="interrupted")
+    sent = talk.ask(if_active="interrupt", heard={"item_id": item_id, "text_end": 5})
+    assert of_type(sent, "error") == []
+    assert talk.aborts == ["resp_t_1"]
+    assert talk.session.conversation.messages()[-1].content == "Hello"
+
+
+def test_behind_a_note_no_reply_goes_on() -> None:
+    """What was noted is not what the character said."""
+    talk = Talk()
+    talk.user("Tell me.")
+    talk.reply("I like cats")
+    talk.say("character.trigger", name="gift")
+    talk.say("response.cancel")
+    error = only_error(talk.ask(continues=talk.session.conversation.item_ids[-1]))
+    assert error["param"] == "response.continues"
+    assert "has happened since" in error["message"]
+
+
+def test_a_reply_of_which_nothing_was_heard_begins_anew() -> None:
+    """The user's words before it stay in the prompt."""
+    talk = Talk()
+    talk.user("Tell me.")
+    talk.reply("I like cats")
+    item_id = talk.session.conversation.item_ids[-1]
+    talk.ask(continues=item_id, heard={"item_id": item_id, "text_end": 0})
+    assert talk.generates[-1].begun == ""
+    assert talk.generates[-1].messages[-1].content == "Tell me."
+
+
+def test_in_a_room_the_one_who_was_broken_off_goes_on() -> None:
+    """Though it would be somebody else's turn; nobody else may go on for it."""
+    talk = room()
+    talk.user("Haru, hello.")
+    talk.ask()
+    talk.write("Hey, I")
+    talk.say("response.cancel")
+    item_id = talk.session.conversation.item_ids[-1]
+    error = only_error(talk.ask(continues=item_id, character_id="aoi"))
+    assert error["param"] == "response.character_id"
+    [turn] = of_type(talk.ask(continues=item_id), "character.turn")
+    assert turn["character_id"] == "haru"
+    assert talk.generates[-1].begun == "Hey, I"
+
+
+def test_nobody_leaves_a_room_of_one() -> None:
+    """``group: null`` then changes nothing, not even which greeting is said."""
+    talk = Talk(context=SessionContext(find_character={"haru": HARU}.get))
+    card = {"name": "Mio", "first_mes": "Hi.", "alternate_greetings": ["Hello again."]}
+    character = {"card": {"spec": "chara_card_v2", "data": card}, "greeting_index": 1}
+    talk.say("session.update", session={"character": character})
+    talk.say("session.update", session={"character": {"group": None}})
+    assert text_of(talk.say("character.greet")) == "Hello again."

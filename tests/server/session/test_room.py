@@ -43,6 +43,14 @@ def test_whom_the_user_speaks_to_answers() -> None:
     assert next_speaker(ROOM, talk(("user", "ハルはどう？葵は？"))) is HARU
 
 
+def test_a_name_within_another_word_is_nobody() -> None:
+    """Where words have spaces around them; in Japanese they have none."""
+    al = Character(id="al", name=LocalizedText(en="Al", ja="アル"))
+    assert next_speaker((HARU, al), talk(("user", "Also, who are you?"))) is HARU
+    assert next_speaker((HARU, al), talk(("user", "Tell me, Al!"))) is al
+    assert next_speaker((HARU, al), talk(("user", "alさんはどう？"))) is al
+
+
 def test_the_model_is_told_by_name() -> None:
     """The note is the same each time."""
     assert speaker_note(HARU) == "Haru speaks now."

@@ -13,7 +13,7 @@ from server.protocol.character_events import CHARACTER_EVENTS, event_name
 from server.protocol.objects import ResumeObject
 from server.session.context import SessionContext
 from server.session.settings import SessionLimits
-from tests.server.talk import Talk, only_error, types
+from tests.server.talk import V1, Talk, only_error, types
 
 
 def update(talk: Talk, **session: Any) -> list[dict[str, Any]]:
@@ -379,3 +379,17 @@ def test_a_wish_to_resume_is_answered() -> None:
     created, error = Talk(context=SessionContext(asked_to_resume=True)).open()
     assert created["type"] == "session.created"
     assert (error["error"]["code"], error["error"]["param"]) == ("session_not_resumed", "resume")
+
+
+def test_what_the_model_remembers_is_told() -> None:
+    """To those who want to know, and to nobody after the end; a summary is a setting from then."""
+    talk = Talk(granted=V1)
+    (told,) = talk.carry_out(talk.session.compacted(900, 400))
+    assert (told["op"], told["tokens_before"], told["tokens_after"]) == ("compacted", 900, 400)
+    (told,) = talk.carry_out(talk.session.summarised("They met.", 900, 500))
+    assert (told["op"], told["summary"]) == ("summarised", "They met.")
+    talk.ask()
+    assert "They met." in talk.generates[-1].summary
+    talk.session.close(talk.now)
+    assert talk.session.compacted(900, 400) == talk.session.summarised("x", 900, 400) == []
+    assert Talk().session.compacted(900, 400) == []
