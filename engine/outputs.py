@@ -286,6 +286,11 @@ class RequestDelta:
     error_param: str | None = None
     retry_after_s: float | None = None
 
+    @property
+    def met_stop_string(self) -> bool:
+        """Whether a stop string ended it: the text may break off inside a word or a tag."""
+        return isinstance(self.stop_reason, str)
+
 
 @dataclass(frozen=True, slots=True)
 class EngineHealth:

@@ -78,7 +78,7 @@ class CompletionReply:
         reply = merge(deltas)
         assert reply.finish_reason is not None
         written.feed(reply.text)
-        written.finish(reply.finish_reason)
+        written.finish(reply.finish_reason, at_stop_string=reply.met_stop_string)
         return self._plan.shape.whole(
             written.content,
             written.calls,
@@ -119,7 +119,7 @@ class CompletionReply:
         shape, written = self._plan.shape, self._plan.text
         parts, reason = written.feed(delta.text), delta.finish_reason
         if reason is not None:
-            parts += written.finish(reason)
+            parts += written.finish(reason, at_stop_string=delta.met_stop_string)
         logprobs = self._logprobs(delta)
         if logprobs and not parts:
             parts = [{"content": ""}]

@@ -62,12 +62,17 @@ class ReplyText:
             return self._show(self._parser.feed(text))
         return self._show([Words(text)])
 
-    def finish(self, reason: FinishReason) -> list[Delta]:
-        """End the reply; a call or tag that may have begun is dropped where it was cut off."""
+    def finish(self, reason: FinishReason, *, at_stop_string: bool = False) -> list[Delta]:
+        """End the reply; a call or tag that may have begun is dropped where it was cut off.
+
+        Args:
+            reason: Why it ended.
+            at_stop_string: It was a stop string, which may have cut a tag.
+        """
         if reason is not FinishReason.STOP:
             return []
         deltas = [] if self._parser is None else self._show(self._parser.finish())
-        return deltas + self._add_text(self._tags.finish())
+        return deltas + self._add_text(self._tags.finish(at_stop_string=at_stop_string))
 
     def finish_reason(self, reason: FinishReason) -> str:
         """Why it ended, in OpenAI's words."""

@@ -142,9 +142,18 @@ class MessageOutput:
         self._raw.append(text)
         return self._perform(self._parser.feed(text), t_ms)
 
-    def flush(self, t_ms: float) -> list[ServerEvent]:
-        """Show what was held back; no more text comes."""
-        return self._perform(self._parser.finish(), t_ms)
+    def flush(self, t_ms: float, *, at_stop_string: bool = False) -> list[ServerEvent]:
+        """Show what was held back; no more text comes.
+
+        Args:
+            t_ms: Since the reply was announced.
+            at_stop_string: A stop string ended it; half a tag is neither shown nor kept.
+        """
+        held = self._parser.held
+        pieces = self._parser.finish(at_stop_string=at_stop_string)
+        if not pieces:
+            self._raw = ["".join(self._raw).removesuffix(held)]
+        return self._perform(pieces, t_ms)
 
     def open(self) -> list[ServerEvent]:
         """Announce the item, if that was not done."""

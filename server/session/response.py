@@ -142,7 +142,8 @@ class Response:
                 if self._parser is not None:
                     events += self._take(self._parser.finish(), t_ms)
                 if isinstance(self._open, MessageOutput):
-                    events += self._with_open(self._open.flush(t_ms))
+                    at_stop_string = delta.met_stop_string
+                    events += self._with_open(self._open.flush(t_ms, at_stop_string=at_stop_string))
                 events += self.end("completed", now)
             case FinishReason.LENGTH:
                 events += self.end("incomplete", now, reason="max_output_tokens")

@@ -1,6 +1,6 @@
 """What stands in a reply and is not said: stage directions, thoughts, code.
 
-The rules, where *at the start* means that the segment has no words yet:
+The rules, where *at the start* means that the segment has no words yet, or only whole sentences:
 
 * ``*…*`` is an action: at the start always, save a single word that a small letter follows and
   that names no gesture (*Really* good); within a sentence if it is East Asian, names a gesture, or

@@ -254,7 +254,9 @@ class Segmenter:
                 self._fence = Fence(ticks)
                 pending.at += ticks
                 return True
-        aside = read_aside(pending.text, pending.at, pending.start, final=self._final)
+        # A sentence too short to stand alone has ended all the same: what follows is no part of it.
+        start = pending.at if pending.ended == pending.at else pending.start
+        aside = read_aside(pending.text, pending.at, start, final=self._final)
         if aside is None:
             return False
         if aside.kind is None:

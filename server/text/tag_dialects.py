@@ -94,12 +94,13 @@ class TagText:
         """Take more raw text in; return what can be shown now."""
         return self._render(self._parser.feed(text))
 
-    def finish(self) -> str:
+    def finish(self, *, at_stop_string: bool = False) -> str:
         """Return what was held back, once the text has come to its own end.
 
-        A text that was cut off is not finished: what is held back may be half a tag.
+        A text that was cut off is not finished: what is held back may be half a tag. One that a
+        stop string ended is, but for half a tag.
         """
-        return self._render(self._parser.finish())
+        return self._render(self._parser.finish(at_stop_string=at_stop_string))
 
     def _render(self, pieces: Iterable[Piece]) -> str:
         return "".join(

@@ -159,8 +159,16 @@ class TagParser:
             pieces.append(TextPiece(shown))
         return pieces
 
-    def finish(self) -> list[Piece]:
-        """End the reply; what was held back is text after all."""
+    def finish(self, *, at_stop_string: bool = False) -> list[Piece]:
+        """End the reply; what was held back is text after all.
+
+        Args:
+            at_stop_string: A stop string ended it, perhaps inside a tag: half a tag is dropped,
+                with the spaces before it.
+        """
+        if at_stop_string and self._pending:
+            self._pending = self._run = ""
+            return []
         shown = self._show(self._pending) if self._pending else ""
         self._pending = ""
         if not self._saw_tag and self._clean_length:

@@ -47,6 +47,14 @@ def test_half_a_tag_of_a_reply_that_was_cut_off_is_dropped() -> None:
         assert text.content == shown
 
 
+def test_half_a_tag_before_a_stop_string_is_dropped() -> None:
+    """The rest of it was never to be seen."""
+    text = reply_text(tools=False)
+    text.feed("Hm [sa")
+    text.finish(FinishReason.STOP, at_stop_string=True)
+    assert text.content == "Hm"
+
+
 def test_without_tools_calls_are_text() -> None:
     """Nothing is looked for."""
     text, written = reply_text(tools=False), HERMES.write([ToolCall("", "roll", "{}")])

@@ -138,6 +138,20 @@ def test_what_was_said_before_a_cancel_is_remembered() -> None:
     assert talk.session.conversation.messages() == [ChatMessage("assistant", "[sad] Oh no")]
 
 
+def test_half_a_tag_before_a_stop_string_is_neither_shown_nor_kept() -> None:
+    """The reply is whole all the same; a stop string that cuts no tag leaves its text alone."""
+    for raw, shown, kept in (
+        ("[sad] Oh no. [hap", "Oh no.", "[sad] Oh no."),
+        ("[sad] Oh [1", "Oh [1", "[sad] Oh [1"),
+    ):
+        talk = Talk()
+        talk.ask()
+        done = talk.write(raw, FinishReason.STOP, stop_reason="y")[-1]["response"]
+        assert done["status"] == "completed"
+        assert done["output"][0]["content"][0]["text"] == shown
+        assert talk.session.conversation.messages() == [ChatMessage("assistant", kept)]
+
+
 def test_a_reply_cancelled_before_its_first_word_has_no_item() -> None:
     """There is nothing to close but the response."""
     talk = Talk()

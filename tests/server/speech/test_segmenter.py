@@ -261,3 +261,18 @@ def test_a_segment_knows_its_language() -> None:
     assert [part.lang for part in segment("こんにちは。Hello there! 漢字。")] == ["ja", "en", "ja"]
     rules = SegmentRules(langs=("zh", "en"))
     assert [part.lang for part in segment("你好。Hello!", rules=rules)] == ["zh", "en"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "aside"),
+    [
+        ("ふふっ、面白い話だね。うん。（うなずく）またね。", "action", "（うなずく）"),
+        ("“是的。”他说。（点头）再见。", "action", "（点头）"),
+        ("I went there twice. Yes. (not again) Okay.", "thought", "(not again) "),
+    ],
+)
+def test_brackets_behind_a_short_sentence_are_not_spoken(text: str, kind: str, aside: str) -> None:
+    """A sentence that would wait for the next one is whole, so they are no part of it."""
+    segmenter = Segmenter()
+    segments = segmenter.feed(text) + segmenter.finish()
+    assert (kind, aside) in [(segment.kind, segment.text) for segment in segments]

@@ -112,6 +112,17 @@ def test_without_declared_names_every_text_stays() -> None:
     assert parser.finish() == []
 
 
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [("Hm. [sa", "Hm."), ("[", ""), ("[happy:0.", ""), ("Hm [1", "Hm [1"), ("Hm \n", "Hm \n")],
+)
+def test_half_a_tag_before_a_stop_string_is_dropped(raw: str, clean: str) -> None:
+    """And nothing else is: spaces and other brackets before it are text."""
+    parser = TagParser(FACES, MOTIONS)
+    pieces = parser.feed(raw) + parser.finish(at_stop_string=True)
+    assert "".join(piece.text for piece in pieces if isinstance(piece, TextPiece)) == clean
+
+
 @pytest.mark.parametrize("weight", ["0.1", "0.6", "0.95", "0.10", "1.0", "1.00"])
 def test_a_face_may_have_a_weight(weight: str) -> None:
     """One or two decimals, from 0.1 to 1; without one it is the whole face."""
