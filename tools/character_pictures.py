@@ -87,7 +87,7 @@ async def _hear_out(page: Page) -> None:
 
 
 def _mouth(shape: str, least: int) -> str:
-    """Select the mouth where it has a shape, at ``least`` tenths of it, in a face with open eyes."""
+    """Select the mouth where it has a shape, at least so many tenths, in a face with open eyes."""
     strengths = (f'[data-strength="{tenths / 10:.1f}"]' for tenths in range(least, 11))
     face = '[data-testid=face]:not([data-expression="relaxed"])'  # whose eyes are shut
     return f'{face} .face-mouth[data-shape="{shape}"]:is({", ".join(strengths)})'
