@@ -72,6 +72,7 @@ def test_the_page_is_interrupted_in_one_frame(example: Page, mock: Mock) -> None
     asked = mock.of_type("response.create")[-1]["response"]
     assert asked["if_active"] == "interrupt"
     assert 0 < asked["heard"]["text_end"] < 75
+    expect(example.locator(".code.now")).to_have_count(1)  # what was before it is finished
     states = {event["state"] for event in mock.of_type("character.playback")}
     assert states == {"started", "finished"}
 
