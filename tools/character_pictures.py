@@ -14,16 +14,17 @@ from playwright.async_api import Browser, Page, ViewportSize
 from playwright.async_api import TimeoutError as TookTooLong
 
 SIZE: ViewportSize = {"width": 1280, "height": 800}
-SHAPES = ("aa", "ou", "ee")
+SHAPES = {"aa": 8, "ou": 6, "ee": 6}
+"""Mouth shapes, and how many tenths of each a good picture shows: about what a voice reaches."""
 FEELINGS = ("happy", "surprised")
 SAYINGS = (
+    "What do you like?",
+    "You are cute!",
     "Tell me a story.",
     "Sing me a song.",
-    "You are cute!",
     "hello",
     "Do you want to be my friend?",
     "I won a prize today!",
-    "What do you like?",
     "歌を歌って！",
     "お話をして。",
     "好きな食べ物は何？",
@@ -57,8 +58,8 @@ window.release = () => {
 # The head and a little around it, on the drawing's board.
 FACE_BOX = """(face) => {
   const board = face.getScreenCTM();
-  const [x, y] = [board.e + 40 * board.a, board.f + 30 * board.d];
-  return { x, y, width: 320 * board.a, height: 360 * board.d };
+  const [x, y] = [board.e + 50 * board.a, board.f + 36 * board.d];
+  return { x, y, width: 300 * board.a, height: 354 * board.d };
 }"""
 FELT_MS = 500
 
@@ -86,17 +87,18 @@ async def _hear_out(page: Page) -> None:
 
 
 def _mouth(shape: str, least: int) -> str:
-    """Select the face's mouth where it has a shape, at ``least`` tenths of it."""
+    """Select the mouth where it has a shape, at least so many tenths, in a face with open eyes."""
     strengths = (f'[data-strength="{tenths / 10:.1f}"]' for tenths in range(least, 11))
-    return f'[data-testid=face] .face-mouth[data-shape="{shape}"]:is({", ".join(strengths)})'
+    face = '[data-testid=face]:not([data-expression="relaxed"])'  # whose eyes are shut
+    return f'{face} .face-mouth[data-shape="{shape}"]:is({", ".join(strengths)})'
 
 
 async def _catch_shape(page: Page, shape: str, *, within: str = "") -> None:
     """Hold the page where a shape is drawn nearly in full, or else well enough."""
     try:
-        await _catch(page, within + _mouth(shape, 8), 0)
+        await _catch(page, within + _mouth(shape, SHAPES[shape]), 0)
     except TookTooLong:
-        await _catch(page, within + _mouth(shape, 5), 0)
+        await _catch(page, within + _mouth(shape, 4), 0)
 
 
 async def _catch(page: Page, wanted: str, for_ms: int) -> None:

@@ -22,6 +22,8 @@ IMAGES = ROOT / "docs" / "images"
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 SIZE: ViewportSize = {"width": 1280, "height": 800}
 CHATTERS = 12
+ENGINE_MS = 13_000
+"""For the lanes to be full."""
 
 
 async def talk(page: Page, *sayings: str) -> None:
@@ -66,7 +68,7 @@ async def engine_picture(browser: Browser, url: str, path: Path) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(CHATTERS):
             group.create_task(chatter(number))
-        await page.wait_for_timeout(6000)
+        await page.wait_for_timeout(ENGINE_MS)
         await page.screenshot(path=str(path))
         stop.set()
 

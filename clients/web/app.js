@@ -105,12 +105,12 @@ class App {
     this.input.value = "";
     this.#fitInput();
     this.status.clearNotice();
-    this.session.say(text, this.stage.interrupt());
+    this.session.say(text, this.stage.interrupt()?.item_id);
   }
 
   /** Stop the character: its words, its voice, or both. */
   stop() {
-    this.session.stop(this.stage.interrupt());
+    this.session.stop(this.stage.interrupt()?.item_id);
     this.#refreshButtons();
   }
 
@@ -139,7 +139,7 @@ class App {
     };
   }
 
-  // An interruption is told by the frame that interrupts.
+  // What an interruption leaves is for the session to tell.
   #played(playback) {
     if (playback.state !== "interrupted") this.session.report(playback);
     if (playback.state === "started") this.chat.highlight(playback.item_id, playback.segment_index);

@@ -53,31 +53,31 @@ export function inkOn(hex) {
 }
 
 const PALETTES = [
-  { hair: "#2b3a67", eyes: "#3b82f6", skin: "#ffe0d0", accent: "#f2a541", style: "bob" },
-  { hair: "#7a3b2e", eyes: "#2f9e6e", skin: "#f7d3bd", accent: "#e4572e", style: "long" },
-  { hair: "#3a3a3c", eyes: "#b45309", skin: "#f1c9ac", accent: "#4c9f70", style: "short" },
-  { hair: "#c98bb9", eyes: "#8e4fc9", skin: "#ffe4da", accent: "#7a9cf0", style: "twin" },
-  { hair: "#8a8f98", eyes: "#d97706", skin: "#e9bfa3", accent: "#9277d6", style: "hood" },
-  { hair: "#4b5563", eyes: "#5eead4", skin: "#dfe5ea", accent: "#2bb3a3", style: "robot" },
+  { hair: "#1f6f78", eyes: "#c2410c", skin: "#ffe0d0", accent: "#38a3a5" },
+  { hair: "#7a3b2e", eyes: "#2f9e6e", skin: "#f7d3bd", accent: "#e4572e" },
+  { hair: "#3a3a3c", eyes: "#b45309", skin: "#f1c9ac", accent: "#4c9f70" },
+  { hair: "#c98bb9", eyes: "#8e4fc9", skin: "#ffe4da", accent: "#7a9cf0" },
+  { hair: "#8a8f98", eyes: "#d97706", skin: "#e9bfa3", accent: "#9277d6" },
 ];
 
-/** Hair styles that the face can draw. */
+/** Hair styles that the face can draw; nobody is a robot by chance. */
 export const STYLES = ["bob", "long", "short", "twin", "hood", "robot"];
 
 /**
- * Complete an avatar description: what is missing or unusable comes from a palette chosen by the id.
+ * Complete an avatar description: what is missing or unusable is chosen by the id.
  * @param {string} id character id
  * @param {Record<string, unknown>} [avatar] what the server said
  * @returns {{hair: string, eyes: string, skin: string, accent: string, style: string}}
  */
 export function completeAvatar(id, avatar = {}) {
   const seed = Array.from(id).reduce((sum, c) => (sum * 31 + c.codePointAt(0)) >>> 0, 7);
-  const base = PALETTES[seed % (PALETTES.length - 1)];
+  const base = PALETTES[seed % PALETTES.length];
+  const style = STYLES[Math.floor(seed / PALETTES.length) % (STYLES.length - 1)];
   return {
     hair: hexOr(avatar?.hair, base.hair),
     eyes: hexOr(avatar?.eyes, base.eyes),
     skin: hexOr(avatar?.skin, base.skin),
     accent: hexOr(avatar?.accent, base.accent),
-    style: STYLES.includes(avatar?.style) ? avatar.style : base.style,
+    style: STYLES.includes(avatar?.style) ? avatar.style : style,
   };
 }

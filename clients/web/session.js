@@ -59,15 +59,14 @@ export class Session extends EventTarget {
   /**
    * Say something; a reply under way is interrupted in the same frame that asks for the next.
    * @param {string} text what the user says
-   * @param {{item_id: string, text_end: number}|null} heard what was heard of the reply that still
-   *   played; null where none did
+   * @param {string|null} voiced item id of the reply that the face still spoke; null where it did not
    */
-  say(text, heard = null) {
+  say(text, voiced = null) {
     const item = this.conversation.addUser(text);
     this.#emit("added", { item });
-    this.#cut(heard);
+    const heard = this.#read(voiced);
     if (this.link.state.name !== "ready") return; // told to the server when the link is back
-    const interrupts = this.busy || heard !== null;
+    const interrupts = this.busy;
     for (const reply of this.replies) reply.cut = reply.silent = true;
     this.#tell(item);
     this.#ask(interrupts ? { if_active: "interrupt", ...(heard && { heard }) } : null);
@@ -75,12 +74,13 @@ export class Session extends EventTarget {
 
   /**
    * Ask the server to stop talking.
-   * @param {{item_id: string, text_end: number}|null} heard what was heard of the reply
+   * @param {string|null} voiced item id of the reply that the face still spoke; null where it did not
    */
-  stop(heard = null) {
+  stop(voiced = null) {
+    if (this.stopping) return;
+    const heard = this.#read(voiced);
     if (heard) this.report({ ...heard, state: "interrupted" });
-    this.#cut(heard);
-    if (!this.busy || this.stopping) return;
+    if (!this.busy) return;
     this.stopping = true;
     for (const reply of this.replies) reply.silent = true;
     const id = this.replies.at(-1).id;
@@ -103,9 +103,19 @@ export class Session extends EventTarget {
     this.link.send({ type: "conversation.item.create", item: wireItem(item) });
   }
 
-  #cut(heard) {
-    const item = heard && this.conversation.cut(heard.item_id, heard.text_end);
-    if (item) this.#emit("heard", { item });
+  // This page has no sound. Its words are read, as soon as they are shown, and the mouth only follows. So what
+  // is shown has been heard: all words so far of a reply that is still being written, and the whole of one that
+  // is complete, wherever the mouth is. Who reads fast and answers at once takes nothing from the model's memory.
+  #read(voiced) {
+    const written = this.replies.findLast((one) => !one.cut && one.item.id !== null && one.item.text !== "");
+    if (written) {
+      const heard = { item_id: written.item.id, text_end: Array.from(written.item.text).length };
+      this.#emit("heard", { item: this.conversation.cut(heard.item_id, heard.text_end) });
+      return heard;
+    }
+    const item = voiced && this.conversation.items.find((one) => one.id === voiced);
+    if (item) this.report({ item_id: voiced, text_end: Array.from(item.text).length, state: "finished" });
+    return null;
   }
 
   #ask(response) {

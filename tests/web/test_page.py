@@ -132,9 +132,10 @@ def test_a_reply_can_be_stopped_before_its_first_word(visit: Visit, page_url: st
 
 
 def test_the_next_message_interrupts(visit: Visit, mock: Mock) -> None:
-    """A message sent meanwhile is one frame more: the request says what was heard before it."""
+    """A message sent meanwhile is one frame more: the request says what was shown before it."""
     page = ready(visit(mock.url))
     old = streaming(page)
+    shown = len(old.get_by_test_id("reply-text").inner_text())
     start = len(mock.events)
     key = page.locator("[data-testid=reply]").count() - 1
     say(page, "hello")
@@ -146,8 +147,7 @@ def test_the_next_message_interrupts(visit: Visit, mock: Mock) -> None:
     asked = mock.of_type("response.create")[-1]["response"]
     assert asked["if_active"] == "interrupt"
     assert asked["heard"]["item_id"].startswith("item_reply_")
-    assert 0 < asked["heard"]["text_end"] < 400
-    expect(page.get_by_test_id("reply").nth(key).locator(".unheard").first).to_be_visible()
+    assert shown <= asked["heard"]["text_end"] < 400
     expect(page.get_by_test_id("notice")).to_be_hidden()
 
 
@@ -506,19 +506,30 @@ def test_asides_and_code_look_like_what_they_are(visit: Visit, page_url: str) ->
     expect(reply.locator("code.block")).to_have_text("kettle.boil();")
 
 
-def test_stopping_the_voice_keeps_what_was_heard(visit: Visit, mock: Mock) -> None:
-    """A reply that is written but still plays can be stopped; the rest counts as unheard."""
+def test_stopping_the_mouth_leaves_a_written_reply_whole(visit: Visit, mock: Mock) -> None:
+    """A reply that is complete has been read, however far the mouth is; the server is told so."""
     page = ready(visit(mock.url))
     reply = settled(say(page, "hello"))
     expect(reply.locator(".seg.now")).to_have_count(1)
     page.keyboard.press("Escape")
-    expect(reply.locator(".unheard").first).to_be_visible()
-    expect(reply).to_contain_text("you spoke before the rest")
+    expect(reply.locator(".unheard")).to_have_count(0)
     expect(page.locator(MOUTH)).to_have_attribute("data-shape", "shut")
     expect(page.get_by_test_id("stop")).to_be_hidden()
     last = mock.of_type("character.playback")[-1]
-    assert last["state"] == "interrupted"
-    assert 0 <= last["text_end"] < 99
+    assert last["state"] == "finished"
+    assert last["text_end"] == len(reply.get_by_test_id("reply-text").inner_text())
+
+
+def test_who_answers_before_the_mouth_is_done_cuts_nothing(visit: Visit, mock: Mock) -> None:
+    """An answer to a complete reply is an ordinary request, and the reply stays whole."""
+    page = ready(visit(mock.url))
+    reply = settled(say(page, "hello"))
+    expect(reply.locator(".seg.now")).to_have_count(1)
+    settled(say(page, "hello"))
+    asked = mock.of_type("response.create")[-1]["response"]
+    assert "heard" not in asked
+    assert "if_active" not in asked
+    expect(page.locator(".unheard")).to_have_count(0)
     assert mock.cancels == 0
 
 

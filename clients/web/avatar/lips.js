@@ -11,10 +11,13 @@ import { MOUTH_SHAPES } from "./avatar.js";
 const SPOKEN = {
   aa: { w: 19, up: -15, low: 40, corner: 0, round: 0.55, teeth: 0.75, tongue: 1 },
   ih: { w: 25, up: -3, low: 10, corner: -2, round: 0.15, teeth: 1, tongue: 0 },
-  ou: { w: 8.5, up: -10, low: 16, corner: 1, round: 1, teeth: 0, tongue: 0 },
+  ou: { w: 9.5, up: -14, low: 21, corner: 1, round: 1, teeth: 0, tongue: 0 },
   ee: { w: 23, up: -8, low: 27, corner: -3, round: 0.3, teeth: 1, tongue: 0.55 },
   oh: { w: 12.5, up: -16, low: 30, corner: 1, round: 1, teeth: 0.15, tongue: 0.4 },
 };
+
+// Lips take a sound's form before they are as far open as it gets: a soft "ou" is round, too.
+const FORMED_BY = 1.6;
 
 /**
  * The lips of a moment.
@@ -32,14 +35,15 @@ export function lipsOf(pose, mouth, talking) {
     round: 0, teeth: Math.min(1, gap / 20), tongue: Math.min(1, gap / 24),
   };
   const sum = MOUTH_SHAPES.reduce((total, name) => total + mouth[name], 0);
-  const scale = sum > 1 ? 1 / sum : 1;
-  const left = 1 - sum * scale;
+  const opened = Math.min(1, sum);
+  const formed = Math.min(1, sum * FORMED_BY);
   const lips = {};
   for (const key of Object.keys(rest)) {
-    lips[key] = rest[key] * left;
-    for (const name of MOUTH_SHAPES) lips[key] += SPOKEN[name][key] * mouth[name] * scale;
+    const share = key === "up" || key === "low" ? opened : formed;
+    lips[key] = rest[key] * (1 - share);
+    for (const name of MOUTH_SHAPES) lips[key] += sum > 0 ? (SPOKEN[name][key] * mouth[name] * share) / sum : 0;
   }
-  lips.corner += pose.corner * 0.75 * (1 - left); // a smile stays a smile while it speaks
+  lips.corner += pose.corner * 0.75 * formed * (1 - 0.8 * lips.round); // a smile stays one, but for round lips
   return lips;
 }
 
