@@ -22,8 +22,8 @@ IMAGES = ROOT / "docs" / "images"
 ARGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 SIZE: ViewportSize = {"width": 1280, "height": 800}
 CHATTERS = 12
-ENGINE_MS = 13_000
-"""For the lanes to be full."""
+ENGINE_MS = 7_000
+"""For the lanes to fill."""
 
 
 async def talk(page: Page, *sayings: str) -> None:
