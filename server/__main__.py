@@ -184,6 +184,13 @@ def _settings_parser() -> argparse.ArgumentParser:
         help="a TOML file or a card (PNG, JSON, CHARX), or a folder of them; may be repeated; "
         "the shipped ones if none",
     )
+    target.add_argument(
+        "--lorebook",
+        dest="characters.lorebooks",
+        action="append",
+        metavar="FILE",
+        help="lore that all of them know: lorebook_v3, or world info; may be repeated",
+    )
     option("--prompt", "characters.prompt", str, "TEXT", "one more character, 'custom', of this")
     option("--cards", "characters.folder", str, "FOLDER", "keep the cards here that clients send")
     target = parser.add_argument_group("where")

@@ -19,6 +19,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,7 +31,7 @@ from server.auth import Authenticator, check_exposure
 from server.characters.card_folder import CardFolder
 from server.characters.catalog import Catalog
 from server.characters.character import Character
-from server.characters.files import load_character_file
+from server.characters.files import load_character_file, load_lorebook_file
 from server.characters.persona import read_persona
 from server.characters.uploads import Uploads
 from server.config import ServerSettings
@@ -156,6 +157,8 @@ def build_state(settings: ServerSettings) -> ServerState:
     check_exposure(settings.listen, settings.auth, auth)
     name = Path(settings.engine.model.model.rstrip("/")).name
     characters = [load_character_file(path) for path in settings.characters.resolved()]
+    books = tuple(load_lorebook_file(path) for path in settings.characters.lorebooks)
+    characters = [replace(one, books=(*one.books, *books)) for one in characters]
     if settings.characters.prompt:
         characters.insert(0, Character.from_prompt("custom", settings.characters.prompt))
     limits = settings.characters

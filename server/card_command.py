@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from server.cards.card import PROMPT_FIELDS, Card
-from server.cards.write import Format, write_card
+from server.cards.write import Format, write_card, write_lorebook
 from server.characters.card_export import card_of
 from server.characters.card_file import EXTENSION, find_warnings
 from server.characters.character import Character
@@ -28,6 +29,7 @@ _EPILOG = """\
 examples:
   kaiwa card mika.png                            what is in it
   kaiwa card mika.png --to mika.charx            another format, nothing lost
+  kaiwa card mika.png --lorebook mika-lore.json  its lorebook, alone
   kaiwa card aoi.toml --to aoi.png               a card for other programs
   kaiwa card mika.png --to mika.json --spec v2   an elder version
 """
@@ -40,8 +42,13 @@ def main(arguments: Sequence[str]) -> int:
         character = load_character_file(options.file)
         if options.to is not None:
             _convert(character, options)
-        else:
+        if options.lorebook is not None:
+            _take_out(character, options)
+        if options.to is None and options.lorebook is None:
             sys.stdout.writelines(f"{line}\n" for line in describe(character, options.file))
+            sys.stdout.flush()
+    except BrokenPipeError:  # `kaiwa card … | head` has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # what is left goes there at exit
     except (CardError, CharacterFileError, _Refused) as error:
         sys.stderr.write(f"kaiwa: {error}\n")
         return EXIT_USAGE
@@ -122,9 +129,19 @@ def _convert(character: Character, options: argparse.Namespace) -> None:
             f"{', '.join('…' + suffix for suffix in _FORMATS)}"
         )
     version = _VERSIONS[options.spec] if options.spec else None
-    data = write_card(card_of(character), format, version=version)
+    _write(target, write_card(card_of(character), format, version=version), force=options.force)
+
+
+def _take_out(character: Character, options: argparse.Namespace) -> None:
+    data = write_lorebook(card_of(character))
+    if data is None:
+        raise _Refused(f"{options.file.name}: has no lorebook")
+    _write(options.lorebook, data, force=options.force)
+
+
+def _write(target: Path, data: bytes, *, force: bool) -> None:
     try:
-        with target.open("wb" if options.force else "xb") as file:
+        with target.open("wb" if force else "xb") as file:
             file.write(data)
     except FileExistsError:
         raise _Refused(f"{target}: is there already; say --force to write over it") from None
@@ -144,6 +161,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", type=Path, metavar="FILE", help="write a .json, .png or .charx")
     parser.add_argument(
         "--spec", choices=tuple(_VERSIONS), help="version of JSON; the card's own if none"
+    )
+    parser.add_argument(
+        "--lorebook", type=Path, metavar="FILE", help="write its lorebook as a .json of its own"
     )
     parser.add_argument("--force", action="store_true", help="write over a file that is there")
     return parser

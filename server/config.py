@@ -239,6 +239,8 @@ class CharactersConfig:
     """Character files, or folders of them; when empty, the shipped ones."""
     prompt: str | None = None
     """System prompt of one more character, ``custom``, who then answers by default."""
+    lorebooks: tuple[Path, ...] = ()
+    """Lorebooks that all of these characters know, beside what their own files say."""
     folder: Path | None = None
     """Where cards are kept that clients send; without it they are forgotten at the end."""
     max_uploaded: int = 64

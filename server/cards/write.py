@@ -68,6 +68,17 @@ def write_card(card: Card, format: Format, *, version: int | None = None) -> byt
     return data
 
 
+def write_lorebook(card: Card) -> bytes | None:
+    """Write a card's lorebook as a file of its own (Character Card V3); all fields stay.
+
+    Returns:
+        ``None`` where the card has none.
+    """
+    data = card.raw.get("data")
+    book = data.get("character_book") if isinstance(data, Mapping) else None
+    return None if not book else write_json({"spec": "lorebook_v3", "data": book})
+
+
 def _check_written(card: Card, data: bytes, format: Format) -> None:
     try:
         again = read_card(data, file="")

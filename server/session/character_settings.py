@@ -116,10 +116,12 @@ class CharacterSettings:
             granted: Names of the extension events that the client gets.
         """
         is_seen = self._is_seen(granted)
-        own: tuple[str, ...] = VRM_EXPRESSIONS if is_seen else ()
-        if self.characters:
-            names = (name for character in self.characters for name in character.expressions)
-            own = tuple(dict.fromkeys(names))
+        names = (name for character in self.characters for name in character.expressions)
+        own = tuple(dict.fromkeys(names))
+        if self.takes_faces_out:
+            return TagRules(expressions=own)
+        if not self.characters and is_seen:
+            own = VRM_EXPRESSIONS
         mode = self.tag_mode or ("enforced" if is_seen else "prompt")
         return TagRules(
             expressions=own if self.expressions is None else self.expressions,
@@ -132,9 +134,20 @@ class CharacterSettings:
         """Whether the client does something with faces or motions."""
         return bool(granted & _SHOWN) or self.expressions is not None or bool(self.motions)
 
+    @property
+    def takes_faces_out(self) -> bool:
+        """Whether the client wants no faces: those that the model writes all the same are lost."""
+        return self.expressions == () and not self.motions and self.tag_mode != "off"
+
     def show(self, granted: frozenset[str]) -> Show:
         """What a client sees of a reply that begins now."""
-        return Show(events=granted, tags=self.tags(granted), rules=self.rules, scheme=self.scheme)
+        return Show(
+            events=granted,
+            tags=self.tags(granted),
+            rules=self.rules,
+            scheme=self.scheme,
+            tells_faces=not self.takes_faces_out,
+        )
 
     def head(self, granted: frozenset[str]) -> str:
         """What the model reads first: the persona, and of tags what it has to know.
@@ -143,7 +156,8 @@ class CharacterSettings:
         cleaned after.
         """
         persona = self.persona.head if self.persona else ""
-        matters = self._is_seen(granted) or self.tag_mode is not None
+        is_seen = self._is_seen(granted) or self.tag_mode is not None
+        matters = is_seen and not self.takes_faces_out
         told = tag_instructions(self.tags(granted), persona) if matters else ""
         return "\n\n".join(text for text in (persona, told) if text)
 

@@ -51,12 +51,14 @@ class Show:
         tags: Which tags are looked for in the words, and how the model is held to them.
         rules: How the text is cut.
         scheme: Which mouth is drawn.
+        tells_faces: Whether faces that are found are told of.
     """
 
     events: frozenset[str] = frozenset()
     tags: TagRules = TagRules()
     rules: SegmentRules = SegmentRules()
     scheme: Scheme = "vrm1"
+    tells_faces: bool = True
 
     @property
     def hold(self) -> Hold:
@@ -98,7 +100,9 @@ class Delivery:
         return [] if self._segmenter is None else self._tell(self._segmenter.feed(text), t_ms)
 
     def express(self, tag: ExpressionTag, t_ms: float) -> list[ServerEvent]:
-        """Change the face."""
+        """Change the face, where somebody draws it."""
+        if not self.show.tells_faces:
+            return []
         events = self._mark(t_ms)
         self._face = ExpressionMark(name=tag.name, weight=tag.weight)
         told = CharacterExpression(

@@ -67,7 +67,7 @@ def _describe_character(
     shown = CharacterObject(
         group=[one.id for one in cast.characters] if cast.is_group else [],
         user_name=cast.user_name,
-        expressions=list(tags.expressions),
+        expressions=[] if cast.takes_faces_out else list(tags.expressions),
         motions=list(tags.motions),
         tags=TagSetting(mode=tags.mode, every=tags.every),
         segment=SegmentSetting(

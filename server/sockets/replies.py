@@ -41,7 +41,7 @@ class ReplyListener:
     Attributes:
         on_delta: What one step brought.
         on_failure: The request could not be made; called from the loop, never from ``start``.
-        on_compacted: The conversation's tokens before and after it was compacted.
+        on_compacted: The conversation's tokens before and after its oldest turns were left out.
         on_read: How many of the user's newest messages the next prompt will surely hold.
         on_summarised: The new summary of what was left out, then as for ``on_compacted``.
     """
@@ -195,6 +195,8 @@ class Replies:
         if not effect.conversation_id:
             return
         self._conversations.add(effect.conversation_id)
+        if built.rerendered == "dropped":
+            self._listener.on_compacted(self._memory.num_tokens, len(built.token_ids))
         self._memory.begin(effect.request_id, built.memory, room=self._maker.room(effect))
         if built.rerendered is not None:
             self._state.metrics.rerenders.labels(built.rerendered).inc()

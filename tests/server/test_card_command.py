@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.__main__ import main
-from server.cards.read import read_card
+from server.cards.read import read_card, read_lorebook
 from server.config import DEMO_CHARACTERS
 from tests.support.cards import book, card_json, card_png, entry
 
@@ -137,3 +137,15 @@ def test_a_version_that_a_format_has_not_is_refused(
     code, _, err = run(capsys, mika, "--to", mika.with_suffix(".charx"), "--spec", "v2")
     assert (code, "version 2 of charx" in err) == (2, True)
     assert not mika.with_suffix(".charx").exists()
+
+
+def test_a_lorebook_is_taken_out(
+    capsys: pytest.CaptureFixture[str], mika: Path, tmp_path: Path
+) -> None:
+    """Into a file of its own, and never over one that is there."""
+    target = tmp_path / "lore.json"
+    code, out, _ = run(capsys, mika, "--lorebook", target)
+    assert (code, out.startswith(f"{target}: ")) == (0, True)
+    assert len(read_lorebook(target.read_bytes(), file="lore").entries) == 2
+    code, _, err = run(capsys, mika, "--lorebook", target)
+    assert (code, "--force" in err) == (2, True)

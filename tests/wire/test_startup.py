@@ -140,3 +140,12 @@ async def test_a_persona_without_room_for_a_reply_is_told_of(
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert any(text.startswith("custom: the persona takes") for text in warnings)
     assert all("but only 100 fit" in text for text in warnings)
+
+
+def test_all_characters_know_the_lorebooks_that_are_named(tmp_path: Path) -> None:
+    """Beside what their own files say."""
+    path = tmp_path / "world.json"
+    path.write_text('{"entries": [{"keys": ["sea"], "content": "Blue."}]}')
+    state = build_state(make_settings(characters__lorebooks=(path,)))
+    known = [one.books[-1].entries[0].content for one in state.catalog.characters]
+    assert set(known) == {"Blue."}

@@ -15,8 +15,8 @@ from server.cards.archive import MAX_MEMBERS
 from server.cards.card import Card, make_card
 from server.cards.json_text import MAX_DEPTH
 from server.cards.png import read_png
-from server.cards.read import read_card
-from server.cards.write import PORTRAIT_PATH, Format, write_card
+from server.cards.read import read_card, read_lorebook
+from server.cards.write import PORTRAIT_PATH, Format, write_card, write_lorebook
 from server.errors import CardError
 from tools.cards.samples import Sample, make_samples, png_bytes, png_of
 
@@ -194,3 +194,17 @@ def test_what_would_not_come_out_is_refused() -> None:
     with pytest.raises(CardError, match="would not come out") as caught:
         write_card(replace(card(), picture=stale), "png")
     assert caught.value.code == "card_unsupported"
+
+
+def test_a_lorebook_leaves_as_a_file_of_its_own() -> None:
+    """With fields that nobody knows; a card without one has none."""
+    book = {
+        "entries": [{"keys": ["sea"], "content": "Blue.", "extensions": {}, "odd": [1]}],
+        "x": 2,
+    }
+    card = make_card({**V3, "data": {**DATA, "character_book": book}}, container="json")
+    data = write_lorebook(card)
+    assert data is not None
+    assert json.loads(data) == {"spec": "lorebook_v3", "data": book}
+    assert read_lorebook(data, file="book").entries == card.book.entries  # type: ignore[union-attr]
+    assert write_lorebook(make_card(V3, container="json")) is None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from server.cards.write import Format, write_card
-from server.characters.files import load_character_file
-from server.errors import CharacterFileError
-from tests.support.cards import make_card
+from server.characters.files import load_character_file, load_lorebook_file
+from server.errors import CardError, CharacterFileError
+from tests.support.cards import book, entry, make_card
 
 
 @pytest.mark.parametrize("format", ["json", "png", "charx"])
@@ -39,3 +40,16 @@ def test_a_file_that_is_neither_is_refused_by_its_name(tmp_path: Path, name: str
         load_character_file(tmp_path / name)
     with pytest.raises(CharacterFileError):
         load_character_file(tmp_path)
+
+
+def test_a_lorebook_may_be_a_file_of_its_own(tmp_path: Path) -> None:
+    """Of V3's kind; a card is none, and neither is a file that is not there."""
+    path = tmp_path / "world.json"
+    path.write_text(json.dumps({"spec": "lorebook_v3", "data": book(entry("Sea.", "sea"))}))
+    [found] = load_lorebook_file(path).entries
+    assert (found.content, found.keys) == ("Sea.", ("sea",))
+    path.write_bytes(write_card(make_card("Mika"), "json"))
+    with pytest.raises(CardError, match="no lorebook"):
+        load_lorebook_file(path)
+    with pytest.raises(CharacterFileError, match="cannot be read"):
+        load_lorebook_file(tmp_path / "none.json")

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 from engine.chat_template import ChatMessage, Role
+from server.cards.lorebook import MAX_ENTRIES
 from server.characters.card_file import character_from_card
 from server.characters.persona import Persona, read_persona
 from server.http.persona_messages import MAX_LOOKUPS, with_persona
@@ -76,7 +77,8 @@ def test_each_prompt_begins_with_the_one_before() -> None:
 
 def test_a_huge_book_looks_at_the_newest_messages_alone() -> None:
     """The work of one request is bounded; the newest message always counts."""
-    who = persona(*(entry(f"E{n}.", f"key{n}x") for n in range(MAX_LOOKUPS // 4)))
-    told = written(who, "key1x", "ok", "-", "ok", "-", "ok", "-", "ok", "-", "ok", "key2x")
+    who = persona(*(entry(f"E{n}.", f"key{n}x") for n in range(MAX_ENTRIES)))
+    turns = MAX_LOOKUPS // MAX_ENTRIES + 1
+    told = written(who, "key1x", "ok", *(["-", "ok"] * turns), "key2x")
     assert "(E1.)" not in told
     assert told[-1] == "(E2.)"

@@ -149,3 +149,17 @@ def test_faces_belong_to_segments_where_each_has_its_own() -> None:
     each = Show(tags=TagRules(expressions=("happy",), mode="enforced", every="segment"))
     once = Show(tags=TagRules(expressions=("happy",), mode="enforced", every="reply"))
     assert (each.hold, once.hold) == ("segment", "response")
+
+
+def test_who_wants_no_faces_gets_none_and_no_brackets() -> None:
+    """What the model writes all the same is taken out, and it is told of no tags."""
+    talk = Talk(granted=V1)
+    [updated] = talk.say("session.update", session={"character": {"expressions": []}})
+    assert updated["session"]["character"].get("expressions", []) == []
+    talk.ask()
+    assert "[happy]" not in str(talk.generates[-1].messages)
+    assert talk.generates[-1].params.grammar is None
+    sent = talk.write("[happy] Hello.") + talk.write(finish=STOP)
+    assert text_of(sent) == "Hello."
+    assert of_type(sent, "character.expression") == []
+    assert "expression" not in of_type(sent, "character.segment")[0]
