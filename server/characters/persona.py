@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from server.cards.card import PROMPT_TEXTS
 from server.cards.examples import split_examples
 from server.cards.lorebook import Lorebook, LoreEntry
 from server.cards.macros import MacroContext, expand, hidden_keys
@@ -39,6 +40,7 @@ MAX_KEPT_CHARACTERS = 16_000_000
 
 _LEAST_LENGTH = 2_000
 """What a persona counts for beside its texts, so that their number is bounded too."""
+_CHANCE = re.compile(r"\{\{\s*(?:random|pick|roll)", re.IGNORECASE)
 _CHAR = re.compile(r"\{\{\s*(?:char|bot)\s*\}\}|<(?:bot|char)>", re.IGNORECASE)
 
 
@@ -78,7 +80,7 @@ def read_persona(character: Character, *, user_name: str = "", seed: int = 0) ->
         user_name: What ``{{user}}`` stands for; empty for a usual word.
         seed: Of what the card leaves to chance.
     """
-    return _read(_Same((character,)), user_name or DEFAULT_USER_NAME, seed)
+    return _read_once((character,), user_name, seed)
 
 
 def read_greetings(character: Character, *, user_name: str = "") -> Iterator[LocalizedText]:
@@ -95,7 +97,24 @@ def read_group(characters: Sequence[Character], *, user_name: str = "", seed: in
         user_name: See ``read_persona``.
         seed: Likewise.
     """
-    return _read(_Same(tuple(characters)), user_name or DEFAULT_USER_NAME, seed)
+    return _read_once(tuple(characters), user_name, seed)
+
+
+def _read_once(characters: tuple[Character, ...], user_name: str, seed: int) -> Persona:
+    """Where nothing is left to chance, sessions share what was read, and all that hangs on it."""
+    is_fixed = not any(_CHANCE.search(text) for one in characters for text in _texts(one))
+    return _read(_Same(characters), user_name or DEFAULT_USER_NAME, 0 if is_fixed else seed)
+
+
+def _texts(one: Character) -> Iterator[str]:
+    """All in which a macro may stand."""
+    yield from (one.prompt, one.post_history)
+    for greeting in (one.greeting, *one.greetings, *one.group_greetings):
+        yield from (greeting.en, greeting.ja or "")
+    for book in one.books:
+        yield from (entry.content for entry in book.entries)
+    if one.card is not None:
+        yield from (one.card.text(name) for name in PROMPT_TEXTS)
 
 
 class _Same:

@@ -16,17 +16,18 @@ this time, as if it had not been matched. In the note a lower insertion order co
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from server.cards.lorebook import Lorebook
+from server.cards.lorebook import Lorebook, LoreEntry
 from server.cards.macros import hidden_keys
 from server.errors import LimitExceeded
 from server.lore.groups import without_rivals
 from server.lore.keys import KeyFinder, KeyStyle, Scanned
 from server.lore.known import Known
-from server.lore.rules import rules_of, stands_in_head
+from server.lore.rules import Rules, rules_of, stands_in_head
 from server.lore.scene import Scene, Window
 
 DEFAULT_SCAN_DEPTH = 4
@@ -35,6 +36,8 @@ DEFAULT_TOKEN_BUDGET = 1024
 """Of a book that has none, for one turn."""
 MAX_ROUNDS = 8
 """The words themselves, and what entries wake in turn."""
+MAX_KEPT = 16
+"""Characters whose lore stays read, so that the next session with one need not read it again."""
 MAX_KEYS = 20_000
 """Of all books together; each is looked for behind every message of the user."""
 
@@ -98,15 +101,9 @@ class Lore:
         self._seed = seed
         self._characters_per_token = characters_per_token
         self._finder = KeyFinder(clock)
-        entries = (
-            (number, entry)
-            for number, book in enumerate(self._books)
-            for entry in book.entries
-            if not stands_in_head(entry)
-        )
         self._known = [
-            Known(entry, rules_of(entry), number, place)
-            for place, (number, entry) in enumerate(entries)
+            Known(entry, rules, number, place)
+            for place, (number, entry, rules) in enumerate(_read(_Same(self._books)))
         ]
 
     def __len__(self) -> int:
@@ -245,6 +242,36 @@ class Lore:
     def _draw(self, what: str, scene: Scene) -> random.Random:
         """A source of chance for one thing in one turn."""
         return random.Random(f"{self._seed}:{scene.turn}:{what}")
+
+
+class _Same:
+    """Books that are the same only if they are the very same objects."""
+
+    __slots__ = ("books",)
+
+    def __init__(self, books: tuple[Lorebook, ...]) -> None:
+        self.books = books
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Same)
+            and len(self.books) == len(other.books)
+            and all(a is b for a, b in zip(self.books, other.books, strict=True))
+        )
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.books)))
+
+
+@functools.lru_cache(maxsize=MAX_KEPT)
+def _read(same: _Same) -> tuple[tuple[int, LoreEntry, Rules], ...]:
+    """What may come up, with its book's number; all sessions with a character share it."""
+    return tuple(
+        (number, entry, rules_of(entry))
+        for number, book in enumerate(same.books)
+        for entry in book.entries
+        if not stands_in_head(entry)
+    )
 
 
 def _check_keys(books: Sequence[Lorebook]) -> None:

@@ -243,3 +243,11 @@ def test_one_alone_is_no_room() -> None:
     """Whoever asks for it gets the character."""
     mika = character(**FULL)
     assert read_group([mika]) is read_persona(mika)
+
+
+def test_sessions_share_what_leaves_nothing_to_chance() -> None:
+    """The very same persona, books and all; where chance decides, each seed has its own."""
+    fixed = character_from_card(make_card("Mika", description="A keeper."))
+    assert read_persona(fixed, seed=1) is read_persona(fixed, seed=2)
+    dice = character_from_card(make_card("Mika", description="{{ROLL:d20}} {{random:a,b,c,d,e}}"))
+    assert len({read_persona(dice, seed=seed).head for seed in range(20)}) > 1
