@@ -48,13 +48,14 @@ class _Live:
     the terminal delta has come, while the engine is still being told of a stop string.
     """
 
-    __slots__ = ("cancelled", "engine_id", "on_delta", "stream")
+    __slots__ = ("cancelled", "engine_id", "num_preemptions", "on_delta", "stream")
 
     def __init__(self, stream: TextStream, on_delta: DeltaListener, engine_id: str) -> None:
         self.stream = stream
         self.on_delta = on_delta
         self.engine_id = engine_id
         self.cancelled = False
+        self.num_preemptions = 0
 
 
 class AsyncEngine:
@@ -288,24 +289,35 @@ class AsyncEngine:
 
     def _receive(self, frame: StepFrame) -> None:
         self._last_progress = self._loop.time()
+        batch_size = 0 if frame.stats is None else len(frame.stats.batch)
         for output in frame.outputs:
             live = self._by_engine_id.get(output.request_id)
             if live is not None:
-                self._deliver(live, output)
+                self._deliver(live, output, batch_size)
         if frame.stats is not None:
+            self._count_preemptions(frame.stats)
             for listener in list(self._step_listeners.values()):
                 try:
                     listener(frame.stats)
                 except Exception:
                     logger.exception("a step listener failed")
 
-    def _deliver(self, live: _Live, output: TokenOutput) -> None:
+    def _count_preemptions(self, stats: StepStats) -> None:
+        """Whoever has left the batch and has not ended has lost its blocks."""
+        for engine_id in stats.left:
+            live = self._by_engine_id.get(engine_id)
+            if live is not None:
+                live.num_preemptions += 1
+
+    def _deliver(self, live: _Live, output: TokenOutput, batch_size: int) -> None:
         if live.cancelled:
             if output.finish_reason is None:
                 return
             delta = _abort_of(output, live.stream.request_id)
         else:
-            delta = live.stream.push(output)
+            delta = live.stream.push(
+                output, batch_size=batch_size, num_preemptions=live.num_preemptions
+            )
         if delta.finish_reason is not None:
             self._forget(live)
         self._call(live, delta)

@@ -264,6 +264,8 @@ class RequestDelta:
         num_cached_tokens: Prompt tokens that came from the prefix cache.
         num_output_tokens: Sampled tokens so far, the end token included.
         queue_s: Seconds between arrival and first being scheduled.
+        batch_size: Sequences that the step computed, this one among them; 0 where not known.
+        num_preemptions: How often the request has lost its blocks so far.
         error_code: Stable code, when ``finish_reason`` is ``error``.
         error_message: One sentence, likewise.
         error_param: The parameter at fault, likewise, if there is one.
@@ -281,6 +283,8 @@ class RequestDelta:
     num_cached_tokens: int = 0
     num_output_tokens: int = 0
     queue_s: float = 0.0
+    batch_size: int = 0
+    num_preemptions: int = 0
     error_code: str | None = None
     error_message: str | None = None
     error_param: str | None = None

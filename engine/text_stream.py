@@ -49,11 +49,18 @@ class TextStream:
             tokenizer, stop=params.stop, min_tokens=params.min_tokens
         )
 
-    def push(self, output: TokenOutput) -> RequestDelta:
+    def push(
+        self, output: TokenOutput, *, batch_size: int = 0, num_preemptions: int = 0
+    ) -> RequestDelta:
         """Take in what one step brought.
 
         A stop string ends the request here, before the engine knows: the delta is terminal
         although the output is not, and the caller cancels the request.
+
+        Args:
+            output: Of this request.
+            batch_size: Passed on.
+            num_preemptions: Likewise.
         """
         visible = output.token_ids
         if output.stop_token_id is not None:
@@ -80,6 +87,8 @@ class TextStream:
             num_cached_tokens=output.num_cached_tokens,
             num_output_tokens=output.num_output_tokens,
             queue_s=output.queue_s,
+            batch_size=batch_size,
+            num_preemptions=num_preemptions,
             error_code=output.error_code,
             error_message=output.error_message,
             error_param=output.error_param,

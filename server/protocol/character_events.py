@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from server.protocol.objects import Gaps
+from server.protocol.objects import BatchSizes, Gaps
 from server.protocol.server_events import ServerEvent
 
 SegmentKind = Literal["speech", "action", "thought", "code"]
@@ -150,12 +150,15 @@ class CharacterMetrics(ServerEvent, kw_only=True, tag="character.metrics"):
 
     response_id: str
     queue_ms: float | None
+    prefill_ms: float | None
     ttft_ms: float | None
     first_segment_ms: float | None
     itl_ms: Gaps | None
     total_ms: float
     output_tokens: int
     cached_tokens: int
+    batch: BatchSizes | None
+    preemptions: int
     num_segments: int
 
 

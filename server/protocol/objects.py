@@ -252,6 +252,13 @@ class Gaps(msgspec.Struct, kw_only=True, frozen=True):
     max: float
 
 
+class BatchSizes(msgspec.Struct, kw_only=True, frozen=True):
+    """How many sequences the engine computed in the steps that brought tokens of one reply."""
+
+    mean: float
+    max: int
+
+
 class ResponseMetrics(msgspec.Struct, kw_only=True):
     """Where the time of one reply went, as an extra field of ``response.done``.
 
@@ -265,6 +272,9 @@ class ResponseMetrics(msgspec.Struct, kw_only=True):
         first_segment_ms: From ``response.created`` to the end of the first segment; ``None``
             where nobody asked for segments.
         itl_ms: Between tokens; ``None`` for less than two.
+        prefill_ms: From the first step that took part in to the first token.
+        batch: ``None`` where the engine does not tell.
+        preemptions: How often it had to make room for others, and was computed again.
     """
 
     ttft_ms: float | None
@@ -275,6 +285,9 @@ class ResponseMetrics(msgspec.Struct, kw_only=True):
     cached_tokens: int
     first_segment_ms: float | None = None
     itl_ms: Gaps | None = None
+    prefill_ms: float | None = None
+    batch: BatchSizes | None = None
+    preemptions: int = 0
 
 
 class ErrorDetail(msgspec.Struct, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engine.outputs import RequestDelta
 from server.protocol.objects import (
+    BatchSizes,
     Gaps,
     InputTokenDetails,
     OutputTokenDetails,
@@ -25,12 +26,17 @@ class ReplyClock:
         self._first_delta_at: float | None = None
         self._last_delta_at = now
         self._last_delta: RequestDelta | None = None
+        self._num_sized = self._sum_sizes = self._max_size = 0  # of batches that brought tokens
         self._gaps: list[float] = []  # seconds between one step that brought tokens and the next
 
     def note(self, delta: RequestDelta, now: float) -> None:
         """Take what one step brought."""
         if self._first_delta_at is not None and delta.token_ids:
             self._gaps.append(now - self._last_delta_at)
+        if delta.token_ids and delta.batch_size:
+            self._num_sized += 1
+            self._sum_sizes += delta.batch_size
+            self._max_size = max(self._max_size, delta.batch_size)
         self._last_delta = delta
         self._last_delta_at = now
         if self._first_delta_at is None and delta.num_output_tokens:
@@ -69,9 +75,18 @@ class ReplyClock:
         speed = None
         if first_at is not None and num_tokens > 1 and self._last_delta_at > first_at:
             speed = round((num_tokens - 1) / (self._last_delta_at - first_at), 2)
+        batch = prefill_ms = None
+        if self._num_sized:
+            mean = round(self._sum_sizes / self._num_sized, 2)
+            batch = BatchSizes(mean=mean, max=self._max_size)
+        if last is not None and first_at is not None:
+            prefill_ms = max(0.0, _to_ms(first_at - self.created_at - last.queue_s))
         return ResponseMetrics(
             ttft_ms=None if first_at is None else _to_ms(first_at - self.created_at),
             queue_ms=_to_ms(last.queue_s) if last else None,
+            prefill_ms=prefill_ms,
+            batch=batch,
+            preemptions=last.num_preemptions if last else 0,
             total_ms=self.since_ms(now),
             output_tokens=num_tokens,
             tokens_per_second=speed,

@@ -272,12 +272,15 @@ class Response:
         return CharacterMetrics(
             response_id=self.id,
             queue_ms=told.queue_ms,
+            prefill_ms=told.prefill_ms,
             ttft_ms=told.ttft_ms,
             first_segment_ms=told.first_segment_ms,
             itl_ms=told.itl_ms,
             total_ms=told.total_ms,
             output_tokens=told.output_tokens,
             cached_tokens=told.cached_tokens,
+            batch=told.batch,
+            preemptions=told.preemptions,
             num_segments=sum(message.delivery.num_segments for message in self._messages),
         )
 

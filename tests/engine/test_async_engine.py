@@ -232,3 +232,14 @@ async def test_a_failed_step_ends_its_requests_and_the_engine_goes_on(engine: As
     (failed,) = await collect(engine, SamplingParams(max_tokens=3))
     assert failed.finish_reason is FinishReason.ERROR
     assert len(await collect(engine, SamplingParams(max_tokens=3))) == 3
+
+
+async def test_deltas_tell_how_many_shared_their_step() -> None:
+    """And how often a request had to give its blocks up to the other."""
+    core = scripted_core(num_blocks=5, max_num_seqs=2)
+    engine = AsyncEngine(InProcessClient(core), chatml_tokenizer())
+    params = SamplingParams(max_tokens=40, ignore_eos=True)
+    first, second = await asyncio.gather(collect(engine, params), collect(engine, params))
+    assert {delta.batch_size for delta in first + second if delta.token_ids} == {1, 2}
+    assert max(delta.num_preemptions for delta in first + second) > 0
+    await engine.aclose()

@@ -28,3 +28,24 @@ def test_speed_is_that_after_the_first_token() -> None:
     metrics = clock.metrics(14.0)
     assert (metrics.ttft_ms, metrics.tokens_per_second, metrics.queue_ms) == (1000.0, 2.0, 500.0)
     assert clock.usage().total_tokens == 12
+
+
+def test_batches_are_those_that_brought_tokens() -> None:
+    """A step that brought none, or of unknown size, does not count; preemptions are the last."""
+    clock = ReplyClock(10.0)
+    for tokens, size, preemptions in (([], 9, 0), ([1], 2, 0), ([1, 2], 5, 1), ([3], 0, 1)):
+        told = RequestDelta("r", "", tokens, batch_size=size, num_preemptions=preemptions)
+        clock.note(told, 11.0)
+    metrics = clock.metrics(12.0)
+    assert metrics.batch is not None
+    assert (metrics.batch.mean, metrics.batch.max, metrics.preemptions) == (3.5, 5, 1)
+
+
+def test_reading_the_prompt_is_what_waiting_leaves_of_the_first_token() -> None:
+    """Never less than nothing, as the two are measured by different clocks."""
+    clock = ReplyClock(10.0)
+    clock.note(delta(1), 10.75)
+    assert clock.metrics(11.0).prefill_ms == 250.0
+    early = ReplyClock(10.0)
+    early.note(delta(1), 10.25)
+    assert early.metrics(11.0).prefill_ms == 0.0

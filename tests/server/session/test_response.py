@@ -96,6 +96,9 @@ def test_usage_and_metrics_tell_what_it_cost() -> None:
         "cached_tokens": 16,
         "first_segment_ms": None,
         "itl_ms": {"p50": 100.0, "p95": 100.0, "max": 100.0},
+        "prefill_ms": 200.0,
+        "batch": None,
+        "preemptions": 0,
     }
 
 
