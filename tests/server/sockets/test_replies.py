@@ -122,3 +122,13 @@ async def test_what_the_model_reads_is_told_with_every_prompt() -> None:
             one.user("hi")
             await one.reply()
         assert one.read == [1, 1, 2, 2, 3, 3]
+
+
+async def test_turns_that_are_left_out_while_somebody_asks_are_told_of() -> None:
+    """As those are that go in idle time."""
+    async with desk(FakeEngine(max_model_len=256)) as one:
+        for number in range(12):
+            one.user(f"This is what I have to say, number {number}.")
+            await one.reply()
+        assert one.reasons().get("dropped", 0) == len(one.compacted) > 0
+        assert all(after < before for before, after in one.compacted)
