@@ -24,6 +24,7 @@ from server.cards.card import PROMPT_TEXTS, Card
 from server.cards.read import MAX_FILE_BYTES, read_card
 from server.characters.character import VRM_EXPRESSIONS, Character
 from server.characters.field_reader import FieldReader
+from server.characters.file_bytes import read_file
 from server.characters.ids import is_id, make_id
 from server.characters.picture import picture_of
 from server.errors import CardError, CardErrorCode, CharacterFileError, ServerError, shorten
@@ -53,11 +54,7 @@ def load_card(path: Path) -> Character:
     Raises:
         CharacterFileError: It cannot be read or used; says file, key and what would do.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise CharacterFileError(path.name, f"cannot be read: {error.strerror}") from None
+    data = read_file(path, MAX_FILE_BYTES)
     id = path.stem if is_id(path.stem) else make_id(path.stem)
     try:
         return character_from_card(read_card(data, file=path.name), id=id)

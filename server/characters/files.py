@@ -8,8 +8,9 @@ from server.cards.lorebook import Lorebook
 from server.cards.read import MAX_FILE_BYTES, read_lorebook
 from server.characters.card_file import load_card
 from server.characters.character import Character
+from server.characters.file_bytes import read_file
 from server.characters.toml_file import load_character
-from server.errors import CharacterFileError
+from server.errors import CardError, CharacterFileError
 
 
 def load_character_file(path: Path) -> Character:
@@ -25,12 +26,10 @@ def load_lorebook_file(path: Path) -> Lorebook:
     """Read a lorebook that is a file of its own: ``lorebook_v3``, or SillyTavern's world info.
 
     Raises:
-        CharacterFileError: It cannot be opened.
-        CardError: It is no lorebook, or holds what is not taken.
+        CharacterFileError: It cannot be read, is no lorebook, or holds what is not taken.
     """
+    data = read_file(path, MAX_FILE_BYTES)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise CharacterFileError(path.name, f"cannot be read: {error.strerror}") from None
-    return read_lorebook(data, file=path.name)
+        return read_lorebook(data, file=path.name)
+    except CardError as error:
+        raise CharacterFileError(path.name, error.message, key=error.key) from None

@@ -35,6 +35,7 @@ from typing import Any
 from server.cards.lorebook import Lorebook, read_book
 from server.characters.character import VRM_EXPRESSIONS, Character
 from server.characters.field_reader import FieldReader
+from server.characters.file_bytes import read_file
 from server.characters.ids import ID_FORM, is_id
 from server.errors import CardError, CharacterFileError, shorten
 from server.protocol.character_objects import LocalizedText
@@ -58,11 +59,7 @@ def load_character(path: Path) -> Character:
     Raises:
         CharacterFileError: It cannot be read or used; says file, key and what would do.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise CharacterFileError(path.name, f"cannot be read: {error.strerror}") from None
+    data = read_file(path, MAX_FILE_BYTES)
     return parse_character(path.stem, data, file=path.name)
 
 

@@ -167,6 +167,14 @@ def of_type(events: list[Event], kind: str) -> list[Event]:
     return [event for event in events if event["type"] == kind]
 
 
+def room(**fields: Any) -> Talk:
+    """Aoi and Haru, with all events."""
+    people = {"aoi": AOI, "haru": HARU}
+    talk = Talk(granted=V1, context=SessionContext(find_character=people.get, **fields))
+    talk.say("session.update", session={"character": {"group": ["aoi", "haru"]}})
+    return talk
+
+
 def types(events: list[Event]) -> list[str]:
     """The events' names."""
     return [event["type"] for event in events]

@@ -9,7 +9,7 @@ import pytest
 
 from server.cards.write import Format, write_card
 from server.characters.files import load_character_file, load_lorebook_file
-from server.errors import CardError, CharacterFileError
+from server.errors import CharacterFileError
 from tests.support.cards import book, entry, make_card
 
 
@@ -49,7 +49,7 @@ def test_a_lorebook_may_be_a_file_of_its_own(tmp_path: Path) -> None:
     [found] = load_lorebook_file(path).entries
     assert (found.content, found.keys) == ("Sea.", ("sea",))
     path.write_bytes(write_card(make_card("Mika"), "json"))
-    with pytest.raises(CardError, match="no lorebook"):
+    with pytest.raises(CharacterFileError, match="^world.json: .*no lorebook"):
         load_lorebook_file(path)
     with pytest.raises(CharacterFileError, match="cannot be read"):
         load_lorebook_file(tmp_path / "none.json")

@@ -8,17 +8,9 @@ import pytest
 
 from engine.request import FinishReason
 from server.session.context import SessionContext
-from tests.server.talk import AOI, HARU, V1, Talk, of_type, only_error, text_of
+from tests.server.talk import HARU, V1, Talk, of_type, only_error, room, text_of
 
 STOP = FinishReason.STOP
-
-
-def room(**fields: Any) -> Talk:
-    """Aoi and Haru, with all events."""
-    people = {"aoi": AOI, "haru": HARU}
-    talk = Talk(granted=V1, context=SessionContext(find_character=people.get, **fields))
-    talk.say("session.update", session={"character": {"group": ["aoi", "haru"]}})
-    return talk
 
 
 def test_the_state_is_told_as_it_changes() -> None:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from engine.request import FinishReason
-from server.session.context import SessionContext
 from server.session.requests import MAX_GREETING
 from server.session.settings import SessionLimits
 from server.session.waiting_line import MAX_WAITING
-from tests.server.talk import AOI, HARU, V1, Talk, of_type, only_error, text_of, types
+from tests.server.talk import V1, Talk, of_type, only_error, room, text_of, types
 
 STOP = FinishReason.STOP
-
-
-def room(**fields: Any) -> Talk:
-    """Aoi and Haru, with all events."""
-    people = {"aoi": AOI, "haru": HARU}
-    talk = Talk(granted=V1, context=SessionContext(find_character=people.get, **fields))
-    talk.say("session.update", session={"character": {"group": ["aoi", "haru"]}})
-    return talk
 
 
 def test_a_queued_reply_begins_when_the_one_before_has_ended() -> None:
