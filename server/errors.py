@@ -17,6 +17,7 @@
         ├── ResponseActive       the default conversation is being answered already
         ├── NoActiveResponse     nothing to cancel
         ├── PromptDoesNotFit     the conversation is longer than the context
+        ├── StoreFailed          what was said could not be kept
         └── ResponseFailed       the engine refused or gave up
 """
 
@@ -56,6 +57,8 @@ class ErrorCode(enum.StrEnum):
     CONVERSATION_ALREADY_HAS_ACTIVE_RESPONSE = "conversation_already_has_active_response"
     RESPONSE_CANCEL_NOT_ACTIVE = "response_cancel_not_active"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    STORE_FAILED = "store_failed"
+    """What was said could not be kept; it counts as not said."""
     SERVER_ERROR = "server_error"
 
 
@@ -315,6 +318,18 @@ class ConversationNotFound(ProtocolError):
             f"there is no conversation {shorten(conversation_id)} for this key; GET "
             "/v1/conversations lists those that are kept",
             param="conversation",
+        )
+
+
+class StoreFailed(ProtocolError):
+    """What was said could not be kept."""
+
+    def __init__(self, why: str) -> None:
+        """Say what the store said, in words that quote nobody."""
+        super().__init__(
+            ErrorCode.STORE_FAILED,
+            f"what was said last could not be kept ({why}); reconnect and send it again",
+            type=ErrorType.SERVER,
         )
 
 

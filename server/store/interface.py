@@ -1,12 +1,15 @@
 """What a store of conversations can do, whatever keeps them.
 
-Writes are values, handed over from the event loop in order and without waiting; when they are safe
-is for ``flush`` to say. Reads are awaited. Every call names the *principal*, whose key it is:
-somebody else's conversation is not found, like one that never was.
+Writes are values, handed over from the event loop in order and without waiting. What ``append``
+returns says when one is safe: it survives the end of any process from then on, and whoever asked
+may be told. Reads are awaited, and know of every write that was handed over before. Every call
+names the *principal*, whose key it is: somebody else's conversation is not found, like one that
+never was.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -92,8 +95,13 @@ class Page:
 class ConversationStore(Protocol):
     """Keeps conversations; see the module."""
 
-    def append(self, write: Write) -> None:
-        """Take note of changes, after those before; never waits and never fails."""
+    def append(self, write: Write) -> asyncio.Future[None] | None:
+        """Take note of changes, after those before; never waits.
+
+        Returns:
+            Done when the write is safe; fails with ``StoreFailed`` where it cannot be made so, and
+            nothing of it is kept then. ``None`` where it is as safe already as it will ever be.
+        """
         ...
 
     async def flush(self) -> None:
