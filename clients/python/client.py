@@ -102,8 +102,9 @@ class RealtimeClient:
             api_key: Sent as a bearer token.
             ca_file: Certificate authorities in PEM to trust instead of the system's.
             events: Extension events to ask for.
-            resume: ``(token, last event id)``, sent in the query. Today's server has no resume:
-                it takes no notice and begins a new session.
+            resume: ``(token, last event id)`` of a connection that was lost: its
+                ``session.resume.token`` and ``last_event_id``. What was missed comes first; where
+                the session does not wait any more a new one begins, and an ``error`` says so.
             connect_timeout_s: For the handshake and for the first event.
             event_timeout_s: The longest silence that ``recv`` and ``respond`` bear.
 
