@@ -27,7 +27,9 @@ from engine.chat_template import ChatMessage
 from engine.config import EngineConfig
 from engine.errors import ConfigError
 from engine.progress import LoadProgress
-from server.auth import Authenticator, check_exposure
+from server.auth.authenticator import Authenticator
+from server.auth.key_file import read_keys
+from server.auth.origins import check_exposure
 from server.characters.card_folder import CardFolder
 from server.characters.catalog import Catalog
 from server.characters.character import Character
@@ -153,8 +155,11 @@ def build_state(settings: ServerSettings) -> ServerState:
     Raises:
         ConfigError: Keys, exposure or characters cannot be used.
     """
-    auth = Authenticator.from_config(settings.auth)
-    check_exposure(settings.listen, settings.auth, auth)
+    found = read_keys(settings.auth)
+    check_exposure(settings.listen, settings.auth, requires_key=bool(found.keys))
+    for warning in found.warnings:
+        logger.warning("%s", warning)
+    auth = Authenticator(found.keys)
     name = Path(settings.engine.model.model.rstrip("/")).name
     characters = [load_character_file(path) for path in settings.characters.resolved()]
     books = tuple(load_lorebook_file(path) for path in settings.characters.lorebooks)
@@ -183,7 +188,7 @@ def _read_uploads(folder: Path, catalog: Catalog, auth: Authenticator) -> None:
     """Take in what clients sent before this start."""
     cards = CardFolder(folder)
     for principal in auth.principals:
-        for character in cards.read(auth.owner_of(principal)):
+        for character in cards.read(principal):
             try:
                 catalog.put_upload(character, principal)
             except ProtocolError as error:

@@ -6,7 +6,7 @@ import secrets
 import time
 from functools import partial
 
-from server.auth import ANONYMOUS
+from server.auth.keys import ANONYMOUS
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
 from server.engine_port import EnginePort
 from server.errors import ConversationNotFound

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from server.auth.authenticator import Credential
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
@@ -37,7 +38,8 @@ class House:
     ) -> tuple[FakeSocket, asyncio.Task[None]]:
         """Connect, and wait for the greeting."""
         socket = FakeSocket()
-        admission = Admission(principal, self.state.catalog.resolve("aoi"), query)
+        credential = Credential(principal=principal)
+        admission = Admission(credential, self.state.catalog.resolve("aoi"), query)
         task = asyncio.create_task(self.roster.serve_socket(socket, admission, address))
         await socket.until("session.created")
         await asyncio.sleep(0.01)

@@ -1,0 +1,87 @@
+"""Client secrets: short-lived ``ek_…`` keys that a browser may hold. Pure; time comes in.
+
+They live in this process's memory only, as digests, and hang on the key that made them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import msgspec
+
+from server.auth.keys import digest_of
+from server.protocol.objects import SessionPatch
+
+CLIENT_SECRET_PREFIX = "ek_"
+MIN_SECRET_S = 10.0
+MAX_SECRET_S = 7200.0
+MAX_LIVE_SECRETS = 10_000
+MAX_SECRETS_BYTES = 16 * 1024 * 1024
+"""Of all sessions that live secrets describe, together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """A key for one browser, good for opening sessions until it expires.
+
+    Attributes:
+        value: What the browser sends; known to nobody else, not even to us after this.
+        expires_at: On the clock that ``now`` came from, in seconds.
+    """
+
+    value: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSecret:
+    """What is remembered of a secret.
+
+    Attributes:
+        expires_at: Seconds.
+        maker: Digest of the key that made it; empty where no key is needed.
+        session: What sessions that are opened with it begin with, if anything was said.
+        num_bytes: Of ``session`` as JSON.
+    """
+
+    expires_at: float
+    maker: bytes
+    session: SessionPatch | None
+    num_bytes: int
+
+
+class ClientSecrets:
+    """The live ones."""
+
+    def __init__(self) -> None:
+        self._secrets: dict[bytes, LiveSecret] = {}
+
+    def mint(
+        self, maker: bytes, now: float, *, lifetime_s: float, session: SessionPatch | None
+    ) -> ClientSecret:
+        """Make a secret that lives 10 s to 2 h from ``now``.
+
+        The oldest secrets go when there are too many, or their sessions take too much memory.
+
+        Args:
+            maker: Digest of the key that asks.
+            now: Seconds.
+            lifetime_s: Seconds.
+            session: What sessions opened with it begin with; checked by the caller.
+        """
+        lifetime_s = min(max(lifetime_s, MIN_SECRET_S), MAX_SECRET_S)
+        num_bytes = len(msgspec.json.encode(session)) if session is not None else 0
+        self._secrets = {k: v for k, v in self._secrets.items() if now < v.expires_at}
+        room = MAX_SECRETS_BYTES - num_bytes - sum(v.num_bytes for v in self._secrets.values())
+        while self._secrets and (len(self._secrets) >= MAX_LIVE_SECRETS or room < 0):
+            room += self._secrets.pop(next(iter(self._secrets))).num_bytes
+        value = CLIENT_SECRET_PREFIX + secrets.token_urlsafe(24)
+        expires_at = now + lifetime_s
+        self._secrets[digest_of(value)] = LiveSecret(expires_at, maker, session, num_bytes)
+        return ClientSecret(value, expires_at)
+
+    def find(self, digest: bytes, now: float) -> LiveSecret | None:
+        """Look one up by its digest; ``None`` where there is none, or none any more."""
+        secret = self._secrets.get(digest)
+        return secret if secret is not None and now < secret.expires_at else None
