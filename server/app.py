@@ -30,10 +30,10 @@ from engine.progress import LoadProgress
 from server.auth.authenticator import Authenticator
 from server.auth.key_file import read_keys
 from server.auth.origins import check_exposure
-from server.characters.card_folder import CardFolder
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.characters.files import load_character_file, load_lorebook_file
+from server.characters.kept_cards import read_kept_cards, take_in
 from server.characters.persona import read_persona
 from server.characters.uploads import Uploads
 from server.config import ServerSettings
@@ -174,7 +174,7 @@ def build_state(settings: ServerSettings) -> ServerState:
         raise ConfigError(str(error), param="characters.files") from None
     _tell_of_other_engines(catalog)
     if limits.folder is not None:
-        _read_uploads(limits.folder, catalog, auth)
+        take_in(read_kept_cards(limits.folder, auth.principals), catalog)
     history = settings.history
     store = None
     if history.keep == "memory":
@@ -182,17 +182,6 @@ def build_state(settings: ServerSettings) -> ServerState:
             max_conversations=history.max_conversations, max_bytes=history.max_bytes
         )
     return ServerState(settings=settings, catalog=catalog, auth=auth, store=store)
-
-
-def _read_uploads(folder: Path, catalog: Catalog, auth: Authenticator) -> None:
-    """Take in what clients sent before this start."""
-    cards = CardFolder(folder)
-    for principal in auth.principals:
-        for character in cards.read(principal):
-            try:
-                catalog.put_upload(character, principal)
-            except ProtocolError as error:
-                logger.warning("an uploaded card is left out: %s", error.message)
 
 
 def _tell_of_other_engines(catalog: Catalog) -> None:

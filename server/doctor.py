@@ -20,7 +20,7 @@ from server.characters.files import load_character_file
 from server.config import ServerSettings
 from server.errors import CharacterFileError
 from server.open_files import SPARE, open_files_limit
-from server.sockets.front_door import tls_context
+from server.sockets.tls import tls_context
 
 Verdict = Literal["pass", "warn", "fail"]
 

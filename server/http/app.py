@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from starlette.applications import Starlette
@@ -23,6 +24,7 @@ from server.http.crash_guard import CrashGuard
 from server.http.event_stream import EventStream
 from server.http.guard import Endpoint, HostGuard, guarded
 from server.http.health import health_endpoints
+from server.http.keys import keys_endpoint
 from server.http.live import LiveView
 from server.http.models import model_endpoints
 from server.http.pages import StaticFile, page_endpoints, read_web_files
@@ -83,6 +85,7 @@ def build_http_app(
             keyed(one_conversation, erase_conversation, Scope.CONVERSATIONS, "DELETE"),
             read("/v1/engine/live", _live_endpoint(state), Scope.REALTIME),
             keyed("/v1/chat/completions", completions_endpoint(state), Scope.CHAT),
+            keyed("/v1/admin/keys", keys_endpoint(state), Scope.ADMIN, "GET"),
             keyed("/v1/realtime/client_secrets", client_secrets_endpoint(state), Scope.REALTIME),
         ],
         middleware=_middleware(state),
@@ -112,12 +115,18 @@ def _middleware(state: ServerState) -> list[Middleware]:
 def _live_endpoint(state: ServerState) -> Endpoint:
     views: list[LiveView] = []
 
-    async def watch_engine(_request: Request) -> Response:
+    async def watch_engine(request: Request) -> Response:
         engine = state.engine
         if engine is None:
             raise unavailable("loading", "the model is being loaded; try again in a few seconds")
         if not views:
             views.append(LiveView(engine))
-        return EventStream(views[0].watch(is_over=lambda: state.is_draining))
+        credential = request.state.credential
+
+        def is_over() -> bool:
+            is_good = state.auth.is_still_good(credential, time.time(), Scope.REALTIME)
+            return state.is_draining or not is_good
+
+        return EventStream(views[0].watch(is_over=is_over))
 
     return watch_engine

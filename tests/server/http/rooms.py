@@ -15,7 +15,7 @@ from engine.outputs import Logprob, RequestDelta, TokenLogprobs
 from engine.request import DEFAULT_SERVICE, Service
 from engine.sampling_params import SamplingParams
 from server.auth.authenticator import Authenticator
-from server.auth.keys import plain_key
+from server.auth.keys import ApiKey, plain_key
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.characters.uploads import Uploads
@@ -43,7 +43,7 @@ ENGINE_NAME = "tiny"
 def make_state(
     engine: EnginePort | None,
     *,
-    keys: Iterable[tuple[str, str]] = (),
+    keys: Iterable[tuple[str, str] | ApiKey] = (),
     auth: AuthConfig | None = None,
     limits: LimitsConfig | None = None,
     characters: CharactersConfig | None = None,
@@ -62,7 +62,7 @@ def make_state(
     return ServerState(
         settings=settings,
         catalog=Catalog(ENGINE_NAME, [AOI, HARU], uploads=uploads),
-        auth=Authenticator(plain_key(name, key) for name, key in keys),
+        auth=Authenticator(key if isinstance(key, ApiKey) else plain_key(*key) for key in keys),
         engine=engine,
     )
 
