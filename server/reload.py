@@ -18,7 +18,7 @@ from engine.errors import ConfigError
 from server.auth.key_file import read_key_file
 from server.characters.kept_cards import KeptCards, read_kept_cards, take_in
 from server.config import ListenConfig
-from server.file_watch import FileWatch, Fingerprint, fingerprint
+from server.file_watch import FileWatch, fingerprint
 from server.log_lines import log_line
 from server.state import ServerState
 
@@ -78,13 +78,16 @@ class Reloader:
                     await self._asked.wait()
             is_asked = self._asked.is_set()
             self._asked.clear()
-            for thing in self._things:
-                seen = await asyncio.to_thread(fingerprint, thing.files)
-                await self._look(thing, seen, is_asked=is_asked)
+            await self.look(at_once=is_asked)
 
-    async def _look(self, thing: Reloadable, seen: Fingerprint, *, is_asked: bool) -> None:
-        if not thing.watch.look(seen, at_once=is_asked):
-            return
+    async def look(self, *, at_once: bool = False) -> None:
+        """Read what has changed and settled, or everything."""
+        for thing in self._things:
+            seen = await asyncio.to_thread(fingerprint, thing.files)
+            if thing.watch.look(seen, at_once=at_once):
+                await self._read(thing)
+
+    async def _read(self, thing: Reloadable) -> None:
         try:
             apply = await asyncio.to_thread(thing.read)
             apply()

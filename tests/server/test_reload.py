@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -17,14 +16,12 @@ from server.cards.read import read_card
 from server.characters.card_file import character_from_card
 from server.characters.card_folder import CardFolder
 from server.config import AuthConfig, CharactersConfig, ListenConfig
-from server.reload import Apply, Reloadable, certificate_of, keys_of, reloading
+from server.reload import Apply, Reloadable, Reloader, certificate_of, keys_of, reloading
 from server.state import ServerState
 from tests.server.http.rooms import make_state
 from tests.support.cards import card_png
 from tests.support.fake_engine import FakeEngine
 from tests.support.waiting import until
-
-INTERVAL_S = 5.0
 
 
 def line(name: str) -> str:
@@ -49,9 +46,10 @@ def make_locked(file: Path, *names: str, cards: Path | None = None) -> ServerSta
     return state
 
 
-async def looks(count: int) -> None:
-    """Let so many looks pass, and what comes of them."""
-    await asyncio.sleep(count * INTERVAL_S + 1.0)
+async def look(reloader: Reloader, times: int = 3) -> None:
+    """Look often enough for a change to settle."""
+    for _ in range(times):
+        await reloader.look()
 
 
 class Thing:
@@ -75,12 +73,23 @@ async def test_a_change_is_read_once_it_has_settled(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
     thing = Thing(file)
-    async with reloading([thing.reloadable], INTERVAL_S):
-        await looks(3)
-        assert thing.held == []
-        write(file, "new text")
-        await looks(3)
+    reloader = Reloader([thing.reloadable], 5.0)
+    await look(reloader)
+    assert thing.held == []
+    write(file, "new text")
+    await look(reloader)
     assert thing.held == ["new text"]
+
+
+async def test_it_looks_again_and_again_by_itself(tmp_path: Path) -> None:
+    """As often as the operator has said."""
+    file = tmp_path / "file"
+    file.write_text("old")
+    thing = Thing(file)
+    async with reloading([thing.reloadable], 0.05):
+        for text in ("new text", "newer text"):
+            write(file, text)
+            await until(lambda: text in thing.held)  # noqa: B023
 
 
 async def test_who_asks_does_not_wait_for_the_next_look(tmp_path: Path) -> None:
@@ -113,14 +122,14 @@ async def test_what_cannot_be_read_is_said_and_tried_at_the_next_change(
     file = tmp_path / "file"
     file.write_text("old")
     broken, whole = Thing(file, error), Thing(file)
-    async with reloading([broken.reloadable, whole.reloadable], INTERVAL_S):
-        write(file, "broken")
-        await looks(5)
-        assert [one.levelno for one in caplog.records].count(logging.ERROR) == 1
-        assert "thing not read again, the old stay" in caplog.text
-        broken.error = None
-        write(file, "mended text")
-        await looks(3)
+    reloader = Reloader([broken.reloadable, whole.reloadable], 5.0)
+    write(file, "broken")
+    await look(reloader, 5)
+    assert [one.levelno for one in caplog.records].count(logging.ERROR) == 1
+    assert "thing not read again, the old stay" in caplog.text
+    broken.error = None
+    write(file, "mended text")
+    await look(reloader)
     assert broken.held == ["mended text"]
     assert whole.held == ["broken", "mended text"]
 
@@ -130,13 +139,13 @@ async def test_keys_come_and_go_while_the_server_runs(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     state = make_locked(file, "alice")
     opened = state.auth.authenticate("kw_alice", 0.0)
-    async with reloading(keys_of(state), INTERVAL_S):
-        for text in ("alice:sha256:12\n", "", "# all gone\n"):
-            write(file, text)
-            await looks(3)
-            assert state.auth.principals == ("alice",)
-        write(file, line("bob"))
-        await looks(3)
+    reloader = Reloader(keys_of(state), 5.0)
+    for text in ("alice:sha256:12\n", "", "# all gone\n"):
+        write(file, text)
+        await look(reloader)
+        assert state.auth.principals == ("alice",)
+    write(file, line("bob"))
+    await look(reloader)
     assert state.auth.principals == ("bob",)
     assert not state.auth.is_still_good(opened, 0.0)
 
@@ -148,9 +157,9 @@ async def test_who_comes_with_a_new_key_finds_its_cards(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     state = make_locked(file, "alice", cards=tmp_path / "cards")
     assert state.catalog.find("mika", "bob") is None
-    async with reloading(keys_of(state), INTERVAL_S):
-        write(file, line("alice") + line("bob"))
-        await looks(3)
+    reloader = Reloader(keys_of(state), 5.0)
+    write(file, line("alice") + line("bob"))
+    await look(reloader)
     assert state.catalog.find("mika", "bob") is not None
     assert state.catalog.find("mika", "alice") is None
 
@@ -162,10 +171,10 @@ async def test_a_certificate_is_renewed_when_either_file_changes(tmp_path: Path)
     for file in (cert, key):
         file.write_text("old")
     listen = ListenConfig(tls_cert=cert, tls_key=key)
-    async with reloading(certificate_of(listen, lambda: renewed.append("")), INTERVAL_S):
-        for file in (cert, key):
-            write(file, "new text")
-            await looks(3)
+    reloader = Reloader(certificate_of(listen, lambda: renewed.append("")), 5.0)
+    for file in (cert, key):
+        write(file, "new text")
+        await look(reloader)
     assert len(renewed) == 2
 
 
