@@ -6,6 +6,7 @@ They live in this process's memory only, as digests, and hang on the key that ma
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from dataclasses import dataclass
 
 import msgspec
@@ -62,7 +63,8 @@ class ClientSecrets:
     ) -> ClientSecret:
         """Make a secret that lives 10 s to 2 h from ``now``.
 
-        The oldest secrets go when there are too many, or their sessions take too much memory.
+        When there are too many, or their sessions take too much memory, the oldest of whoever has
+        the most go, so that nobody can push another's out.
 
         Args:
             maker: Digest of the key that asks.
@@ -73,13 +75,25 @@ class ClientSecrets:
         lifetime_s = min(max(lifetime_s, MIN_SECRET_S), MAX_SECRET_S)
         num_bytes = len(msgspec.json.encode(session)) if session is not None else 0
         self._secrets = {k: v for k, v in self._secrets.items() if now < v.expires_at}
-        room = MAX_SECRETS_BYTES - num_bytes - sum(v.num_bytes for v in self._secrets.values())
-        while self._secrets and (len(self._secrets) >= MAX_LIVE_SECRETS or room < 0):
-            room += self._secrets.pop(next(iter(self._secrets))).num_bytes
         value = CLIENT_SECRET_PREFIX + secrets.token_urlsafe(24)
         expires_at = now + lifetime_s
         self._secrets[digest_of(value)] = LiveSecret(expires_at, maker, session, num_bytes)
+        self._make_room()
         return ClientSecret(value, expires_at)
+
+    def _make_room(self) -> None:
+        while len(self._secrets) > MAX_LIVE_SECRETS:
+            self._drop_oldest_of(Counter(one.maker for one in self._secrets.values()))
+        while sum(one.num_bytes for one in self._secrets.values()) > MAX_SECRETS_BYTES:
+            taken: Counter[bytes] = Counter()
+            for one in self._secrets.values():
+                taken[one.maker] += one.num_bytes
+            self._drop_oldest_of(taken)
+
+    def _drop_oldest_of(self, taken: Counter[bytes]) -> None:
+        """Make the maker who takes the most give way."""
+        (greediest, _), *_ = taken.most_common(1)
+        del self._secrets[next(k for k, v in self._secrets.items() if v.maker == greediest)]
 
     def find(self, digest: bytes, now: float) -> LiveSecret | None:
         """Look one up by its digest; ``None`` where there is none, or none any more."""

@@ -10,10 +10,10 @@ from server.protocol.objects import SessionPatch
 
 
 def mint(
-    secrets: ClientSecrets, *, lifetime_s: float = 600.0, session: SessionPatch | None = None
+    secrets: ClientSecrets, maker: bytes = b"maker", *, session: SessionPatch | None = None
 ) -> str:
-    """A secret of one maker, made at 100 s."""
-    return secrets.mint(b"maker", 100.0, lifetime_s=lifetime_s, session=session).value
+    """A secret that is made at 100 s."""
+    return secrets.mint(maker, 100.0, lifetime_s=600.0, session=session).value
 
 
 def test_a_secret_lives_until_it_expires() -> None:
@@ -54,6 +54,19 @@ def test_their_number_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [mint(secrets) for _ in range(3)]
     found = [secrets.find(digest_of(value), 100.0) is not None for value in made]
     assert found == [False, True, True]
+
+
+def test_nobody_pushes_out_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who makes the most gives way, in number and in memory."""
+    monkeypatch.setattr("server.auth.client_secrets.MAX_LIVE_SECRETS", 3)
+    monkeypatch.setattr("server.auth.client_secrets.MAX_SECRETS_BYTES", 3000)
+    large = SessionPatch(instructions="x" * 1000)
+    for session in (None, large):
+        secrets = ClientSecrets()
+        theirs = mint(secrets, b"alice")
+        made = [mint(secrets, b"eve", session=session) for _ in range(5)]
+        found = [secrets.find(digest_of(value), 100.0) is not None for value in [theirs, *made]]
+        assert found == [True, False, False, False, True, True]
 
 
 def test_their_sessions_take_bounded_memory() -> None:
