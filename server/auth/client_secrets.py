@@ -5,6 +5,7 @@ They live in this process's memory only, as digests, and hang on the key that ma
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import Counter
 from dataclasses import dataclass
@@ -56,7 +57,10 @@ class ClientSecrets:
     """The live ones."""
 
     def __init__(self) -> None:
-        self._secrets: dict[bytes, LiveSecret] = {}
+        self._secrets: dict[bytes, LiveSecret] = {}  # the oldest first
+        self._number: Counter[bytes] = Counter()  # by maker
+        self._num_bytes: Counter[bytes] = Counter()  # likewise
+        self._next_expiry = math.inf
 
     def mint(
         self, maker: bytes, now: float, *, lifetime_s: float, session: SessionPatch | None
@@ -72,30 +76,55 @@ class ClientSecrets:
             lifetime_s: Seconds.
             session: What sessions opened with it begin with; checked by the caller.
         """
+        if now >= self._next_expiry:
+            self._drop_expired(now)
         lifetime_s = min(max(lifetime_s, MIN_SECRET_S), MAX_SECRET_S)
         num_bytes = len(msgspec.json.encode(session)) if session is not None else 0
-        self._secrets = {k: v for k, v in self._secrets.items() if now < v.expires_at}
         value = CLIENT_SECRET_PREFIX + secrets.token_urlsafe(24)
         expires_at = now + lifetime_s
         self._secrets[digest_of(value)] = LiveSecret(expires_at, maker, session, num_bytes)
-        self._make_room()
-        return ClientSecret(value, expires_at)
-
-    def _make_room(self) -> None:
+        self._number[maker] += 1
+        self._num_bytes[maker] += num_bytes
+        self._next_expiry = min(self._next_expiry, expires_at)
         while len(self._secrets) > MAX_LIVE_SECRETS:
-            self._drop_oldest_of(Counter(one.maker for one in self._secrets.values()))
-        while sum(one.num_bytes for one in self._secrets.values()) > MAX_SECRETS_BYTES:
-            taken: Counter[bytes] = Counter()
-            for one in self._secrets.values():
-                taken[one.maker] += one.num_bytes
-            self._drop_oldest_of(taken)
-
-    def _drop_oldest_of(self, taken: Counter[bytes]) -> None:
-        """Make the maker who takes the most give way."""
-        (greediest, _), *_ = taken.most_common(1)
-        del self._secrets[next(k for k, v in self._secrets.items() if v.maker == greediest)]
+            self._drop_oldest_of(self._number)
+        while self._num_bytes.total() > MAX_SECRETS_BYTES:
+            self._drop_oldest_of(self._num_bytes)
+        return ClientSecret(value, expires_at)
 
     def find(self, digest: bytes, now: float) -> LiveSecret | None:
         """Look one up by its digest; ``None`` where there is none, or none any more."""
         secret = self._secrets.get(digest)
         return secret if secret is not None and now < secret.expires_at else None
+
+    def check_integrity(self) -> None:
+        """Prove that what is counted is what there is.
+
+        Raises:
+            AssertionError: It is not.
+        """
+        number, num_bytes = Counter[bytes](), Counter[bytes]()
+        for secret in self._secrets.values():
+            number[secret.maker] += 1
+            num_bytes[secret.maker] += secret.num_bytes
+            assert self._next_expiry <= secret.expires_at
+        assert (number, +num_bytes) == (self._number, +self._num_bytes)
+
+    def _drop_expired(self, now: float) -> None:
+        for digest in [one for one, secret in self._secrets.items() if now >= secret.expires_at]:
+            self._drop(digest)
+        self._next_expiry = min(
+            (one.expires_at for one in self._secrets.values()), default=math.inf
+        )
+
+    def _drop_oldest_of(self, taken: Counter[bytes]) -> None:
+        """Make the maker who takes the most give way."""
+        (greediest, _), *_ = taken.most_common(1)
+        self._drop(next(k for k, v in self._secrets.items() if v.maker == greediest))
+
+    def _drop(self, digest: bytes) -> None:
+        secret = self._secrets.pop(digest)
+        self._number[secret.maker] -= 1
+        self._num_bytes[secret.maker] -= secret.num_bytes
+        if not self._number[secret.maker]:
+            del self._number[secret.maker], self._num_bytes[secret.maker]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from server.auth.client_secrets import MAX_SECRETS_BYTES, ClientSecrets
@@ -78,3 +80,24 @@ def test_their_sessions_take_bounded_memory() -> None:
     kept = secrets.find(digest_of(second), 100.0)
     assert kept is not None
     assert kept.session == large
+
+
+def test_what_is_counted_is_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is made and expires, in whatever order; the bounds hold after each."""
+    monkeypatch.setattr("server.auth.client_secrets.MAX_LIVE_SECRETS", 6)
+    monkeypatch.setattr("server.auth.client_secrets.MAX_SECRETS_BYTES", 500)
+    rng = random.Random(7)
+    secrets, now = ClientSecrets(), 0.0
+    made: list[tuple[bytes, float]] = []
+    for _ in range(500):
+        now += rng.uniform(0, 5)
+        size = rng.choice([0, 10, 100, 200])
+        session = SessionPatch(instructions="x" * size) if size else None
+        maker = rng.choice([b"alice", b"bob", b"eve"])
+        secret = secrets.mint(maker, now, lifetime_s=rng.uniform(10, 60), session=session)
+        secrets.check_integrity()
+        made.append((digest_of(secret.value), secret.expires_at))
+        live = [found for digest, _ in made if (found := secrets.find(digest, now)) is not None]
+        assert len(live) <= 6
+        assert sum(one.num_bytes for one in live) <= 500
+        assert all(secrets.find(digest, at) is None for digest, at in made)
