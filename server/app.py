@@ -18,6 +18,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,7 @@ from server.errors import ErrorType, ProtocolError
 from server.http.app import build_http_app
 from server.log_lines import log_line
 from server.protocol.close_codes import CloseCode
+from server.reload import certificate_of, keys_of, reloading
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
 from server.speech.visemes import warm_up
@@ -129,11 +131,15 @@ async def serve(
     state = build_state(settings)
     roster = Roster(state)
     door = FrontDoor(state, build_http_app(state), roster.serve)
+    reloadable = [*keys_of(state), *certificate_of(settings.listen, door.renew_certificate)]
     stop = stop or StopSignal()
     await door.open()
     with _signals(stop):
         try:
-            async with _engine(state, start, stop) as engine:
+            async with (
+                reloading(reloadable, settings.auth.reload_interval_s),
+                _engine(state, start, stop) as engine,
+            ):
                 if engine is None:
                     return EXIT_OK
                 (on_ready or _settle_and_print)(door.url)
@@ -324,6 +330,7 @@ async def _watch(state: ServerState, roster: Roster, engine: RunningEngine) -> N
         now = loop.time()
         state.metrics.loop_lag.observe(max(0.0, now - due))
         roster.watch(now)
+        roster.recheck(time.time())
 
 
 @contextlib.contextmanager
