@@ -70,6 +70,7 @@ class Credential:
         principal: Whose it is.
         scopes: What it may be used for.
         key: Digest of the key, or of the key that made the secret; empty where none is needed.
+        expires: Unix seconds from which the key is good no more, if ever, as far as known now.
         is_secret: Whether a client secret was shown.
         session: What the secret has settled for sessions that are opened with it.
     """
@@ -77,6 +78,7 @@ class Credential:
     principal: str = ANONYMOUS
     scopes: frozenset[Scope] = DEFAULT_SCOPES
     key: bytes = b""
+    expires: float | None = None
     is_secret: bool = False
     session: SessionPatch | None = None
 
@@ -152,6 +154,7 @@ class Authenticator:
             principal=known.name,
             scopes=known.scopes if secret is None else known.scopes & SECRET_SCOPES,
             key=known.digest,
+            expires=known.expires,
             is_secret=secret is not None,
             session=session,
         )
@@ -181,5 +184,10 @@ class Authenticator:
         lifetime_s: float = 600.0,
         session: SessionPatch | None = None,
     ) -> ClientSecret:
-        """Make a client secret for whoever holds ``credential``; see `ClientSecrets.mint`."""
+        """Make a client secret for whoever holds ``credential``; see `ClientSecrets.mint`.
+
+        It is not promised for longer than the key is good.
+        """
+        if credential.expires is not None:
+            lifetime_s = min(lifetime_s, credential.expires - now)
         return self._secrets.mint(credential.key, now, lifetime_s=lifetime_s, session=session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hmac
+from dataclasses import replace
 
 import pytest
 
@@ -155,10 +156,17 @@ class TestClientSecrets:
         """Expired or taken away."""
         bobs = auth.mint(auth.authenticate("key-of-bob", 150.0), 150.0).value
         alices = auth.mint(auth.authenticate("key-of-alice", 150.0), 150.0).value
-        assert why_not(auth, bobs, 200.0) is BadKeyCode.API_KEY_EXPIRED
+        auth.replace_keys([ALICE, replace(BOB, expires=180.0)])
+        assert why_not(auth, bobs, 180.0) is BadKeyCode.API_KEY_EXPIRED
         auth.replace_keys([BOB])
         assert why_not(auth, alices, 150.0) is BadKeyCode.INVALID_API_KEY
         assert auth.authenticate(bobs, 150.0).principal == "bob"
+
+    def test_a_secret_is_not_promised_for_longer_than_its_key(self, auth: Authenticator) -> None:
+        """Bob's key ends at 200 s."""
+        maker = auth.authenticate("key-of-bob", 150.0)
+        assert auth.mint(maker, 150.0, lifetime_s=600).expires_at == 200.0
+        assert auth.mint(maker, 150.0, lifetime_s=20).expires_at == 170.0
 
     def test_where_no_key_is_needed_a_secret_still_settles_its_session(self) -> None:
         """And settles nothing more once it has expired."""

@@ -222,6 +222,16 @@ async def test_a_session_ends_when_its_key_does() -> None:
     await leave(*eve)
 
 
+async def test_the_greeting_says_when_the_key_ends_the_session() -> None:
+    """Where that is sooner than its longest time."""
+    house = House()
+    house.state.auth.replace_keys(KEYS)
+    for key, is_bounded in (("kw_mio", True), ("kw_eve", False)):
+        socket, task = await house.come(key)
+        assert (session_of(socket)["expires_at"] == 200) is is_bounded
+        await leave(socket, task)
+
+
 async def test_a_parked_session_ends_with_its_key_too() -> None:
     """Its token leads nowhere, whichever key comes with it."""
     house = House()
