@@ -188,7 +188,7 @@ def alike(text: str, *ids: str) -> str:
     """An answer without what must differ: the id that was asked for, and what is random."""
     for one in ids:
         text = text.replace(one, "ID")
-    return re.sub(r"(sess|conv|evt|item|resp|ek)_[\w-]+|\b\d{10}\b", "", text)
+    return re.sub(r"(sess|conv|evt|item|resp|res|ek)_[\w-]+|\b\d{10}\b", "", text)
 
 
 async def test_anothers_conversation_is_like_one_that_never_was_over_http(
@@ -230,6 +230,28 @@ async def test_anothers_conversation_is_like_one_that_never_was_on_the_socket(
             assert [one["type"] for one in events] == ["session.created", "error"]
             told.append(alike(json.dumps(events), id))
     assert told[0] == told[1]
+
+
+async def test_anothers_token_is_like_one_that_never_was(server: Running) -> None:
+    """It leads to no session and to no conversation, while its owner is there and after."""
+    async with connect(server.socket_url(), additional_headers=bearer(ALICE)) as alice:
+        created = await receive(alice)
+        await say(alice, "A secret.")
+        await receive_until(alice, "response.done")
+        theirs = created["session"]["resume"]["token"]
+        secret, _, conversation = theirs.partition(".")
+        never = f"{'res_'.ljust(len(secret), 'A')}.conv_{'0' * (len(conversation) - 5)}"
+        told = []
+        for token in (theirs, never):
+            url = server.socket_url(f"model=aoi&resume={token}&last_event_id=evt_1")
+            async with connect(url, additional_headers=bearer(EVE)) as eve:
+                events = [await receive(eve), await receive(eve)]
+                assert [one["type"] for one in events] == ["session.created", "error"]
+                told.append(alike(json.dumps(events), token))
+        assert told[0] == told[1]
+        assert "A secret." not in told[0]
+        await say(alice, "Still here.")  # and nobody has taken the session away
+        await receive_until(alice, "response.done")
 
 
 async def ask(client: ClientConnection, **event: Any) -> dict[str, Any]:
