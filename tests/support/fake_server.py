@@ -53,7 +53,7 @@ async def running_server(
     """Serve on a free port; settings are named ``room__name``."""
     engine = engine or FakeEngine()
     paths = {name.replace("__", ".", 1): value for name, value in settings.items()}
-    loaded = load_settings(command_line={"listen.port": 0, **paths})
+    loaded = load_settings(command_line={"listen.port": 0, "history.keep": "memory", **paths})
     stop, ready = StopSignal(), asyncio.get_running_loop().create_future()
 
     async def start(*_: object) -> FakeEngine:
@@ -76,7 +76,7 @@ async def running_server(
 def main(arguments: list[str]) -> int:
     """Serve in a process of its own."""
     reply, step_s, *rest = arguments
-    command_line: dict[str, object] = {"listen.port": 0}
+    command_line: dict[str, object] = {"listen.port": 0, "history.keep": "memory"}
     for setting in rest:
         path, _, value = setting.partition("=")
         command_line[path] = float(value)
