@@ -58,13 +58,13 @@ def open_for_writing(file: Path, durability: Durability) -> sqlite3.Connection:
         )
         with _closed_on_error(connection):
             _refuse_strangers(file, connection)
+            _look_for_damage(file, connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {durability}")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit = {CHECKPOINT_PAGES * 4096}")
-            _look_for_damage(file, connection)
             _migrate(connection)
     return connection
 
