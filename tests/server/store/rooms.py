@@ -71,7 +71,7 @@ class Stores:
         if self.kind == "memory":
             store = InMemoryStore(**limits)
         elif self.kind == "sqlite":
-            store = SqliteStore(self.file, **limits)
+            store = SqliteStore(self.file, **{"durability": "normal", **limits})
         else:
             store = PostgresStore(self._dsn_file, **limits)
         await store.start()

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ from server.conversation.entries import Entry
 from server.errors import StoreFailed, StoreUnavailable
 from server.protocol.items import ContentPart, MessageItem
 from server.store import sqlite_log, write_queue
+from server.store.ask import Plan
 from server.store.interface import ConversationStore
 from server.store.memory_store import InMemoryStore
-from server.store.sqlite_file import Durability, open_for_writing
+from server.store.sqlite_file import Durability, open_for_writing, run_plan
 from server.store.sqlite_store import SqliteStore
 from tests.server.store.rooms import Histories, Stores, everything, said, write
 
@@ -101,6 +103,44 @@ async def test_one_bad_write_fails_alone(files: Stores) -> None:
         assert "could not be kept" in await outcome(
             write(store, "b", said("z"), begins=False, writer="w")
         )
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_any_history_with_failures_keeps_what_was_acknowledged(
+    files: Stores, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Transactions break off at random places: what was told to be kept is, and nothing else."""
+    dice = random.Random(seed)
+
+    def break_off(plan: Plan[Any]) -> Plan[Any]:
+        try:
+            ask = next(plan)
+            while True:
+                if dice.random() < 0.02:
+                    raise sqlite3.OperationalError("injected")
+                ask = plan.send((yield ask))
+        except StopIteration as stop:
+            return stop.value
+
+    def run_broken(connection: sqlite3.Connection, plan: Plan[Any]) -> Any:
+        return run_plan(connection, break_off(plan))
+
+    monkeypatch.setattr("server.store.sqlite_store.run_plan", run_broken)
+    limits = {"max_conversations": 3, "max_bytes": 12_000}
+    model, histories, num_written = InMemoryStore(**limits), Histories(seed), 0
+    async with files.open(**limits) as store:
+        for _ in range(12):
+            num_written += 10  # each by a writer of its own: nobody is kept from going on
+            changes = [
+                replace(histories.next(), writer=str(num_written + number)) for number in range(10)
+            ]
+            futures = [store.append(change) for change in changes]
+            for change, future in zip(changes, futures, strict=True):
+                if not await outcome(future):
+                    model.append(change)
+    async with files.open(**limits) as store:
+        monkeypatch.setattr("server.store.sqlite_store.run_plan", run_plan)
+        assert await everything(store) == await everything(model)
 
 
 @pytest.fixture
@@ -350,7 +390,7 @@ async def test_a_file_that_cannot_be_used_is_refused(files: Stores, how: str, pr
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from server.store.sqlite_file import Durability, open_for_writing
+from server.store.sqlite_file import Durability, open_for_writing, run_plan
 from server.store.sqlite_store import SqliteStore
 from tests.server.store.rooms import Histories
 
