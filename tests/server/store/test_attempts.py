@@ -57,7 +57,7 @@ def test_all_that_waits_goes_together() -> None:
 
 def test_what_is_erased_goes_by_itself_and_in_order() -> None:
     """It tells how many there were."""
-    jobs = [job("a"), job("b"), Erase("mio", None), job("c")]
+    jobs: list[Job] = [job("a"), job("b"), Erase("mio", None), job("c")]
     outcomes, transactions = play(jobs, refuses())
     assert transactions == [jobs[:2], [jobs[2]], [jobs[3]]]
     assert outcomes[2] == Outcome(num_erased=3)
@@ -91,7 +91,7 @@ def test_a_single_one_is_not_tried_twice() -> None:
 def test_where_the_database_is_away_nothing_else_is_tried() -> None:
     """Everything that waits fails, and everybody's conversations with it."""
     poisoned = Poisoned()
-    jobs = [job("a"), job("b"), Erase("mio", "c"), job("d")]
+    jobs: list[Job] = [job("a"), job("b"), Erase("mio", "c"), job("d")]
     outcomes, transactions = play(
         jobs, lambda _: TransactionFailed("away", is_for_all=True), poisoned
     )
