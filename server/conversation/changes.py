@@ -79,7 +79,7 @@ class ChangeLog:
             note: What is read before the first of them.
         """
         changes: list[Change] = [ItemGone(item_id) for item_id in self._gone]
-        if self._has_note and entries:
+        if self._has_note and not all(entry.is_in_progress for entry in entries):
             changes.append(NoteKept(note))
             self._has_note = False
         if not self._changed and not changes:

@@ -168,7 +168,7 @@ class PostgresStore:
 
         async def read() -> Result:
             if self._pool is None or self._is_closing:
-                raise StoreUnavailable("the server stops")
+                raise StoreUnavailable("the server starts or stops")
             async with (
                 self._pool.acquire(timeout=self._read_patience_s) as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
