@@ -34,6 +34,7 @@ from server.store.postgres_database import (
     words_of,
 )
 from server.store.reading import read_conversation, read_names, read_page
+from server.store.trouble import Trouble
 from server.store.write_queue import WriteQueue
 from server.store.writing import Erase, Job, Ledger, perform
 
@@ -80,6 +81,7 @@ class PostgresStore:
         self._read_patience_s = read_patience_s
         self._ledger = Ledger(max_conversations=max_conversations, max_bytes=max_bytes)
         self._poisoned = Poisoned()
+        self._trouble = Trouble()
         self._is_awake = asyncio.Event()
         self._is_closing = False
         self._queue = WriteQueue(self._is_awake.set)
@@ -202,8 +204,9 @@ class PostgresStore:
                 told: Told
                 try:
                     told = await self._transact(group)
+                    self._trouble.worked()
                 except TransactionFailed as failed:
-                    logger.error("a transaction of %d jobs failed: %s", len(group), failed.why)
+                    self._trouble.failed(failed.why)
                     told = failed
                 group = steps.send(told)
         except StopIteration as stop:

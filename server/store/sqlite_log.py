@@ -76,14 +76,16 @@ class WriteAheadLog:
         """
         self._holds_erased = self._holds_erased or of_erased
         self._tried_at = time.monotonic()
+        execute = self._connection.execute
+        execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
         try:
-            self._connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
-            row = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if not row[0]:
+            (is_busy, *_) = execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if not is_busy:
                 self._holds_erased = False
-            self._connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
         except sqlite3.Error as error:
             logger.warning("the log could not be emptied: %s", error.sqlite_errorname)
+        finally:
+            execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
 
     def _size(self) -> int:
         try:

@@ -42,6 +42,7 @@ from server.store.sqlite_file import (
     words_of,
 )
 from server.store.sqlite_log import RETRY_S, WriteAheadLog
+from server.store.trouble import Trouble
 from server.store.write_queue import Waiting, WriteQueue
 from server.store.writing import Erase, Job, Ledger, perform
 
@@ -86,6 +87,7 @@ class SqliteStore:
         self._max_wal_bytes = max_wal_bytes
         self._ledger = Ledger(max_conversations=max_conversations, max_bytes=max_bytes)
         self._poisoned = Poisoned()
+        self._trouble = Trouble()
         self._is_awake = threading.Event()
         self._is_closing = threading.Event()
         self._queue = WriteQueue(self._is_awake.set)
@@ -231,9 +233,10 @@ class SqliteStore:
                     told = self._transact(connection, group)
                     if isinstance(group[0], Erase):
                         log.empty(of_erased=True)
+                    self._trouble.worked()
                 except TransactionFailed as failed:
                     self._ledger.clear()
-                    logger.error("a transaction of %d jobs failed: %s", len(group), failed.why)
+                    self._trouble.failed(failed.why)
                     told = failed
                 group = steps.send(told)
         except StopIteration as stop:

@@ -200,6 +200,39 @@ async def test_a_database_without_a_page_left_says_so(
         assert await outcome(write(store, "d", said("a"))) == ""
 
 
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with room for little."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only who may mount a file system can have a small one")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+async def test_a_disk_without_room_fails_writes_until_there_is_some(
+    tiny_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was acknowledged stays readable; the log is told once, not with every write."""
+    filler = tiny_disk / "filler"
+    filler.write_bytes(bytes(200_000))
+    async with Stores("sqlite", tiny_disk, None).open(100, 10**9) as store:
+        told = [
+            await outcome(write(store, f"c{number}", said("a", "x" * 9000))) for number in range(60)
+        ]
+        assert 5 < told.count("") < 60
+        assert "(the disk is full)" in told[-1]
+        assert len((await store.list("mio", limit=100)).conversations) == told.count("")
+        filler.unlink()
+        assert await outcome(write(store, "again", said("a", "x" * 9000))) == ""
+        assert await store.erase_all("mio") == told.count("") + 1
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines.count("conversations cannot be kept: the disk is full") == 1
+
+
 async def test_a_locked_database_fails_writes_after_a_while(
     files: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from server.conversation.changes import Change, ItemGone, SummaryKept
+from server.conversation.changes import Change, ItemGone, NoteKept, SummaryKept
 from server.store import writing
 from server.store.ask import Ask, Plan, Row, key
 from server.store.interface import Write
@@ -144,3 +145,44 @@ def test_what_is_erased_is_not_remembered(database: Database, ledger: Ledger) ->
     assert database.run(ledger, [Erase("mio", None)]) == [2]
     assert ledger.total == 0
     assert database.connection.execute("SELECT count(*) FROM items").fetchone() == (0,)
+
+
+def names_in(database: Database) -> list[str]:
+    """What is kept, last changed last."""
+    found = database.connection.execute("SELECT id FROM conversations ORDER BY changed").fetchall()
+    return [bytes(name).decode() for (name,) in found]
+
+
+def test_what_makes_room_in_the_middle_is_gone_for_what_follows(
+    database: Database, ledger: Ledger
+) -> None:
+    """In one transaction as in several: a later write to it is dropped, one that begins is not."""
+    writes = [of(name, said("a"), begins=True) for name in "abcd"]
+    database.run(ledger, [*writes, of("a", said("b")), of("b", said("b"))])
+    assert names_in(database) == ["c", "d", "b"]
+    database.run(ledger, [of("a", said("c"), begins=True), of("b", NoteKept("It rains."))])
+    assert names_in(database) == ["d", "a", "b"]
+    found = database.connection.execute("SELECT id FROM items WHERE conversation = ?", (b"a",))
+    assert found.fetchall() == [(b"c",)]
+
+
+def test_bytes_make_room_whosoever_they_are(database: Database) -> None:
+    """The oldest go, as many as it takes, many at once, and what is too large by itself."""
+    ledger = Ledger(max_conversations=1000, max_bytes=100 * 2000)
+    small = [of(f"c{number}", said("a", "x" * 976), begins=True) for number in range(100)]
+    database.run(ledger, small)
+    assert len(names_in(database)) == 100
+    database.run(ledger, [of("large", said("a", "x" * 90_000), begins=True)])
+    assert names_in(database)[0] == "c46"
+    database.run(ledger, [of("c99", said("b")), of("huge", said("a", "x" * 300_000), begins=True)])
+    assert names_in(database) == []
+    assert ledger.total == 0
+
+
+def test_somebody_elses_is_not_written_to(database: Database, ledger: Ledger) -> None:
+    """Nor is what is not there any more."""
+    database.run(ledger, [of("c", said("a"), begins=True)])
+    foreign = replace(of("c", said("b"), begins=True), principal="eve")
+    database.run(ledger, [foreign, of("nowhere", said("a"))])
+    assert database.written("items") == []
+    assert names_in(database) == ["c"]
