@@ -74,10 +74,10 @@ async def connect(dsn_file: Path | None) -> asyncpg.Connection:
 
 
 async def open_pool(dsn_file: Path | None) -> asyncpg.Pool:
-    """Open connections for reading; more follow as they are needed."""
+    """Make a pool for reading; it connects as it is needed."""
     return await asyncpg.create_pool(
         read_dsn(dsn_file),
-        min_size=1,
+        min_size=0,  # with a floor the pool fills the log while the database is away
         max_size=NUM_READERS,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=2 * STATEMENT_TIMEOUT_S,

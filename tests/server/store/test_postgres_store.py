@@ -82,8 +82,13 @@ async def test_writes_wait_for_a_database_that_is_started_again(
         assert await everything(store) == await everything(model)
 
 
-async def test_nobody_waits_for_ever(tables: Stores, cluster: PostgresCluster) -> None:
-    """A database that stays away fails what waits, and reads; then all goes on."""
+async def test_nobody_waits_for_ever(
+    tables: Stores, cluster: PostgresCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that stays away fails what waits, and reads; then all goes on.
+
+    The log is told that it is away, in one line, and nothing of how that was found out.
+    """
     async with tables.open(write_patience_s=0.6, read_patience_s=0.3) as store:
         assert await outcome(write(store, "c", said("a"))) == ""
         await asyncio.to_thread(cluster.stop)
@@ -103,6 +108,9 @@ async def test_nobody_waits_for_ever(tables: Stores, cluster: PostgresCluster) -
         assert await outcome(other) == ""
         kept = await store.load("mio", "c")
         assert [entry.id for entry in kept.entries] == ["a", "d"]
+    assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == [
+        "conversations cannot be kept: the database cannot be reached"
+    ]
 
 
 async def test_two_servers_share_a_database(tables: Stores) -> None:
