@@ -25,6 +25,7 @@ from server.errors import ConversationNotFound, StoreUnavailable
 from server.store.ask import Plan, Result, Row
 from server.store.attempts import Outcome, Poisoned, Told, TransactionFailed, attempt
 from server.store.interface import Page, StoredConversation, Write
+from server.store.ledger import Ledger
 from server.store.postgres_database import (
     connect,
     is_lost,
@@ -36,7 +37,7 @@ from server.store.postgres_database import (
 from server.store.reading import read_conversation, read_names, read_page
 from server.store.trouble import Trouble
 from server.store.write_queue import WriteQueue
-from server.store.writing import Erase, Job, Ledger, perform
+from server.store.writing import Erase, Job, perform
 
 logger = logging.getLogger(__name__)
 

@@ -31,6 +31,7 @@ from server.errors import ConversationNotFound, StoreUnavailable
 from server.store.ask import Plan, Result
 from server.store.attempts import Outcome, Poisoned, Told, TransactionFailed, attempt
 from server.store.interface import Page, StoredConversation, Write
+from server.store.ledger import Ledger
 from server.store.reading import read_conversation, read_names, read_page
 from server.store.sqlite_file import (
     BUSY_TIMEOUT_S,
@@ -44,7 +45,7 @@ from server.store.sqlite_file import (
 from server.store.sqlite_log import RETRY_S, WriteAheadLog
 from server.store.trouble import Trouble
 from server.store.write_queue import Waiting, WriteQueue
-from server.store.writing import Erase, Job, Ledger, perform
+from server.store.writing import Erase, Job, perform
 
 logger = logging.getLogger(__name__)
 

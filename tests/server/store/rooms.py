@@ -13,6 +13,7 @@ import asyncpg
 
 from server.conversation.changes import Change, ItemGone, ItemKept, NoteKept, SummaryKept
 from server.conversation.entries import Entry
+from server.errors import StoreFailed
 from server.protocol.items import ContentPart, FunctionCallItem, MessageItem
 from server.store.interface import ConversationStore, StoredConversation, Write
 from server.store.memory_store import InMemoryStore
@@ -60,6 +61,11 @@ class Stores:
         self._dsn_file = folder / "dsn"
         if dsn is not None:
             self._dsn_file.write_text(dsn)
+
+    @property
+    def place(self) -> Path:
+        """What another process needs to open the same."""
+        return self.file if self.kind == "sqlite" else self._dsn_file
 
     @contextlib.asynccontextmanager
     async def open(
@@ -157,3 +163,18 @@ async def everything(
         found[principal] = [await store.load(principal, head.id) for head in page.conversations]
         assert [one.head for one in found[principal]] == [*page.conversations]
     return found
+
+
+async def outcome(future: asyncio.Future[None] | None) -> str:
+    """What became of a write that a database keeps: nothing, or why it was not kept."""
+    assert future is not None
+    try:
+        await future
+    except StoreFailed as error:
+        return error.message
+    return ""
+
+
+async def items_of(store: ConversationStore, name: str) -> list[str]:
+    """Ids, in order."""
+    return [entry.id for entry in (await store.load("mio", name)).entries]

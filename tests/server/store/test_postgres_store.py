@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import secrets
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,12 +15,20 @@ from engine.errors import ConfigError
 from server.config import HistoryConfig
 from server.conversation.changes import ItemKept
 from server.conversation.entries import Entry
-from server.errors import StoreFailed, StoreUnavailable
+from server.errors import StoreUnavailable
 from server.protocol.items import ContentPart, MessageItem
 from server.store.memory_store import InMemoryStore
 from server.store.open_store import look_at_store
 from server.store.postgres_store import PostgresStore
-from tests.server.store.rooms import Histories, Stores, everything, make_schema, said, write
+from tests.server.store.rooms import (
+    Histories,
+    Stores,
+    everything,
+    make_schema,
+    outcome,
+    said,
+    write,
+)
 from tests.support.postgres import PostgresCluster
 
 pytestmark = [pytest.mark.wire(only="uvloop"), pytest.mark.slow]
@@ -39,16 +44,6 @@ def schema() -> str:
 async def tables(cluster: PostgresCluster, schema: str, tmp_path: Path) -> Stores:
     """Opens stores in one empty schema."""
     return Stores("postgres", tmp_path, await make_schema(cluster, schema))
-
-
-async def outcome(future: asyncio.Future[None] | None) -> str:
-    """What became of a write: nothing, or why it was not kept."""
-    assert future is not None
-    try:
-        await future
-    except StoreFailed as error:
-        return error.message
-    return ""
 
 
 async def test_what_is_kept_outlives_the_store(tables: Stores) -> None:
@@ -197,61 +192,3 @@ async def test_what_the_database_says_is_told(
     await store.aclose()
     assert "secret" not in caught.value.message
     assert caught.value.param == "history.dsn_file"
-
-
-WRITER = """
-import asyncio, sys
-from pathlib import Path
-from server.store.postgres_store import PostgresStore
-from tests.server.store.rooms import Histories
-
-async def main(file, seed):
-    store = PostgresStore(Path(file), max_conversations=3, max_bytes=20_000)
-    await store.start()
-    histories = Histories(seed)
-    handed = 0
-    def tell(_future):
-        sys.stdout.write("+")
-        sys.stdout.flush()
-    while True:
-        for _ in range(1 + handed % 5):
-            store.append(histories.next()).add_done_callback(tell)
-            handed += 1
-        await asyncio.sleep(0)
-        if handed % 3 == 0:
-            await store.flush()
-
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
-"""
-
-
-def write_until_killed(file: Path, seed: int) -> int:
-    """Have another process write, and kill it; returns how many writes were acknowledged."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(file), str(seed)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as writer:
-        assert writer.stdout is not None
-        acknowledged = len(writer.stdout.read(1))
-        time.sleep(random.Random(seed).random() * 0.4)
-        writer.kill()
-        return acknowledged + len(writer.stdout.read())
-
-
-@pytest.mark.parametrize("seed", range(2))
-async def test_kill_9_loses_nothing_that_was_acknowledged(
-    tables: Stores, tmp_path: Path, seed: int
-) -> None:
-    """What is there is what some number of whole writes made, at least the acknowledged ones."""
-    acknowledged = await asyncio.to_thread(write_until_killed, tmp_path / "dsn", seed)
-    async with tables.open(max_conversations=3) as store:
-        found = await everything(store)
-    model, histories = InMemoryStore(max_conversations=3, max_bytes=20_000), Histories(seed)
-    for _ in range(acknowledged):
-        model.append(histories.next())
-    for _ in range(2000):
-        if await everything(model) == found:
-            return
-        model.append(histories.next())
-    pytest.fail(f"{acknowledged} writes were acknowledged, and something of them is not there")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import sqlite3
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,18 +16,23 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ConfigError
 from server.conversation.changes import ItemKept, SummaryKept
 from server.conversation.entries import Entry
-from server.errors import StoreFailed, StoreUnavailable
+from server.errors import StoreUnavailable
 from server.protocol.items import ContentPart, MessageItem
 from server.store import sqlite_log, write_queue
 from server.store.ask import Plan
-from server.store.interface import ConversationStore
 from server.store.memory_store import InMemoryStore
 from server.store.sqlite_file import Durability, open_for_writing, run_plan
-from server.store.sqlite_store import SqliteStore
-from tests.server.store.rooms import Histories, Stores, everything, said, write
+from tests.server.store.rooms import (
+    Histories,
+    Stores,
+    everything,
+    items_of,
+    outcome,
+    said,
+    write,
+)
 
 pytestmark = [pytest.mark.wire(only="uvloop")]
 
@@ -38,21 +41,6 @@ pytestmark = [pytest.mark.wire(only="uvloop")]
 def files(tmp_path: Path) -> Stores:
     """Opens one file again and again."""
     return Stores("sqlite", tmp_path, None)
-
-
-async def outcome(future: asyncio.Future[None] | None) -> str:
-    """What became of a write: nothing, or why it was not kept."""
-    assert future is not None
-    try:
-        await future
-    except StoreFailed as error:
-        return error.message
-    return ""
-
-
-async def items_of(store: ConversationStore, name: str) -> list[str]:
-    """Ids, in order."""
-    return [entry.id for entry in (await store.load("mio", name)).entries]
 
 
 async def test_what_is_kept_outlives_the_store(files: Stores) -> None:
@@ -356,163 +344,3 @@ async def test_an_item_of_another_shape_is_not_shown_as_something_else(files: St
             await store.load("mio", "c")
         assert caught.value.code == "store_unavailable"
         assert await items_of(store, "d") == ["a"]
-
-
-def damage(file: Path, how: str) -> None:
-    """Make a file one that cannot be used."""
-    file.parent.mkdir()
-    if how == "text":
-        file.write_text("This is no database. " * 1000)
-        return
-    if how == "folder":
-        file.mkdir()
-        return
-    if how == "other":
-        other = sqlite3.connect(file)
-        other.execute("CREATE TABLE birds (name)")
-        other.commit()
-        other.close()
-        return
-    asyncio.run(fill(file))
-    connection = sqlite3.connect(file)
-    if how == "newer":
-        connection.execute("PRAGMA user_version = 1000")
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.close()
-    if how == "damaged":
-        content = bytearray(file.read_bytes())
-        for at in range(4096, len(content), 4096):
-            content[at : at + 100] = b"\xff" * 100
-        file.write_bytes(content)
-
-
-async def fill(file: Path) -> None:
-    """Make a file that is in order."""
-    store = SqliteStore(file, max_conversations=100, max_bytes=10**7)
-    await store.start()
-    for number in range(20):
-        write(store, f"c{number}", said("a", "x" * 500))
-    await store.aclose()
-
-
-@pytest.mark.parametrize(
-    ("how", "problem"),
-    [
-        ("text", "the file is no database"),
-        ("folder", "Is a directory"),
-        ("other", "it is a database of another program"),
-        ("newer", "a newer Kaiwa wrote it (version 1000; this one knows"),
-        ("damaged", "the database is damaged"),
-    ],
-)
-async def test_a_file_that_cannot_be_used_is_refused(files: Stores, how: str, problem: str) -> None:
-    """With its name, what is wrong and the way out; and it is left as it was."""
-    await asyncio.to_thread(damage, files.file, how)
-    before = files.file.read_bytes() if how != "folder" else b""
-    store = SqliteStore(files.file, max_conversations=1, max_bytes=10**6)
-    with pytest.raises(ConfigError) as caught:
-        await store.start()
-    await store.aclose()
-    assert caught.value.param == "history.file"
-    assert f"cannot be kept in {files.file}: {problem}" in caught.value.message
-    assert "history.file" in caught.value.message.partition(";")[2]
-    if how != "folder":
-        assert files.file.read_bytes() == before
-
-
-WRITER = """
-import asyncio, sys
-from pathlib import Path
-from server.store.sqlite_file import Durability, open_for_writing, run_plan
-from server.store.sqlite_store import SqliteStore
-from tests.server.store.rooms import Histories
-
-async def main(file, seed):
-    store = SqliteStore(Path(file), max_conversations=3, max_bytes=20_000)
-    await store.start()
-    histories = Histories(seed)
-    handed = 0
-    def tell(_future):
-        sys.stdout.write("+")
-        sys.stdout.flush()
-    while True:
-        for _ in range(1 + handed % 5):
-            store.append(histories.next()).add_done_callback(tell)
-            handed += 1
-        await asyncio.sleep(0)
-        if handed % 3 == 0:
-            await store.flush()
-
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
-"""
-
-
-def write_until_killed(file: Path, seed: int) -> int:
-    """Have another process write, and kill it; returns how many writes were acknowledged."""
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(file), str(seed)],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as writer:
-        assert writer.stdout is not None
-        acknowledged = len(writer.stdout.read(1))
-        time.sleep(random.Random(seed).random() * 0.4)
-        writer.kill()
-        return acknowledged + len(writer.stdout.read())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
-async def test_kill_9_loses_nothing_that_was_acknowledged(files: Stores, seed: int) -> None:
-    """What is there is what some number of whole writes made, at least the acknowledged ones."""
-    acknowledged = await asyncio.to_thread(write_until_killed, files.file, seed)
-    assert acknowledged > 0
-    async with files.open() as store:
-        found = await everything(store)
-    model, histories = InMemoryStore(max_conversations=3, max_bytes=20_000), Histories(seed)
-    for _ in range(acknowledged):
-        model.append(histories.next())
-    for _ in range(10_000):
-        if await everything(model) == found:
-            return
-        model.append(histories.next())
-    pytest.fail(f"{acknowledged} writes were acknowledged, and something of them is not there")
-
-
-REFUSED = """
-import asyncio, os, sys
-from pathlib import Path
-from engine.errors import ConfigError
-from server.store.sqlite_file import look_at
-from server.store.sqlite_store import SqliteStore
-
-file = Path(sys.argv[1])
-os.setresuid(65534, 65534, 65534)
-for attempt in (lambda: look_at(file), lambda: asyncio.run(
-        SqliteStore(file, max_conversations=1, max_bytes=10**6).start())):
-    try:
-        attempt()
-    except ConfigError as error:
-        print(error.message)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_a_file_that_may_not_be_written_is_refused(files: Stores) -> None:
-    """By the server, and by the doctor before it."""
-    asyncio.run(fill(files.file))
-    for path in (files.file, *files.file.parents[:4]):
-        path.chmod(0o755 if path.is_dir() else 0o444)
-    done = subprocess.run(
-        [sys.executable, "-c", REFUSED, str(files.file)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        check=False,
-    )
-    told = done.stdout.splitlines()
-    assert len(told) == 2, done.stderr
-    assert all(f"cannot be kept in {files.file}: " in line for line in told)
-    assert "it may not be written" in told[0]
-    assert "Permission denied" in told[1]

@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from server.conversation.changes import Change, ItemGone, NoteKept, SummaryKept
-from server.store import writing
+from server.store import ledger as ledger_room
 from server.store.ask import Ask, Plan, Row, key
 from server.store.interface import Write
+from server.store.ledger import Ledger
 from server.store.schema import SQLITE_MIGRATIONS
-from server.store.writing import Erase, Job, Ledger, perform
+from server.store.writing import Erase, Job, perform
 from tests.server.store.rooms import said
 
 
@@ -112,7 +113,7 @@ def test_what_is_remembered_is_bounded(
     database: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that were changed long ago are read again."""
-    monkeypatch.setattr(writing, "MAX_PLACES", 5)
+    monkeypatch.setattr(ledger_room, "MAX_PLACES", 5)
     for name in "ab":
         database.run(ledger, [of(name, said("0"), said("1"), said("2"), begins=True)])
     database.run(ledger, [of("b", said("3"))])
@@ -125,7 +126,7 @@ def test_bytes_are_counted_anew_now_and_then(
     database: Database, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other servers write too."""
-    monkeypatch.setattr(writing, "RECOUNT_AFTER", 3)
+    monkeypatch.setattr(ledger_room, "RECOUNT_AFTER", 3)
     counted = []
     for number in range(7):
         database.run(ledger, [of("c", said(f"i{number}"), begins=True)])
