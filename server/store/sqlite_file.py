@@ -61,6 +61,7 @@ def open_for_writing(file: Path, durability: Durability) -> sqlite3.Connection:
             _look_for_damage(file, connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {durability}")
+            connection.execute(f"PRAGMA fullfsync = {durability == 'full'}")  # for macOS
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")

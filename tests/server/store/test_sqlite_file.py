@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
+from server.store import sqlite_file
+from server.store.schema import SQLITE_MIGRATIONS
+from server.store.sqlite_file import Durability, open_for_writing
 from server.store.sqlite_store import SqliteStore
 from tests.server.store.rooms import Stores, said, write
 
@@ -22,6 +26,41 @@ pytestmark = [pytest.mark.wire(only="uvloop")]
 def files(tmp_path: Path) -> Stores:
     """Where the file is."""
     return Stores("sqlite", tmp_path, None)
+
+
+@pytest.mark.parametrize(("durability", "synchronous"), [("full", 2), ("normal", 1)])
+def test_a_commit_waits_for_the_disk_as_told(
+    files: Stores, durability: Durability, synchronous: int
+) -> None:
+    """And the file is opened with all that makes it safe and short."""
+    with contextlib.closing(open_for_writing(files.file, durability)) as connection:
+        found = {
+            name: connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in (
+                "synchronous",
+                "fullfsync",
+                "journal_mode",
+                "secure_delete",
+                "foreign_keys",
+            )
+        }
+    assert found == {
+        "synchronous": synchronous,
+        "fullfsync": synchronous - 1,
+        "journal_mode": "wal",
+        "secure_delete": 1,
+        "foreign_keys": 1,
+    }
+
+
+def test_an_older_python_is_told_what_is_missing(
+    files: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before any file is made."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 9))
+    with pytest.raises(ConfigError, match=r"it needs SQLite 3\.37\.0"):
+        open_for_writing(files.file, "full")
+    assert not files.file.parent.exists()
 
 
 def damage(file: Path, how: str) -> None:
@@ -91,6 +130,9 @@ import asyncio, os, sys
 from pathlib import Path
 from engine.errors import ConfigError
 from server.store.sqlite_file import look_at
+from server.store import sqlite_file
+from server.store.schema import SQLITE_MIGRATIONS
+from server.store.sqlite_file import Durability, open_for_writing
 from server.store.sqlite_store import SqliteStore
 
 file = Path(sys.argv[1])
@@ -123,3 +165,30 @@ def test_a_file_that_may_not_be_written_is_refused(files: Stores) -> None:
     assert all(f"cannot be kept in {files.file}: " in line for line in told)
     assert "it may not be written" in told[0]
     assert "Permission denied" in told[1]
+
+
+def versions_of(file: Path) -> tuple[int, int]:
+    """Of the tables, and how many columns conversations have."""
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        columns = connection.execute("PRAGMA table_info(conversations)").fetchall()
+        return version, len(columns)
+
+
+def test_an_older_file_is_brought_up_to_date(
+    files: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step by step, each whole or not at all; what was kept stays."""
+    asyncio.run(fill(files.file))
+    version, num_columns = versions_of(files.file)
+    column = "ALTER TABLE conversations ADD COLUMN mood BLOB"
+    broken = (*SQLITE_MIGRATIONS, (column, "ALTER TABLE birds ADD COLUMN name"))
+    monkeypatch.setattr(sqlite_file, "SQLITE_MIGRATIONS", broken)
+    with pytest.raises(ConfigError, match="the database says SQLITE_ERROR"):
+        open_for_writing(files.file, "full")
+    assert versions_of(files.file) == (version, num_columns)
+    monkeypatch.setattr(sqlite_file, "SQLITE_MIGRATIONS", (*SQLITE_MIGRATIONS, (column,)))
+    for _ in range(2):
+        open_for_writing(files.file, "full").close()
+        assert versions_of(files.file) == (version + 1, num_columns + 1)
+    assert sqlite_file.look_at(files.file).endswith(", 20 conversations")
