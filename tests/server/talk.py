@@ -62,9 +62,10 @@ class Talk:
         granted: frozenset[str] = frozenset(),
         limits: SessionLimits | None = None,
         context: SessionContext | None = None,
+        session_id: str = "sess_t",
     ) -> None:
         self.session = Session(
-            "sess_t",
+            session_id,
             choice=CATALOG.resolve(model),
             limits=limits or SessionLimits(),
             granted_events=granted,
