@@ -31,6 +31,7 @@ from server.protocol.codec import encode_server_event
 from server.session.context import SessionContext
 from server.session.effects import Send
 from server.session.settings import SessionLimits
+from server.text.tags import strip_tags
 from tests.server.judge import Judge
 from tests.server.mirror import Mirror, Notebook, as_told
 from tests.server.talk import AOI, HARU, V1, Event, Talk, text_of
@@ -40,7 +41,8 @@ Thing = TypeVar("Thing")
 PEOPLE = {character.id: character for character in (AOI, HARU)}
 TOOL = {"type": "function", "name": "f"}
 PIECES = ["[happy] ", "[sad]", "[ha", "ppy]", "Hello", " there", ". ", "葵", "[", "\n", "", "  "]
-PIECES += ["<tool_call>", '{"name": "f", "arguments": {"a": ', '"x"}}', "</tool_call>", "<to"]
+CALL = ["<tool_call>", '{"name": "f", "arguments": {"a": ', '"x"}}', "</tool_call>", "<to"]
+PIECES += [*CALL, "".join(CALL[:4]), "".join(CALL[:4])]
 TURNS = ["t1", "t2", "t3"]
 GRANTS: list[list[str] | None] = [None, ["character.v1"], ["character.segment"], []]
 
@@ -108,8 +110,11 @@ class ProtocolMachine(RuleBasedStateMachine):
         is_v1=st.booleans(),
         is_eager=st.booleans(),
         is_small=st.booleans(),
+        has_tools=st.booleans(),
     )
-    def connect(self, model: str, is_v1: bool, is_eager: bool, is_small: bool) -> None:
+    def connect(
+        self, model: str, is_v1: bool, is_eager: bool, is_small: bool, has_tools: bool
+    ) -> None:
         """A client is there."""
         self.options: dict[str, Any] = {
             "model": model,
@@ -124,6 +129,8 @@ class ProtocolMachine(RuleBasedStateMachine):
             ),
         }
         self._open()
+        if has_tools:
+            self._say("session.update", session={"tools": [TOOL]})
 
     # What the client does.
 
@@ -147,16 +154,18 @@ class ProtocolMachine(RuleBasedStateMachine):
         if changes:
             item = {**message("user", "Something else."), "id": item["id"]}
         is_known = item["id"] in self.mirror.ids
-        before, known = self._state(), as_known(self.mirror, item["id"])
+        before = self._state()
+        known = self.mirror.item(item["id"]) if is_known else {}
+        is_same = is_sent(item, known)
         sent = self._send_item(item, 7)
-        if is_known and sent[0]["type"] == "conversation.item.added":
+        if is_known and is_same:
             assert [event["type"] for event in sent] == [
                 "conversation.item.added",
                 "conversation.item.done",
             ]
             assert all(event["item"] == known for event in sent)
             assert self._state() == before
-        elif is_known:
+        elif is_known and is_same is not None:
             assert sent[0]["error"]["code"] == "item_create_duplicate_item_id"
 
     @precondition(lambda self: self.mirror.items)
@@ -202,6 +211,26 @@ class ProtocolMachine(RuleBasedStateMachine):
             wish["turn_id"] = turn_id
         self._ask(wish)
 
+    @precondition(lambda self: not self.talk.session.running_responses)
+    @rule(
+        turn_id=st.sampled_from(TURNS),
+        text=words,
+        pieces=st.lists(st.sampled_from(PIECES), max_size=4),
+        keeps=st.booleans(),
+    )
+    def take_a_turn(self, turn_id: str, text: str, pieces: list[str], keeps: bool) -> None:
+        """Somebody says something and is answered, without any trouble."""
+        self._send_item(message("user", text), 7)
+        self._ask({"turn_id": turn_id})
+        for request_id in self.talk.session.running_responses:
+            for piece in pieces:
+                self._do(partial(self.talk.write, piece, request_id=request_id))
+            if keeps:
+                self.keep()
+            self.finished.add(request_id)
+            stop = partial(self.talk.write, "", FinishReason.STOP, request_id=request_id)
+            self._do(stop)
+
     @rule(turn_id=st.sampled_from(TURNS), if_active=wish)
     def ask_again(self, turn_id: str, if_active: str) -> None:
         """A client does not know whether its turn was taken."""
@@ -233,14 +262,16 @@ class ProtocolMachine(RuleBasedStateMachine):
     @rule(if_active=wish)
     def trigger(self, if_active: str) -> None:
         """Something happens in the world."""
-        self._say("character.trigger", name="gift", if_active=if_active)
+        event_id = f"gift_{self.num_said}"
+        self.answers[event_id] = 0  # where it begins, nothing names it
+        self._say("character.trigger", name="gift", if_active=if_active, event_id=event_id)
 
     @rule()
     def greet(self) -> None:
         """The character says its greeting."""
         self._say("character.greet")
 
-    @rule(events=st.sampled_from(GRANTS), what=index)
+    @rule(events=st.sampled_from(GRANTS), what=st.integers(0, 9))
     def set_up(self, events: list[str] | None, what: int) -> None:
         """The session is changed."""
         changes: list[Event] = [
@@ -251,9 +282,11 @@ class ProtocolMachine(RuleBasedStateMachine):
             {"character": {"group": None}},
             {"character": {"proactive": {"idle_ms": 1000, "max_per_hour": 100}}},
             {"truncation": "disabled"},
+            {"character": {"expressions": ["angry"], "tags": {"mode": "prompt"}}},
+            {"character": {"expressions": None, "tags": {"mode": "off"}}},
             {"character": {"memory": {"summary": "They have met."}}},
         ]
-        self._say("session.update", session=changes[what])
+        self._say("session.update", session=choose(changes, what))
         if events is not None:
             self._say("session.update", session={"character": {"events": events}})
             self.judge.forget_state()
@@ -321,7 +354,7 @@ class ProtocolMachine(RuleBasedStateMachine):
     def let_time_pass(self) -> None:
         """Until somebody wants to speak by itself, if ever."""
         if self.talk.wakes_at is not None:
-            self._do(self.talk.wait)
+            self._do(self.talk.wait, is_asked=False)
 
     @rule()
     def keep(self) -> None:
@@ -365,6 +398,10 @@ class ProtocolMachine(RuleBasedStateMachine):
         assert self.mirror.ids == session.conversation.item_ids
         for entry, item in zip(session.conversation.entries, self.mirror.items, strict=True):
             assert entry.is_in_progress or as_told(entry.item) == item
+            if entry.raw_texts and not entry.is_in_progress:
+                faces, motions = entry.tags.shown_expressions, entry.tags.shown_motions
+                clean = [strip_tags(text, faces, motions) for text in entry.raw_texts]
+                assert "\n".join(clean) == entry.words
         assert self.judge.open_responses == set(session.running_responses)
         requests = [generate.request_id for generate in self.talk.generates]
         assert len(set(requests)) == len(requests)
@@ -388,12 +425,24 @@ class ProtocolMachine(RuleBasedStateMachine):
         session, now = self.talk.session, self.talk.now
         self._do(lambda: self.talk.carry_out(session.close(now)))
         assert self.judge.open_responses == set()
-        assert all(count == 1 for count in self.answers.values())
+        assert all(self.answers[asked] == 1 for asked in self.asked)
         self.keep()
 
-    def _do(self, act: Callable[[], list[Event]]) -> list[Event]:
-        """Do something, and read what is sent."""
+    def _do(
+        self, act: Callable[[], list[Event]], event_id: str | None = None, *, is_asked: bool = True
+    ) -> list[Event]:
+        """Do something, and read what is sent.
+
+        Args:
+            act: What.
+            event_id: Of the client's event.
+            is_asked: False where nobody has asked for it.
+        """
         sent = act()
+        for event in sent:
+            if event["type"] == "error" and is_asked:
+                named = event["error"]["event_id"]
+                assert named == event_id or named in self.answers
         for event in sent:
             self.judge.read(event)
             self.mirror.read(event, self.talk.session.granted_events)
@@ -412,11 +461,7 @@ class ProtocolMachine(RuleBasedStateMachine):
         self.num_said += 1
         event_id = fields.setdefault("event_id", f"said_{self.num_said}")
         before = self._state()
-        sent = self._do(lambda: self.talk.say(type, **fields))  # type: ignore[arg-type]
-        for event in sent:
-            if event["type"] == "error":
-                named = event["error"]["event_id"]
-                assert named == event_id or named in self.asked
+        sent = self._do(lambda: self.talk.say(type, **fields), event_id)  # type: ignore[arg-type]
         if sent and sent[0]["type"] == "error" and sent[0]["error"]["event_id"] == event_id:
             assert len(sent) == 1
             assert self._state() == before
@@ -502,9 +547,11 @@ def choose(things: list[Thing], which: int) -> Thing:
     return things[which % len(things)]
 
 
-def as_known(mirror: Mirror, item_id: str) -> Event | None:
-    """An item as the client knows it, if it does."""
-    return mirror.item(item_id) if item_id in mirror.ids else None
+def is_sent(item: Event, known: Event) -> bool | None:
+    """Whether what is sent is what is there; ``None`` where only the server can say so."""
+    if item.get("role") == known.get("role") == "assistant":
+        return None  # it knows of tags, and what was heard
+    return all(known.get(key) == value for key, value in item.items())
 
 
 def as_words(item: Event) -> str:
@@ -527,6 +574,7 @@ def run(num_sequences: int, num_steps: int) -> None:
             deadline=None,
             suppress_health_check=list(HealthCheck),
             print_blob=False,
+            report_multiple_bugs=False,
         ),
     )
 
