@@ -420,6 +420,7 @@ class Journal(Generic[E]):
                 break
             self._told.popleft()
             first += seen
+        self._vague_before = max(self._vague_before, after)  # what was seen is not kept
         return None
 
     def _take_lost_ends(self, after: int | None) -> list[_Message]:

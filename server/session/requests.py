@@ -23,6 +23,7 @@ from server.session.effects import Effect, Generate, Send
 from server.session.failures import refusal
 from server.session.floor import Floor, send
 from server.session.happenings import describe_trigger
+from server.session.repeated_reply import RepeatedReply
 from server.session.response_plan import (
     Accept,
     ResponsePlan,
@@ -31,7 +32,6 @@ from server.session.response_plan import (
     read_metadata,
     read_turn_id,
 )
-from server.session.repeated_reply import RepeatedReply
 from server.session.setup import Setup
 from server.session.silence import USUAL_INSTRUCTIONS, Silence
 from server.session.waiting_line import Wanted

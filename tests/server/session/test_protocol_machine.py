@@ -338,6 +338,13 @@ class ProtocolMachine(RuleBasedStateMachine):
         session, now = self.talk.session, self.talk.now
         self._do(lambda: self.talk.carry_out(session.fail_generation(request_id, error, now)))
 
+    @rule()
+    def lose_the_listener(self) -> None:
+        """Nobody has listened for long; what there is of a reply is kept, and the session lives."""
+        session, now = self.talk.session, self.talk.now
+        self._do(lambda: self.talk.carry_out(session.abandon(now)))
+        assert session.running_responses == []
+
     @rule(writes_summary=st.booleans())
     def remember_less(self, writes_summary: bool) -> None:
         """The model's memory was made shorter."""
