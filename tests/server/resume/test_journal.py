@@ -231,6 +231,16 @@ class TestForgetting:
         assert gap is not None
         assert gap.items is None
 
+    def test_what_is_held_comes_also_to_a_client_that_does_not_know_its_place(self) -> None:
+        """It cannot have seen what was never told."""
+        journal = make()
+        journal.tell(Said("one"), 1)
+        hold = journal.hold()
+        journal.add(Said("two", about="x"))
+        assert journal.rewind(None) is not None
+        hold.is_open = True
+        assert journal.take(2) == [b"2:two"]
+
     def test_too_many_forgotten_items_are_any(self) -> None:
         """Beyond the bound nobody knows which they were."""
         journal = make()
