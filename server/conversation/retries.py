@@ -26,10 +26,12 @@ def is_sent_again(known: Entry, sent: Entry) -> bool:
                 return False
             if here.content == there.content:
                 return True
+            # Clean text that is cleaned again may become another one.
+            told = [part.text or part.transcript or "" for part in here.content]
             kinds = [part.type for part in here.content]
             return (
                 here.role == "assistant"
-                and known.raw_texts == sent.raw_texts
+                and sent.raw_texts in (known.raw_texts, told)
                 and kinds == [part.type for part in there.content]
             )
         case FunctionCallItem() as here, FunctionCallItem() as there:

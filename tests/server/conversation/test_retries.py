@@ -68,6 +68,15 @@ def test_an_assistants_words_are_known_with_and_without_their_tags() -> None:
     assert is_sent_again(known, accepted(said("Yes.", "assistant")))
 
 
+def test_clean_text_is_known_where_cleaning_it_again_would_change_it() -> None:
+    """A client sends the very words that it was told."""
+    known = accepted(said("x", "assistant"))
+    known.item = MessageItem(
+        id="i", role="assistant", content=[ContentPart(type="output_text", text="[happy] Yes.")]
+    )
+    assert is_sent_again(known, accepted(said("[happy] Yes.", "assistant")))
+
+
 def test_an_assistants_words_are_known_under_other_tag_rules() -> None:
     """What counts as a tag may have changed since."""
     known = accepted(said("[happy] Yes.", "assistant"))
