@@ -209,7 +209,7 @@ class Session:
         """
         retold = []
         if gap is not None:
-            retold = retell(self._conversation, self._floor, gap.items)
+            retold = retell(self._conversation, self._floor, gap)
         news = CharacterSessionResumed(
             from_event_id=from_event_id,
             replayed=num_waiting + len(retold),

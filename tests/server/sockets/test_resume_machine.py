@@ -258,16 +258,14 @@ class ResumeMachine(RuleBasedStateMachine):
     def come_back(self, num_lost: int) -> None:
         """From any place, over another socket, whether or not the old one is gone."""
         after = max(self.view.base, self.view.last - num_lost, 1)
-        after = max(after, self.view.confirmed)  # behind it there is a gap
-        self.view.go_back(after, has_gap=False)
+        has_gap = after < self.view.confirmed  # it had said that it had seen more
+        self.view.go_back(after, has_gap=has_gap)
         self._come_back(IDS.name(after))
-        assert self.one.socket.sent[0]["session"]["resume"]["gap"] is False
+        assert self.one.socket.sent[0]["session"]["resume"]["gap"] is has_gap
 
     @rule(place=st.sampled_from([None, "evt_sess_0_1", IDS.name(10**9)]))
     def come_back_from_nowhere(self, place: str | None) -> None:
         """A client that does not know where it was is told what there is."""
-        if self.view.confirmed and self.stores[0].waiting:
-            return  # what waits is told anew before it is safe, and then once more
         self._come_back(place)
         number = IDS.number(self.one.socket.sent[0]["event_id"])
         assert number is not None
