@@ -27,10 +27,12 @@ from server.config import (
     ListenConfig,
     LogConfig,
     MemoryConfig,
+    MetricsConfig,
     OutboxConfig,
     PacingConfig,
     ResumeConfig,
     ServerSettings,
+    TracingConfig,
 )
 
 ENVIRONMENT_PREFIX = "KAIWA_"
@@ -47,6 +49,8 @@ _ROOMS: dict[str, tuple[type, ...]] = {
     "outbox": (OutboxConfig,),
     "drain": (DrainConfig,),
     "log": (LogConfig,),
+    "metrics": (MetricsConfig,),
+    "tracing": (TracingConfig,),
     "characters": (CharactersConfig,),
 }
 
@@ -146,6 +150,8 @@ def _compose(values: Mapping[str, Any]) -> ServerSettings:
         outbox=OutboxConfig(**rooms["outbox"]),
         drain=DrainConfig(**rooms["drain"]),
         log=LogConfig(**rooms["log"]),
+        metrics=MetricsConfig(**rooms["metrics"]),
+        tracing=TracingConfig(**rooms["tracing"]),
         characters=CharactersConfig(**rooms["characters"]),
     )
 
