@@ -81,12 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(loaded: LoadedSettings) -> int:
     from server.app import serve  # brings the libraries in; `kaiwa --help` stays quick
-    from server.log_lines import configure_logging
+    from server.log_lines import configure_logging, on_loop_error
     from server.open_files import raise_limit
 
     configure_logging(loaded.settings.log)
     raise_limit(loaded.settings.limits.max_connections)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.get_loop().set_exception_handler(on_loop_error)
         return runner.run(serve(loaded.settings))
 
 
