@@ -46,9 +46,11 @@ class Metrics:
 
     Attributes:
         on_response: Told of each response when it is over; for traces.
+        num_waiting: Requests in the engine's queue, as of its last step.
     """
 
     on_response: Callable[[EndedResponse], None] | None = None
+    num_waiting = 0
 
     def __init__(self, config: MetricsConfig | None = None) -> None:
         """Register them all.
@@ -136,6 +138,7 @@ class Metrics:
         """
         self.num_requests_running.set(stats.num_running)
         self.num_requests_waiting.set(stats.num_waiting)
+        self.num_waiting = stats.num_waiting
         if stats.kv_blocks_total:
             self.kv_cache_usage.set(stats.kv_blocks_used / stats.kv_blocks_total)
         self.kv_used_bytes.set(stats.kv_blocks_used * self._bytes_per_block)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.auth import CLIENT_SECRET_PREFIX, is_host_ours, key_from_bearer, may_page_call
+from server.config import ServerSettings
 from server.errors import shorten
 from server.http.refusals import HttpRefusal
 from server.state import ServerState
@@ -88,9 +89,9 @@ class HostGuard:
     this machine (DNS rebinding): to the browser the answers would be the page's own.
     """
 
-    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
-        self._settings = state.settings
+        self._settings = settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 400 or 403 in the application's place, or pass the request on."""
