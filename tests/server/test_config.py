@@ -304,13 +304,12 @@ def test_random_settings_are_found_wrong_when_they_do_not_load() -> None:
     values: list[object] = [-1, 0, 1, 10**7, "", "debug", 0.5, None, [], "x"]
     for _ in range(300):
         given = {path: choose.choice(values) for path in choose.sample(paths, choose.randrange(6))}
-        problems = find_problems(command_line=given)
+        problems, first = find_problems(command_line=given), None
         try:
             load_settings(command_line=given)
         except ConfigError as error:
-            assert error.message in problems
-        else:
-            assert problems == []
+            first = error.message
+        assert problems[:1] == ([] if first is None else [first])
 
 
 def test_passwords_in_addresses_are_not_shown() -> None:
