@@ -33,6 +33,7 @@ _SECRETS = re.compile(
     | (?<=openai-insecure-api-key\.) [^\s"',]+   # the key of a subprotocol
     | (?<=bearer\ ) [^\s"',]+
     | \b (?:sk|ek) [-_] [\w-]{6,}
+    | \b res_ [\w-]{22}                           # a token to come back with
     """
 )
 _MAX_CHAIN = 8

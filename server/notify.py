@@ -47,9 +47,9 @@ class Notifier:
         """The service has begun to stop."""
         return self._send(f"STOPPING=1\nSTATUS={_line(status)}")
 
-    def alive(self) -> bool:
+    def alive(self, status: str) -> bool:
         """The service makes progress; feeds the watchdog."""
-        return self._send("WATCHDOG=1")
+        return self._send(f"WATCHDOG=1\nSTATUS={_line(status)}")
 
     def status(self, status: str) -> bool:
         """One line for ``systemctl status``."""
@@ -70,6 +70,30 @@ class Notifier:
                 line.send(message.encode())
             return True
         return False
+
+
+class Watchdog:
+    """Feeds systemd's watchdog four times in each of its periods, while there is progress."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+        self._due = float("-inf")
+
+    def look(self, now: float, status: str, *, makes_progress: bool) -> None:
+        """Tell how things stand, if it is time to.
+
+        Args:
+            now: Seconds.
+            status: For people.
+            makes_progress: Whether work that there is gets done; without, the service is killed
+                when the period is over.
+        """
+        period = self._notifier.watchdog_s
+        if period is None or now < self._due:
+            return
+        self._due = now + period / 4
+        tell = self._notifier.alive if makes_progress else self._notifier.status
+        tell(status)
 
 
 def _address(name: str) -> str | None:

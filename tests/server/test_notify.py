@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server.notify import Notifier
+from server.notify import Notifier, Watchdog
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -31,14 +31,14 @@ def test_each_word_is_one_datagram(line: tuple[socket.socket, str]) -> None:
     assert notifier.is_heard
     said = [
         notifier.ready("http://127.0.0.1:8000"),
-        notifier.alive(),
+        notifier.alive("2 sessions"),
         notifier.status("3 sessions"),
         notifier.stopping("draining"),
     ]
     assert all(said)
     assert [listener.recv(1024) for _ in said] == [
         b"READY=1\nSTATUS=http://127.0.0.1:8000",
-        b"WATCHDOG=1",
+        b"WATCHDOG=1\nSTATUS=2 sessions",
         b"STATUS=3 sessions",
         b"STOPPING=1\nSTATUS=draining",
     ]
@@ -72,3 +72,25 @@ def test_the_watchdog_says_how_often() -> None:
     assert Notifier({**heard, "WATCHDOG_PID": "1"}).watchdog_s is None
     assert Notifier({"WATCHDOG_USEC": "30000000"}).watchdog_s is None
     assert Notifier({"NOTIFY_SOCKET": "@x", "WATCHDOG_USEC": "soon"}).watchdog_s is None
+
+
+def test_the_watchdog_is_fed_by_progress_alone(line: tuple[socket.socket, str]) -> None:
+    """Four times in a period; who makes none is only described."""
+    listener, name = line
+    watchdog = Watchdog(Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "60000000"}))
+    for second in range(31):
+        watchdog.look(float(second), f"at {second}", makes_progress=second < 20)
+    assert [listener.recv(1024) for _ in range(3)] == [
+        b"WATCHDOG=1\nSTATUS=at 0",
+        b"WATCHDOG=1\nSTATUS=at 15",
+        b"STATUS=at 30",
+    ]
+
+
+def test_without_a_watchdog_nothing_is_said(line: tuple[socket.socket, str]) -> None:
+    """Nobody asked for it."""
+    listener, name = line
+    Watchdog(Notifier({"NOTIFY_SOCKET": name})).look(0.0, "x", makes_progress=True)
+    listener.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        listener.recv(1024)

@@ -20,7 +20,7 @@ from server.log_lines import configure_logging, on_loop_error
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_server import Running, running_server
 from tests.support.raw_http import dialled, upgrade_head
-from tests.support.realtime import breathe, receive_until, say
+from tests.support.realtime import breathe, receive, receive_until, say
 
 pytestmark = pytest.mark.wire
 
@@ -120,7 +120,11 @@ async def test_a_conversation_leaves_no_word_in_the_log(
     engine = Clumsy(reply=f"I like the {MARKER} too.")
     async with running_server(engine) as server:
         async with connect(server.socket_url()) as client:
+            greeting = await receive(client)
+            token = greeting["session"]["resume"]["token"]
             await talk(client)
+        async with connect(server.socket_url(f"model=aoi&resume={token}")) as client:
+            await receive(client)
         await knock(server)
         engine.refuse_with = "nobody_knows"
         async with connect(server.socket_url()) as client:
@@ -130,6 +134,7 @@ async def test_a_conversation_leaves_no_word_in_the_log(
     events = ("response", "completion", "session ended", "an error reached the event loop")
     assert all(event in logged for event in events)
     assert MARKER not in logged
+    assert token.partition(".")[0] not in logged
     if log_format == "json":
         lines = [json.loads(line) for line in logged.splitlines()]
         assert all({"ts", "level", "logger", "event"} <= set(line) for line in lines)
