@@ -121,6 +121,7 @@ class Metrics:
         self.skips = counter("playback_skips", "Steps sat out by streams ahead of listeners.")
         self.recomputed_tokens = counter("recomputed_tokens", "Computed again after preemption.")
         self.store_commit = histogram("store_commit_seconds", "Until a write was safe.", _COMMIT)
+        self.store_failures = counter("store_failures", "Writes that could not be made safe.")
         self.barge_in = histogram("barge_in_cancel_seconds", "Cancel to the terminal delta.", _ITL)
         self.loop_lag = histogram("event_loop_lag_seconds", "How late the event loop is.", _LAG)
 
@@ -153,6 +154,13 @@ class Metrics:
         if stats.duration_s or stats.batch:
             self.step_seconds.observe(stats.duration_s)
             self.step_tokens.observe(stats.prefill_tokens + stats.decode_tokens)
+
+    def on_store_write(self, seconds: float, *, failed: bool) -> None:
+        """Take in how long the store took to make a write safe, or to fail."""
+        if failed:
+            self.store_failures.inc()
+        else:
+            self.store_commit.observe(seconds)
 
     def expose(self) -> bytes:
         """Everything, in the text format that Prometheus reads (``CONTENT_TYPE``)."""

@@ -105,3 +105,11 @@ def test_other_names_stand_beside_ours_where_asked_for() -> None:
     text = metrics.expose()
     assert b"kaiwa_num_requests_running 3.0" in text
     assert b'vllm:num_requests_running{model_name="fake"} 3.0' in text
+
+
+def test_writes_are_timed_or_counted_as_failures(metrics: Metrics) -> None:
+    """How long a failure took would say nothing of the disk."""
+    metrics.on_store_write(0.25, failed=False)
+    metrics.on_store_write(9.0, failed=True)
+    assert value(metrics, "kaiwa_store_commit_seconds_sum") == 0.25
+    assert value(metrics, "kaiwa_store_failures_total") == 1
