@@ -16,6 +16,7 @@ import yaml
 from server.config import REPOSITORY
 from server.config_loader import load_settings
 from tests.support.fake_server import running_server
+from tools.list_requirements import list_requirements
 
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "compose.yaml").read_text(encoding="utf-8"))
@@ -67,6 +68,13 @@ def test_what_is_copied_is_there_and_let_through() -> None:
     for source in sources:
         assert (REPOSITORY / source).exists()
         assert any(source == one or fnmatch(source, f"{one}/*") for one in allowed)
+
+
+def test_the_extras_are_there() -> None:
+    """What is installed beside the rest has a name in the project."""
+    (extras,) = [line for line in instructions("ARG") if line.startswith("EXTRAS=")]
+    names = extras.partition("=")[2].strip('"').split()
+    assert list_requirements(REPOSITORY / "pyproject.toml", names)
 
 
 def test_it_runs_as_nobody_in_particular() -> None:
