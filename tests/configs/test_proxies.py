@@ -67,13 +67,13 @@ def haproxy_command(folder: Path, port: int, server_port: int) -> list[str]:
 
 @contextlib.asynccontextmanager
 async def behind(
-    kind: str, folder: Path, engine: FakeEngine | None = None
+    kind: str, folder: Path, engine: FakeEngine | None = None, **settings: object
 ) -> AsyncIterator[tuple[Running, str]]:
     """A server, and the address of the proxy in front of it."""
     if shutil.which(kind) is None:
         pytest.skip(f"{kind} is not installed")
     make_command = {"nginx": nginx_command, "haproxy": haproxy_command}[kind]
-    async with running_server(engine) as server:
+    async with running_server(engine, **settings) as server:
         port = free_port()
         command = make_command(folder, port, server.address[1])
         with (folder / "access.log").open("a") as log:
@@ -135,7 +135,7 @@ async def test_tokens_are_not_held_back(kind: str, tmp_path: Path) -> None:
 async def test_a_reader_who_leaves_frees_the_engine(kind: str, tmp_path: Path) -> None:
     """The proxy tells the server at once."""
     engine = FakeEngine(reply="x" * 100_000, step_s=0.01, obeys_max_tokens=False)
-    async with behind(kind, tmp_path, engine) as (_, url):
+    async with behind(kind, tmp_path, engine, resume__detach_grace_s=0) as (_, url):
         async with connect(url.replace("http", "ws", 1) + "/v1/realtime?model=aoi") as client:
             await say(client, "Hello.")
             await receive_until(client, "response.output_text.delta")
