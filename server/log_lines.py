@@ -32,7 +32,7 @@ _SECRETS = re.compile(
     (?<=\?) [\w.%~-]+ = [^\s"'<>]*               # the query of an address
     | (?<=openai-insecure-api-key\.) [^\s"',]+   # the key of a subprotocol
     | (?<=bearer\ ) [^\s"',]+
-    | \b (?:sk|ek) [-_] [\w-]{6,}
+    | \b (?:sk|ek|kw) [-_] [\w-]{6,}
     | \b res_ [\w-]{22}                           # a token to come back with
     """
 )

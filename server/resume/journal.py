@@ -301,7 +301,12 @@ class Journal(Generic[E]):
         entries: list[_Entry[E]] = [_again(entry) for entry in told]
         entries = [*entries, *waiting]
         if gap is not None:
-            entries = [*self._take_lost_ends(after), *_without(entries, gap, knows=after)]
+            # What waits has never been told, so nobody can have seen it.
+            entries = [
+                *self._take_lost_ends(after),
+                *_without(map(_again, told), gap, knows=after),
+                *_without(waiting, gap, knows=self.last_number),
+            ]
             self._lost.clear()
         self._requeue(entries)
         if after is not None:
@@ -420,6 +425,7 @@ class Journal(Generic[E]):
                 break
             self._told.popleft()
             first += seen
+        self._vague_before = max(self._vague_before, after)  # what was seen is not kept
         return None
 
     def _take_lost_ends(self, after: int | None) -> list[_Message]:

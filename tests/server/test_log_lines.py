@@ -132,6 +132,7 @@ def test_the_words_of_the_system_are_kept() -> None:
         "protocols realtime, openai-insecure-api-key.TOKEN, x",
         "bad key sk-proj-TOKEN",
         "secret ek_TOKEN",
+        "key kw_TOKEN",
         "resumed by res_TOKENTOKEN.conv_1",
     ],
 )

@@ -221,6 +221,26 @@ class TestForgetting:
         assert gap.items == frozenset("x")
         assert journal.take(0) == [b"4:end"]
 
+    def test_a_client_that_goes_back_behind_what_it_has_seen_may_have_missed_anything(self) -> None:
+        """What it once said it had seen is not kept for it."""
+        journal = make()
+        journal.tell(Said("one", about="x"), 1)
+        journal.tell(Said("two", about="y"), 1)
+        assert journal.rewind(2) is None
+        gap = journal.rewind(1)
+        assert gap is not None
+        assert gap.items is None
+
+    def test_what_is_held_comes_also_to_a_client_that_does_not_know_its_place(self) -> None:
+        """It cannot have seen what was never told."""
+        journal = make()
+        journal.tell(Said("one"), 1)
+        hold = journal.hold()
+        journal.add(Said("two", about="x"))
+        assert journal.rewind(None) is not None
+        hold.is_open = True
+        assert journal.take(2) == [b"2:two"]
+
     def test_too_many_forgotten_items_are_any(self) -> None:
         """Beyond the bound nobody knows which they were."""
         journal = make()
