@@ -30,6 +30,7 @@ class _KeptEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     note: str = ""
     tags: _KeptTags | None = None
     continues: str = ""
+    turn_id: str = ""
 
 
 _decoder = msgspec.json.Decoder(_KeptEntry)
@@ -52,6 +53,7 @@ def encode_entry(entry: Entry) -> bytes:
             note=entry.note,
             tags=None if tags == TagRules() else kept,
             continues=entry.continues,
+            turn_id=entry.turn_id,
         )
     )
 
@@ -78,6 +80,7 @@ def decode_entry(body: bytes) -> Entry:
         note=kept.note,
         tags=tags,
         continues=kept.continues,
+        turn_id=kept.turn_id,
     )
 
 

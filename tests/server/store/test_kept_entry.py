@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import msgspec
 import pytest
 
@@ -20,6 +22,7 @@ ENTRIES = [
         note="It rains.",
         tags=TagRules(expressions=("happy",), motions=("wave",), mode="off", every="reply"),
         continues="b",
+        turn_id="turn_1",
     ),
     Entry(FunctionCallItem(id="a", name="f", arguments="{", call_id="c", status="incomplete")),
     Entry(FunctionCallOutputItem(id="a", call_id="c", output="\x00")),
@@ -32,6 +35,17 @@ def test_an_entry_comes_back(entry: Entry) -> None:
     assert decode_entry(encode_entry(entry)) == entry
 
 
+def test_no_field_of_an_entry_is_forgotten() -> None:
+    """Whoever adds one has it kept, and puts it into the entry above."""
+    plain = Entry(ENTRIES[1].item)
+    alike = [
+        field.name
+        for field in fields(Entry)
+        if getattr(plain, field.name) == getattr(ENTRIES[1], field.name)
+    ]
+    assert alike == ["item"]
+
+
 def test_the_form_on_the_disk_stays() -> None:
     """Bytes that the first version wrote; whoever changes them breaks every file there is."""
     old = (
@@ -39,7 +53,7 @@ def test_the_form_on_the_disk_stays() -> None:
         b'"role":"assistant","content":[{"type":"output_text","text":"Hi"}]},'
         b'"raw_texts":["[happy]Hi"],"num_bytes":40,"note":"It rains.",'
         b'"tags":{"expressions":["happy"],"motions":["wave"],"mode":"off","every":"reply"},'
-        b'"continues":"b"}'
+        b'"continues":"b","turn_id":"turn_1"}'
     )
     assert encode_entry(ENTRIES[1]) == old
     assert decode_entry(old) == ENTRIES[1]
