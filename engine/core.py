@@ -138,6 +138,7 @@ class EngineCore:
                 has a grammar and this engine follows none.
         """
         self._check_tokens(request.prompt_token_ids)
+        self._check_tokens(request.output_token_ids)
         request.params.check_vocabulary(self.info.vocab_size)
         self._check_grammar(request)
         self.scheduler.check_fits(request)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from engine.core import EngineCore
-from engine.outputs import EngineInfo, StepFrame
+from engine.outputs import EngineInfo, EngineNews, StepFrame
 from engine.request import EngineRequest, RequestUpdate
 
 FrameListener = Callable[[StepFrame], None]
 LossListener = Callable[[str], None]
+NewsListener = Callable[[EngineNews], None]
 
 
 class EngineClient(Protocol):
@@ -32,8 +33,19 @@ class EngineClient(Protocol):
         """Since anything was heard of the engine."""
         ...
 
-    def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
-        """Say who hears of frames; called once, before anything is submitted."""
+    def listen(
+        self,
+        on_frame: FrameListener,
+        on_lost: LossListener,
+        on_news: NewsListener | None = None,
+    ) -> None:
+        """Say who hears of frames; called once, before anything is submitted.
+
+        Args:
+            on_frame: Hears of each step.
+            on_lost: Hears when the engine is gone for good.
+            on_news: Hears of restarts, where the engine can be restarted.
+        """
         ...
 
     def submit(self, requests: Sequence[EngineRequest]) -> None:
@@ -82,8 +94,13 @@ class InProcessClient:
         """The core itself, for looking into."""
         return self._core
 
-    def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
-        """Say who hears of frames."""
+    def listen(
+        self,
+        on_frame: FrameListener,
+        on_lost: LossListener,
+        on_news: NewsListener | None = None,
+    ) -> None:
+        """Say who hears of frames; it is never restarted."""
         self._on_frame = on_frame
         self._on_lost = on_lost
 

@@ -15,7 +15,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from engine.outputs import EngineInfo, RequestDelta, StepStats
+from engine.outputs import EngineInfo, EngineNews, EngineStatus, RequestDelta, StepStats
 from engine.request import FinishReason
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,6 +27,7 @@ _STEP = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 _LAG = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 20)
 _TOKENS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _BYTES = (0, 1024, 4096, 16384, 32768, 65536, 131072, 262144, 1048576)
+_RECOVERY = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 _SESSION = (1, 10, 60, 300, 900, 1800, 3600, 7200)
 _MAX_GAPS = 4096
 _TELL_TOKENS_EVERY = 16  # a counter's lock per token is a tenth of the whole fan-out
@@ -65,7 +66,10 @@ class Metrics:
         self.unfinished = counter("request_unfinished", "Replies cut short.", "finished_reason")
         self.rejections = counter("admission_rejections", "Refused requests.", "reason")
         self.rerenders = counter("prompt_rerenders", "Turns that were not appended.", "reason")
-        self.engine_restarts = counter("engine_restarts", "Times the engine was started anew.")
+        self.engine_restarts = counter("engine_restarts", "Losses of the engine.", "reason")
+        self.engine_recovery = histogram(
+            "engine_recovery_seconds", "From losing the engine to being ready again.", _RECOVERY
+        )
         self.ttft = histogram("time_to_first_token_seconds", "Submission to first token.", _TTFT)
         self.itl = histogram("inter_token_latency_seconds", "Between two deltas, per token.", _ITL)
         self.e2e = histogram("e2e_request_latency_seconds", "Submission to the end.", _E2E)
@@ -105,6 +109,17 @@ class Metrics:
         if stats.duration_s or stats.batch:
             self.step_seconds.observe(stats.duration_s)
             self.step_tokens.observe(stats.prefill_tokens + stats.decode_tokens)
+
+    def on_engine_news(self, news: EngineNews) -> None:
+        """Take in that the engine was lost or is back; made to be a status listener."""
+        if news.status is EngineStatus.RECOVERING:
+            self.num_requests_running.set(0)
+            self.kv_cache_usage.set(0)
+            self.kv_used_bytes.set(0)
+            if news.cause is not None:
+                self.engine_restarts.labels(news.cause.value).inc()
+        elif news.status is EngineStatus.READY:
+            self.engine_recovery.observe(news.recovery_s)
 
     def expose(self) -> bytes:
         """Everything, in the text format that Prometheus reads (``CONTENT_TYPE``)."""

@@ -99,6 +99,8 @@ def readyz(state: ServerState) -> HealthAnswer:
     health = state.engine.health()
     if not health.alive:
         return HealthAnswer(False, "the engine is gone")
+    if health.is_recovering:
+        return HealthAnswer(False, "the engine is being restarted")
     if health.seconds_since_progress > PROGRESS_TIMEOUT_S:
         return HealthAnswer(False, f"no engine step for {health.seconds_since_progress:.0f} s")
     return HealthAnswer(True, "ready")
