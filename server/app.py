@@ -145,6 +145,7 @@ async def serve(
                 if engine is None:
                     return EXIT_OK
                 (on_ready or _settle_and_print)(door.url)
+                engine.add_status_listener(roster.tell_of_engine)
                 watch = asyncio.create_task(_watch(state, roster, engine))
                 try:
                     return await _serve_until_told(state, roster, engine, stop, watch)

@@ -297,3 +297,44 @@ def test_random_histories_do_exercise_preemption_sharing_and_refusal() -> None:
         restored += sum(len(plan.restores) for plan in runner.plans)
     assert min(preempted, cached, copied, refused, skipped) > 20
     assert min(paused, restored) > 3
+
+
+def resumed(name: str, prompt: list[int], said: list[int], **params: object) -> EngineRequest:
+    """Return a submission whose reply was begun by another engine."""
+    return EngineRequest(
+        request_id=name,
+        prompt_token_ids=prompt,
+        params=SamplingParams(**params),  # type: ignore[arg-type]
+        output_token_ids=said,
+        is_resumed=True,
+    )
+
+
+def test_a_reply_that_another_engine_began_goes_on_where_it_was() -> None:
+    """The rest of the tokens, counted on from there, to the end that was asked for."""
+    core = scripted_core()
+    whole = reply_of([1, 2, 3], 40)
+    core.submit([resumed("a", [1, 2, 3], whole[:25], max_tokens=40, ignore_eos=True)])
+    outputs = []
+    while core.has_work:
+        outputs += core.step().outputs
+        core.scheduler.check_integrity()
+    assert [token for output in outputs for token in output.token_ids] == whole[25:]
+    assert [output.num_output_tokens for output in outputs] == list(range(26, 41))
+    assert {output.num_prompt_tokens for output in outputs} == {3}
+    assert outputs[-1].finish_reason is FinishReason.LENGTH
+
+
+def test_a_resumed_request_is_not_held_to_the_queues_bound() -> None:
+    """It was accepted once, behind a batch that is empty now."""
+    core = scripted_core(max_num_seqs=1, max_num_queued_reqs=1)
+    frame = core.submit([resumed(name, [1], [], max_tokens=2) for name in "abc"])
+    assert frame.outputs == []
+    (refused,) = core.submit([request("d", [1], max_tokens=2)]).outputs
+    assert refused.error_code == "queue_full"
+
+
+def test_tokens_of_a_reply_are_checked_as_those_of_a_prompt() -> None:
+    """A frame may say anything."""
+    (refused,) = scripted_core().submit([resumed("a", [1], [VOCAB_SIZE])]).outputs
+    assert refused.error_code == "invalid_parameter"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.outputs import RequestDelta, StepStats
+from engine.outputs import EngineNews, EngineStatus, LossCause, RequestDelta, StepStats
 from engine.request import FinishReason
 from server.metrics import Metrics, ResponseWatch
 from tests.support.fake_engine import FakeEngine
@@ -152,6 +152,18 @@ def test_every_name_carries_the_prefix(metrics: Metrics) -> None:
 
 def test_registries_do_not_share(metrics: Metrics) -> None:
     """Two servers in one process count apart."""
-    metrics.engine_restarts.inc()
-    assert value(Metrics(), "kaiwa_engine_restarts_total") == 0
-    assert b"kaiwa_engine_restarts_total 1.0" in metrics.expose()
+    metrics.preemptions.inc()
+    assert value(Metrics(), "kaiwa_num_preemptions_total") == 0
+    assert b"kaiwa_num_preemptions_total 1.0" in metrics.expose()
+
+
+def test_a_lost_engine_is_counted_by_cause_and_its_recovery_timed(metrics: Metrics) -> None:
+    """Meanwhile nothing runs and no memory is held."""
+    metrics.num_requests_running.set(5)
+    metrics.kv_cache_usage.set(0.5)
+    metrics.on_engine_news(EngineNews(EngineStatus.RECOVERING, LossCause.HUNG))
+    assert b'kaiwa_engine_restarts_total{reason="hung"} 1.0' in metrics.expose()
+    assert value(metrics, "kaiwa_num_requests_running") == 0
+    assert value(metrics, "kaiwa_kv_cache_usage_ratio") == 0
+    metrics.on_engine_news(EngineNews(EngineStatus.READY, LossCause.HUNG, 4.0))
+    assert value(metrics, "kaiwa_engine_recovery_seconds_sum") == 4.0

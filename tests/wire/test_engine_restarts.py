@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,8 +21,11 @@ from engine.process_client import ProcessClient
 from engine.request import FinishReason, Service
 from engine.sampling_params import Grammar, SamplingParams
 from engine.supervised_client import SupervisedClient
+from server.app import EXIT_ENGINE_LOST
+from tests.support.real_server import ROOT
 from tests.support.tiny_models import make_checkpoint
 from tests.support.waiting import until
+from tools.kill_engine import Server
 
 pytestmark = [pytest.mark.wire(only="uvloop"), pytest.mark.slow]  # as the server runs it
 
@@ -228,3 +233,27 @@ async def test_an_engine_that_dies_again_and_again_is_given_up(tiny_llama: Path)
     assert news[-1].status is EngineStatus.LOST
     assert not engine.health().alive
     await engine.aclose()
+
+
+def test_a_server_that_gives_its_engine_up_leaves_with_code_70(tiny_llama: Path) -> None:
+    """So that whoever supervises the process starts it anew."""
+    command = [sys.executable, "-m", "server", "serve", "--port", "0", "--model", str(tiny_llama)]
+    environment = os.environ | {"KAIWA_SUPERVISION_MAX_RESTARTS": "0"}
+    with subprocess.Popen(
+        [*command, "--kv-cache-tokens", "2048"],
+        env=environment,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        server = Server("", process)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready ")
+        engine_pid = server.engine_pid()
+        assert engine_pid is not None
+        os.kill(engine_pid, signal.SIGKILL)
+        try:
+            assert process.wait(PATIENCE_S) == EXIT_ENGINE_LOST
+        finally:
+            process.kill()
