@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 MAX_FAILED_STEPS = 3
 """So many failures in a row are not the requests' fault: the device is broken."""
 
+_PROCESS_IS_DONE = frozenset({"MemoryError", "OutOfMemoryError", "AcceleratorError"})
+"""Names of what Python and torch raise when a process has no memory left, or a GPU that answers no
+more: another process begins with both anew."""
+
 
 class ModelRunner(Protocol):
     """What computes planned steps, in the order in which they are launched."""
@@ -64,6 +68,11 @@ class EngineCore:
         looks_ahead: Whether a step is launched before the one before it is collected; ``None``
             takes what the configuration says, and no where it says nothing.
         num_host_slots: Blocks of host memory beside the device's; the runner has as many.
+
+    Attributes:
+        is_replaceable: Somebody starts another core and goes on with its requests when this one
+            says that it is broken. Then a step that fails for want of memory or device does not
+            end those who were in it.
     """
 
     def __init__(
@@ -102,11 +111,13 @@ class EngineCore:
         self._recorder = StepRecorder(self.scheduler)
         self._last_ended = 0.0
         self._num_failed_in_a_row = 0
+        self._is_done = False
+        self.is_replaceable = False
 
     @property
     def is_broken(self) -> bool:
         """Whether steps fail whatever is in them; the engine should be given up."""
-        return self._num_failed_in_a_row >= MAX_FAILED_STEPS
+        return self._is_done or self._num_failed_in_a_row >= MAX_FAILED_STEPS
 
     @property
     def has_work(self) -> bool:
@@ -207,9 +218,9 @@ class EngineCore:
         if not plan.is_empty:
             try:
                 self._runner.launch(plan)
-            except Exception:
+            except Exception as error:
                 self._in_flight.append(plan)
-                return self._give_up(started)
+                return self._give_up(started, error)
             self._in_flight.append(plan)
             if len(self._in_flight) <= self._depth:
                 return StepFrame([])
@@ -221,8 +232,8 @@ class EngineCore:
         began = self._last_ended
         try:
             output = self._runner.collect()
-        except Exception:
-            return self._give_up(began)
+        except Exception as error:
+            return self._give_up(began, error)
         plan = self._in_flight.popleft()
         self._num_failed_in_a_row = 0
         self._last_ended = now = self._clock()
@@ -231,7 +242,7 @@ class EngineCore:
         results = self.scheduler.update_from_output(plan, output, now)
         return StepFrame(results, self._recorder.record(plan, results, began, now, predicted_s))
 
-    def _give_up(self, began: float) -> StepFrame:
+    def _give_up(self, began: float, error: Exception) -> StepFrame:
         """End everybody in the oldest step in flight, and in those that build on it."""
         self._num_failed_in_a_row += 1
         failed = list(self._in_flight)
@@ -241,16 +252,19 @@ class EngineCore:
             failed[0].step,
             failed[0].shape.num_seqs + len(failed[0].chunks),
         )
+        if self.is_replaceable and type(error).__name__ in _PROCESS_IS_DONE:
+            self._is_done = True
+            return StepFrame([])
         for _ in failed[1:]:
             try:
                 self._runner.collect()
             except Exception as failure:
                 logger.debug("a step after it was given up: %s", type(failure).__name__)
         now = self._clock()
-        error = StepFailed("the engine could not compute this step; try again")
+        told = StepFailed("the engine could not compute this step; try again")
         results: list[TokenOutput] = []
         for plan in failed:
-            results += self.scheduler.fail_plan(plan, error)
+            results += self.scheduler.fail_plan(plan, told)
         return StepFrame(results, self._recorder.record(failed[-1], results, began, now))
 
     def _nothing(self) -> StepPlan:

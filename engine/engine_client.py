@@ -69,6 +69,29 @@ class EngineClient(Protocol):
         ...
 
 
+class ManagedClient(EngineClient, Protocol):
+    """An engine client that can be watched and killed; `ProcessClient` is one."""
+
+    @property
+    def num_heard(self) -> int:
+        """Messages that the engine has sent so far."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it said so last, and was sent nothing since."""
+        ...
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it said that it cannot go on."""
+        ...
+
+    def kill(self) -> None:
+        """End the process at once; ``aclose`` is to follow."""
+        ...
+
+
 class InProcessClient:
     """Steps a core on the event loop, one step per turn of the loop: for tests and notebooks."""
 

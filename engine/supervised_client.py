@@ -15,12 +15,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 import msgspec
 
 from engine.config import EngineConfig, SupervisionConfig
-from engine.engine_client import EngineClient, FrameListener, LossListener, NewsListener
+from engine.engine_client import FrameListener, LossListener, ManagedClient, NewsListener
 from engine.errors import EngineDead, EngineError, QueueFull
 from engine.outputs import (
     EngineInfo,
@@ -33,6 +32,7 @@ from engine.outputs import (
 from engine.process_client import ProcessClient
 from engine.request import EngineRequest, FinishReason, RequestUpdate
 from engine.supervision.ledger import RequestLedger
+from engine.supervision.likeness import differences
 from engine.supervision.restart_policy import RestartPolicy
 from engine.supervision.watchdog import LOOK_EVERY_S, Watchdog
 
@@ -41,42 +41,6 @@ logger = logging.getLogger(__name__)
 DEATH_PATIENCE_S = 10.0
 """For the rest of a lost process to go; one that the kernel holds on to is left behind."""
 _RETRY_AFTER_S = 5.0
-
-_TELLING = (
-    "model_path",
-    "architecture",
-    "dtype",
-    "device",
-    "vocab_size",
-    "max_model_len",
-    "eos_token_ids",
-    "block_size",
-)
-"""What a reply depends on; an engine that comes back with another of these cannot go on with it."""
-
-
-class ManagedClient(EngineClient, Protocol):
-    """An engine client that can be watched and killed; `ProcessClient` is one."""
-
-    @property
-    def num_heard(self) -> int:
-        """Messages that the engine has sent so far."""
-        ...
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it said so last, and was sent nothing since."""
-        ...
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether it said that it cannot go on."""
-        ...
-
-    def kill(self) -> None:
-        """End the process at once; ``aclose`` is to follow."""
-        ...
-
 
 StartClient = Callable[[], Awaitable[ManagedClient]]
 
@@ -316,7 +280,7 @@ class SupervisedClient:
                 sentence = f"the engine could not be started anew: {what}"
                 logger.error("%s", sentence)
                 delay = self._policy.lost(self._loop.time())
-        if client is not None and (changed := _changes(self._info, client.info)):
+        if client is not None and (changed := differences(self._info, client.info)):
             sentence = f"the engine came back with another {', '.join(changed)}"
             await client.aclose()
             client = None
@@ -361,10 +325,6 @@ class SupervisedClient:
 
     def _tell_later(self, output: TokenOutput) -> None:
         self._loop.call_soon(self._tell, [output])
-
-
-def _changes(before: EngineInfo, after: EngineInfo) -> list[str]:
-    return [name for name in _TELLING if getattr(before, name) != getattr(after, name)]
 
 
 def _refusal(request: EngineRequest, error: QueueFull) -> TokenOutput:

@@ -338,3 +338,37 @@ def test_tokens_of_a_reply_are_checked_as_those_of_a_prompt() -> None:
     """A frame may say anything."""
     (refused,) = scripted_core().submit([resumed("a", [1], [VOCAB_SIZE])]).outputs
     assert refused.error_code == "invalid_parameter"
+
+
+def failing_core(error: Exception, *, is_replaceable: bool) -> EngineCore:
+    """Return a core with a request in it, whose next step fails."""
+    core = scripted_core()
+    core.is_replaceable = is_replaceable
+    core.submit([request("a", [1, 2], max_tokens=5)])
+    runner = core._runner
+    assert isinstance(runner, ScriptedModelRunner)
+    runner.fail_next = error
+    return core
+
+
+def test_a_core_that_can_be_replaced_ends_nobody_for_want_of_memory() -> None:
+    """Its requests go on in another process, which begins with all of it."""
+    core = failing_core(MemoryError(), is_replaceable=True)
+    assert core.step().outputs == []
+    assert core.is_broken
+
+
+def test_a_core_that_nobody_replaces_goes_on_without_those_who_were_in_the_step() -> None:
+    """In a notebook there is no other process."""
+    core = failing_core(MemoryError(), is_replaceable=False)
+    (ended,) = core.step().outputs
+    assert ended.error_code == "step_failed"
+    assert not core.is_broken
+
+
+def test_a_fault_in_one_step_never_costs_a_core() -> None:
+    """Whoever may have caused it ends; a replaceable core goes on like any other."""
+    core = failing_core(RuntimeError("boom"), is_replaceable=True)
+    (ended,) = core.step().outputs
+    assert ended.error_code == "step_failed"
+    assert not core.is_broken
