@@ -297,7 +297,8 @@ class AsyncEngine:
             reason = "the engine is being restarted"
             return EngineHealth(True, reason, len(self._live), 0.0, is_recovering=True)
         if self._live:
-            silent = self._loop.time() - self._last_progress
+            # an engine that says it is idle waits for the rest of a prompt, say
+            silent = min(silent, self._loop.time() - self._last_progress)
         elif silent < MAX_IDLE_SILENCE_S:
             silent = 0.0
         return EngineHealth(True, "", len(self._live), silent)

@@ -343,8 +343,8 @@ class EngineHealth:
         alive: The engine can still take requests, if only to let them wait.
         reason: Why not, or why it should be watched; empty when all is well.
         num_live_requests: Accepted and not yet ended.
-        seconds_since_progress: Since the last frame from the engine while requests were live;
-            0 when idle, and while it is started anew.
+        seconds_since_progress: Since anything was heard of the engine, frame or heartbeat, while
+            requests were live; 0 when idle, and while it is started anew.
         is_recovering: It was lost and is being started anew.
     """
 

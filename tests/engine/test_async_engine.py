@@ -13,7 +13,7 @@ from engine.core import EngineCore
 from engine.engine_client import InProcessClient
 from engine.errors import DuplicateRequest, EngineDead, InvalidParameter
 from engine.outputs import EngineStatus, RequestDelta, StepStats
-from engine.request import FinishReason
+from engine.request import FinishReason, Service
 from engine.sampling_params import SamplingParams
 from engine.supervised_client import SupervisedClient
 from tests.support.mortal_client import Nursery
@@ -248,6 +248,20 @@ async def test_status_listeners_hear_of_restarts_until_they_leave() -> None:
     nursery.last.die()
     await asyncio.sleep(5)
     assert len(statuses) == 2
+    await engine.aclose()
+
+
+async def test_an_engine_that_waits_for_the_rest_of_a_prompt_makes_progress() -> None:
+    """It says each second that it is idle; one that says nothing does not."""
+    nursery = Nursery()
+    engine = AsyncEngine(await nursery.start(), chatml_tokenizer())
+    unfinished = Service(is_final=False)
+    engine.submit("a", [5, 6], SamplingParams(), on_delta=lambda _: None, service=unfinished)
+    await asyncio.sleep(20.5)
+    assert engine.health().seconds_since_progress < 2
+    nursery.last.is_frozen = True
+    await asyncio.sleep(20)
+    assert engine.health().seconds_since_progress > 19
     await engine.aclose()
 
 

@@ -52,6 +52,7 @@ class MortalClient:
         self._is_dead = False
         self._inside: set[str] = set()
         self._loop = asyncio.get_running_loop()
+        self._last_heard = self._loop.time()
         self._timer = self._loop.call_later(0, self._turn)
         self._on_frame: FrameListener | None = None
         self._on_lost: LossListener | None = None
@@ -63,8 +64,8 @@ class MortalClient:
 
     @property
     def seconds_silent(self) -> float:
-        """Nobody asks here."""
-        return 0.0
+        """Since its last frame or heartbeat."""
+        return self._loop.time() - self._last_heard
 
     def listen(
         self,
@@ -137,7 +138,7 @@ class MortalClient:
         if self.is_frozen:
             self._timer = self._loop.call_later(HEARTBEAT_S, self._turn)
         elif not self.core.has_work:
-            self.num_heard += 1
+            self._hear()
             self.is_idle = True
             self._timer = self._loop.call_later(HEARTBEAT_S, self._turn)
         elif self.dies_of(self._inside):
@@ -149,9 +150,13 @@ class MortalClient:
     def _say(self, frame: StepFrame) -> None:
         ended = {output.request_id for output in frame.outputs if output.finish_reason}
         self._inside -= ended
-        self.num_heard += 1
+        self._hear()
         if self._on_frame is not None and not self._is_dead:
             self._on_frame(frame)
+
+    def _hear(self) -> None:
+        self.num_heard += 1
+        self._last_heard = self._loop.time()
 
 
 class Nursery:
