@@ -17,7 +17,6 @@ from engine.errors import (
     DuplicateRequest,
     InvalidGrammar,
     InvalidParameter,
-    QueueFull,
     RequestError,
     StepFailed,
 )
@@ -26,6 +25,7 @@ from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import EngineInfo, ModelRunnerOutput, StepFrame, StepPlan, TokenOutput
 from engine.request import EngineRequest, FinishReason, RequestUpdate
 from engine.sampling_params import SamplingParams
+from engine.scheduler.outputs import refusal_of
 from engine.scheduler.scheduler import Scheduler
 from engine.step_stats import StepRecorder
 
@@ -138,7 +138,7 @@ class EngineCore:
                 if self._may_pass(request):
                     self.scheduler.add_request(request, self._clock())
             except RequestError as error:
-                refused.append(_refusal(request, error))
+                refused.append(refusal_of(request, error))
         return StepFrame(refused)
 
     def check(self, request: EngineRequest) -> None:
@@ -295,7 +295,7 @@ class EngineCore:
             except RequestError as refusal:
                 if isinstance(submitted, EngineRequest):
                     self.gate.cancel(submitted.request_id)
-                    ended.append(_refusal(submitted, refusal))
+                    ended.append(refusal_of(submitted, refusal))
                 else:
                     ended.append(self.scheduler.fail(submitted.request_id, refusal))
         return [output for output in ended if output is not None]
@@ -314,7 +314,7 @@ class EngineCore:
     def _fail(self, request_id: str, error: RequestError) -> TokenOutput | None:
         held = self.gate.cancel(request_id) if self.gate is not None else []
         if held and isinstance(held[0], EngineRequest):
-            return _refusal(held[0], error)
+            return refusal_of(held[0], error)
         return self.scheduler.fail(request_id, error)
 
     def _check_tokens(self, token_ids: list[int]) -> None:
@@ -323,16 +323,3 @@ class EngineCore:
             if not 0 <= token_id < vocab_size:
                 expected = f"token ids of the vocabulary, 0 to {vocab_size - 1}"
                 raise InvalidParameter("prompt", token_id, expected)
-
-
-def _refusal(request: EngineRequest, error: RequestError) -> TokenOutput:
-    return TokenOutput(
-        request_id=request.request_id,
-        token_ids=[],
-        finish_reason=FinishReason.ERROR,
-        num_prompt_tokens=len(request.prompt_token_ids),
-        error_code=error.code,
-        error_message=error.message,
-        error_param=error.param,
-        retry_after_s=error.retry_after_s if isinstance(error, QueueFull) else None,
-    )

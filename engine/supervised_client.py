@@ -30,7 +30,8 @@ from engine.outputs import (
     TokenOutput,
 )
 from engine.process_client import ProcessClient
-from engine.request import EngineRequest, FinishReason, RequestUpdate
+from engine.request import EngineRequest, RequestUpdate
+from engine.scheduler.outputs import refusal_of
 from engine.supervision.ledger import RequestLedger
 from engine.supervision.likeness import differences
 from engine.supervision.restart_policy import RestartPolicy
@@ -149,7 +150,7 @@ class SupervisedClient:
             num_waiting = self._ledger.num_unanswered
             if num_waiting >= self._max_queued:
                 error = QueueFull(num_waiting, self._max_queued, _RETRY_AFTER_S)
-                self._tell_later(_refusal(request, error))
+                self._tell_later(refusal_of(request, error))
             else:
                 self._ledger.add(request, is_sent=False)
 
@@ -325,15 +326,3 @@ class SupervisedClient:
 
     def _tell_later(self, output: TokenOutput) -> None:
         self._loop.call_soon(self._tell, [output])
-
-
-def _refusal(request: EngineRequest, error: QueueFull) -> TokenOutput:
-    return TokenOutput(
-        request_id=request.request_id,
-        token_ids=[],
-        finish_reason=FinishReason.ERROR,
-        num_prompt_tokens=len(request.prompt_token_ids),
-        error_code=error.code,
-        error_message=error.message,
-        retry_after_s=error.retry_after_s,
-    )

@@ -174,8 +174,8 @@ class RequestLedger:
         """Take in what a step brought.
 
         Returns:
-            The frame for callers: what it says of a resumed request's beginning is what the first
-            engine said.
+            The frame for callers, changed in place: what it says of a resumed request's beginning
+            is what the first engine said.
         """
         outputs = frame.outputs
         for index, output in enumerate(outputs):
