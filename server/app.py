@@ -21,12 +21,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from engine.chat_template import ChatMessage
 from engine.config import EngineConfig
 from engine.errors import ConfigError
+from engine.outputs import EngineNews, EngineStatus
 from engine.progress import LoadProgress
 from server.auth.authenticator import Authenticator
 from server.auth.key_file import read_keys
@@ -154,6 +156,7 @@ async def serve(
                     return EXIT_OK
                 (on_ready or _settle_and_print)(door.url)
                 notifier.ready(f"{state.catalog.engine_name} at {door.url}")
+                engine.add_status_listener(roster.tell_of_engine)
                 watch = asyncio.create_task(_watch(state, roster, engine, Watchdog(notifier)))
                 try:
                     await _wait_until_told(stop, watch)
@@ -272,15 +275,25 @@ async def _engine(
         return
     state.metrics.describe_engine(engine.info)
     _tell_of_little_room(state.catalog, engine)
-    unsubscribe = engine.add_step_listener(state.metrics.on_step)
+    subscriptions = contextlib.ExitStack()
+    subscriptions.callback(engine.add_step_listener(state.metrics.on_step))
+    subscriptions.callback(engine.add_status_listener(partial(_on_engine_news, state, engine)))
     state.engine = engine
     try:
         yield engine
     finally:
-        unsubscribe()
+        subscriptions.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ENGINE_CLOSE_TIMEOUT_S):
                 await engine.aclose()
+
+
+def _on_engine_news(state: ServerState, engine: EnginePort, news: EngineNews) -> None:
+    state.metrics.on_engine_news(news)
+    if news.status is EngineStatus.READY:
+        state.metrics.describe_engine(engine.info)  # its KV budget may be another
+    elif news.status is EngineStatus.LOST:
+        state.engine_lost.set()
 
 
 async def _load(state: ServerState, start: StartEngine, stop: StopSignal) -> RunningEngine | None:

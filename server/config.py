@@ -194,9 +194,9 @@ class HistoryConfig:
     dsn_file: Path | None = None
     """Of ``postgres``: holds ``postgresql://USER:PASSWORD@HOST/DATABASE``; where it is left out,
     ``PGHOST`` and so on say where the database is, as for PostgreSQL's own programs."""
-    max_conversations: int = 100
+    max_conversations: int = 10_000
     """Conversations of one key; the least recently changed go first."""
-    max_bytes: int = 64 * 1024 * 1024
+    max_bytes: int = 256 * 1024 * 1024
     """Of everybody's conversations together, about; likewise."""
 
     def __post_init__(self) -> None:

@@ -16,7 +16,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from engine.config import CacheConfig, EngineConfig, ModelConfig, SchedulerConfig
+from engine.config import (
+    CacheConfig,
+    EngineConfig,
+    ModelConfig,
+    SchedulerConfig,
+    SupervisionConfig,
+)
 from engine.errors import ConfigError
 from server.config import (
     DEMO_MODEL,
@@ -40,6 +46,7 @@ ENVIRONMENT_PREFIX = "KAIWA_"
 
 _ROOMS: dict[str, tuple[type, ...]] = {
     "engine": (ModelConfig, CacheConfig, SchedulerConfig),
+    "supervision": (SupervisionConfig,),
     "listen": (ListenConfig,),
     "auth": (AuthConfig,),
     "limits": (LimitsConfig,),
@@ -54,6 +61,10 @@ _ROOMS: dict[str, tuple[type, ...]] = {
     "tracing": (TracingConfig,),
     "characters": (CharactersConfig,),
 }
+
+
+_ENGINES = ("engine", "supervision")
+"""Tables that make up the engine's configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +90,11 @@ class LoadedSettings:
 
     def _value(self, path: str) -> object:
         room, _, name = path.partition(".")
+        engine = self.settings.engine
+        if room == "supervision":
+            return getattr(engine.supervision, name)
         if room != "engine":
             return getattr(getattr(self.settings, room), name)
-        engine = self.settings.engine
         owner = next(
             part for part in (engine.model, engine.cache, engine.scheduler) if hasattr(part, name)
         )
@@ -194,7 +207,10 @@ def _load(layers: Sequence[_Layer], left_out: Container[tuple[str, str]]) -> Loa
         settings = _compose(values)
     except ConfigError as error:
         path = error.param or ""
-        path = path if path in origins else f"engine.{path}"
+        if path not in origins:  # the engine does not know in which table a setting stands
+            path = next(
+                (f"{room}.{path}" for room in _ENGINES if f"{room}.{path}" in origins), path
+            )
         if origins.get(path) != "environment":
             raise
         raise ConfigError(f"{variable_of(path)}: {error.message}", param=path) from None
@@ -224,7 +240,7 @@ def _compose(values: Mapping[str, Any]) -> ServerSettings:
         room, _, name = path.partition(".")
         rooms[room][name] = value
     return ServerSettings(
-        engine=EngineConfig.from_flat(**rooms["engine"]),
+        engine=EngineConfig.from_flat(**rooms["engine"], **rooms["supervision"]),
         listen=ListenConfig(**rooms["listen"]),
         auth=AuthConfig(**rooms["auth"]),
         limits=LimitsConfig(**rooms["limits"]),

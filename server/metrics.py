@@ -21,7 +21,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from engine.outputs import EngineInfo, StepStats
+from engine.outputs import EngineInfo, EngineNews, EngineStatus, StepStats
 from server.config import MetricsConfig
 from server.response_times import EndedResponse
 from server.vllm_names import WithVllmNames
@@ -35,6 +35,7 @@ _STEP = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 _LAG = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 20)
 _TOKENS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _BYTES = (0, 1024, 4096, 16384, 32768, 65536, 131072, 262144, 1048576)
+_RECOVERY = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 _SESSION = (1, 10, 60, 300, 900, 1800, 3600, 7200)
 _COMMIT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -88,7 +89,10 @@ class Metrics:
         self.rerenders = counter("prompt_rerenders", "Turns that were not appended.", "reason")
         self.ready = gauge("ready", "Whether /readyz says 200, when this was asked for.")
         self.engine_info = gauge("engine_info", "What is served; always 1.", "model", "dtype")
-        self.engine_restarts = counter("engine_restarts", "Engines that were replaced.", "reason")
+        self.engine_restarts = counter("engine_restarts", "Losses of the engine.", "reason")
+        self.engine_recovery = histogram(
+            "engine_recovery_seconds", "From losing the engine to being ready again.", _RECOVERY
+        )
         self.engine_progress_age = gauge(
             "engine_progress_age_seconds", "Since the last step while requests are live."
         )
@@ -161,6 +165,18 @@ class Metrics:
             self.store_failures.inc()
         else:
             self.store_commit.observe(seconds)
+
+    def on_engine_news(self, news: EngineNews) -> None:
+        """Take in that the engine was lost or is back; made to be a status listener."""
+        if news.status is EngineStatus.RECOVERING:
+            self.num_waiting = 0
+            self.num_requests_running.set(0)
+            self.kv_cache_usage.set(0)
+            self.kv_used_bytes.set(0)
+            if news.cause is not None:
+                self.engine_restarts.labels(news.cause.value).inc()
+        elif news.status is EngineStatus.READY:
+            self.engine_recovery.observe(news.recovery_s)
 
     def expose(self) -> bytes:
         """Everything, in the text format that Prometheus reads (``CONTENT_TYPE``)."""

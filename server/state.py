@@ -106,6 +106,8 @@ def readyz(state: ServerState) -> HealthAnswer:
     health = state.engine.health()
     if not health.alive:
         reasons.append("the engine is gone")
+    elif health.is_recovering:
+        reasons.append("the engine is being restarted")
     elif health.seconds_since_progress > PROGRESS_TIMEOUT_S:
         reasons.append(f"no engine step for {health.seconds_since_progress:.0f} s")
     waiting, most = state.metrics.num_waiting, state.settings.engine.scheduler.max_num_queued_reqs

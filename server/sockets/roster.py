@@ -7,10 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+from engine.outputs import EngineNews, EngineStatus
 from server.auth.authenticator import Credential
 from server.auth.keys import Scope
 from server.errors import ProtocolError, StoreUnavailable
-from server.protocol.character_events import CharacterSessionGoingAway
+from server.protocol.character_events import CharacterEngine, CharacterSessionGoingAway
 from server.protocol.close_codes import CloseCode
 from server.resume.tickets import Tickets
 from server.sockets.admission import Admission
@@ -97,6 +98,8 @@ class Roster:
         if state.settings.resume.window_s:
             token = self._issue(live, admission.principal)
         live.greet(connection, token)
+        if engine.health().is_recovering:
+            live.tell(CharacterEngine(status="recovering"))
         await self._run(connection, live, admission, address)
 
     async def _come_back(
@@ -145,6 +148,21 @@ class Roster:
         time_left_ms = int(time_left_s * 1000)
         for live in list(self._live.values()):
             live.tell(CharacterSessionGoingAway(time_left_ms=time_left_ms, reason="restart"))
+
+    def tell_of_engine(self, news: EngineNews) -> None:
+        """Tell everybody who wants to know that replies pause, or go on.
+
+        An engine that is given up closes every socket; there is no event for that.
+        """
+        match news.status:
+            case EngineStatus.RECOVERING:
+                event = CharacterEngine(status="recovering")
+            case EngineStatus.READY:
+                event = CharacterEngine(status="ready")
+            case EngineStatus.LOST:
+                return
+        for live in list(self._live.values()):
+            live.tell(event)
 
     async def close_all(
         self,

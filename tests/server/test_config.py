@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from engine.config import SupervisionConfig
 from engine.errors import ConfigError
 from server.config import (
     DEMO_MODEL,
@@ -243,6 +244,7 @@ def test_the_example_is_accepted_and_holds_the_defaults() -> None:
     assert example.characters == CharactersConfig()
     assert example.limits == load_settings().settings.limits
     assert example.engine == load_settings().settings.engine
+    assert example.engine.supervision == SupervisionConfig()
 
 
 def test_a_folder_stands_for_its_characters(tmp_path: Path) -> None:

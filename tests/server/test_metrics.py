@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from engine.outputs import StepStats
+from engine.outputs import EngineNews, EngineStatus, LossCause, StepStats
 from server.config import MetricsConfig
 from server.metrics import Metrics
 from tests.support.fake_engine import FakeEngine
@@ -113,3 +113,15 @@ def test_writes_are_timed_or_counted_as_failures(metrics: Metrics) -> None:
     metrics.on_store_write(9.0, failed=True)
     assert value(metrics, "kaiwa_store_commit_seconds_sum") == 0.25
     assert value(metrics, "kaiwa_store_failures_total") == 1
+
+
+def test_a_lost_engine_is_counted_by_cause_and_its_recovery_timed(metrics: Metrics) -> None:
+    """Meanwhile nothing runs and no memory is held."""
+    metrics.num_requests_running.set(5)
+    metrics.kv_cache_usage.set(0.5)
+    metrics.on_engine_news(EngineNews(EngineStatus.RECOVERING, LossCause.HUNG))
+    assert b'kaiwa_engine_restarts_total{reason="hung"} 1.0' in metrics.expose()
+    assert value(metrics, "kaiwa_num_requests_running") == 0
+    assert value(metrics, "kaiwa_kv_cache_usage_ratio") == 0
+    metrics.on_engine_news(EngineNews(EngineStatus.READY, LossCause.HUNG, 4.0))
+    assert value(metrics, "kaiwa_engine_recovery_seconds_sum") == 4.0

@@ -178,6 +178,23 @@ async def test_everybody_hears_that_the_server_goes_away() -> None:
     assert other.kinds == ["session.created"]
 
 
+async def test_everybody_hears_that_the_engine_is_restarted() -> None:
+    """Those who asked for it, and whoever comes meanwhile; replies go on after."""
+    engine = FakeEngine()
+    house = House(engine)
+    engine.add_status_listener(house.roster.tell_of_engine)
+    told, _ = await house.ring(events="character.v1")
+    other, _ = await house.ring()
+    engine.stumble()
+    late, _ = await house.ring(events="character.engine")
+    engine.rise()
+    engine.die()
+    for socket in (told, late):
+        news = [event["status"] for event in socket.sent if event["type"] == "character.engine"]
+        assert news == ["recovering", "ready"]
+    assert other.kinds == ["session.created"]
+
+
 async def test_the_end_is_for_everybody() -> None:
     """With a socket or without, replies end, and nothing is left."""
     engine = FakeEngine(reply="x" * 10_000, step_s=0.1)
