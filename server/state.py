@@ -12,6 +12,9 @@ from server.characters.catalog import Catalog
 from server.config import ServerSettings
 from server.conversation.pinned import PinnedPrompts
 from server.engine_port import EnginePort
+from server.limits.gate import Gate
+from server.limits.quotas import AccountLimits
+from server.limits.shedding import SheddingRules
 from server.metrics import Metrics
 from server.store.interface import ConversationStore
 from server.text.pace import TokenDensity
@@ -44,6 +47,7 @@ class ServerState:
         pinned: Which tokens of a prompt are its character's own.
         density: Characters per token of the model's replies.
         store: Where conversations are kept; ``None`` for nowhere.
+        gate: What responses go through, and connections with a key.
     """
 
     settings: ServerSettings
@@ -57,6 +61,24 @@ class ServerState:
     pinned: PinnedPrompts = field(default_factory=PinnedPrompts)
     density: TokenDensity = field(default_factory=TokenDensity)
     store: ConversationStore | None = None
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Open the gate with the limits as they are set."""
+        limits = self.settings.limits
+        rules = SheddingRules(max_wait_s=limits.max_wait_s, max_late_share=limits.max_late_share)
+        usual = AccountLimits(
+            max_connections=limits.max_connections_per_key,
+            max_concurrent_responses=limits.max_concurrent_responses,
+            max_queued_responses=limits.max_queued_responses,
+            requests_per_min=limits.requests_per_min,
+            tokens_per_min=limits.tokens_per_min,
+        )
+
+        def count(reason: str) -> None:
+            self.metrics.rejections.labels(reason).inc()
+
+        self.gate = Gate(rules, lambda account: usual, count)
 
     def suspect_engine(self, error_code: str | None) -> None:
         """Note how a request failed; if the engine is gone, whoever watches looks at once."""

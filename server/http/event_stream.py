@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Self
 
@@ -35,7 +35,20 @@ class EventStream(Response):
     before it turns into an ordinary error answer.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes, None], *, stall_s: float = STALL_S) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        *,
+        stall_s: float = STALL_S,
+        headers: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            events: What to write.
+            stall_s: Seconds without progress after which the reader is given up.
+            headers: Asked for more headers when the head goes out.
+        """
         super().__init__(
             headers={
                 "Cache-Control": "no-store",
@@ -46,6 +59,7 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._events = events
         self._stall_s = stall_s
+        self._more_headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the whole stream, or as much as the client stays for."""
@@ -64,6 +78,7 @@ class EventStream(Response):
                     watch.is_sending = True
                     if not started:
                         started = True
+                        self.headers.update(self._more_headers())
                         await send(
                             {
                                 "type": "http.response.start",

@@ -115,6 +115,8 @@ class Refusal(Exception):
     def body(self) -> bytes:
         """The answer in OpenAI's error shape."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        if self.status == 429:
+            kind = "rate_limit_error"
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return msgspec.json.encode({"error": error})
 
