@@ -12,8 +12,8 @@ from server.characters.catalog import Catalog
 from server.config import ServerSettings
 from server.conversation.pinned import PinnedPrompts
 from server.engine_port import EnginePort
+from server.limits.account_limits import AccountLimits, limits_for
 from server.limits.gate import Gate
-from server.limits.quotas import AccountLimits
 from server.limits.shedding import SheddingRules
 from server.metrics import Metrics
 from server.store.interface import ConversationStore
@@ -67,18 +67,14 @@ class ServerState:
         """Open the gate with the limits as they are set."""
         limits = self.settings.limits
         rules = SheddingRules(max_wait_s=limits.max_wait_s, max_late_share=limits.max_late_share)
-        usual = AccountLimits(
-            max_connections=limits.max_connections_per_key,
-            max_concurrent_responses=limits.max_concurrent_responses,
-            max_queued_responses=limits.max_queued_responses,
-            requests_per_min=limits.requests_per_min,
-            tokens_per_min=limits.tokens_per_min,
-        )
+
+        def limits_of(account: str) -> AccountLimits:
+            return limits_for(limits, self.auth.limits_of(account))
 
         def count(reason: str) -> None:
             self.metrics.rejections.labels(reason).inc()
 
-        self.gate = Gate(rules, lambda account: usual, count)
+        self.gate = Gate(rules, limits_of, count)
 
     def suspect_engine(self, error_code: str | None) -> None:
         """Note how a request failed; if the engine is gone, whoever watches looks at once."""

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from engine.outputs import EngineInfo, RequestDelta, StepStats
 from engine.request import FinishReason
+from server.limits.account_limits import AccountLimits
 from server.limits.denial import Denial
 from server.limits.load import Load
-from server.limits.quotas import AccountLimits, Lease, Quotas
+from server.limits.quotas import Lease, Quotas
 from server.limits.shedding import SheddingRules, judge, may_look_ahead
 from server.protocol.objects import RateLimit
 
@@ -93,13 +94,22 @@ class Gate:
         """Count a connection out that was counted in."""
         self.quotas.leave_connection(account)
 
-    def check(self, account: str, num_tokens: int, now: float) -> Denial | None:
+    def check(
+        self, account: str, num_tokens: int, now: float, *, takes_over: bool = False
+    ) -> Denial | None:
         """Find out whether a response may begin; nothing is charged.
 
         One's own limits come first: who has used them up is not told of others.
+
+        Args:
+            account: Whose.
+            num_tokens: What it may come to, as far as that is known.
+            now: Seconds.
+            takes_over: Whether another response of the account ends for it. It then adds nothing
+                to the load: whoever interrupts a character is heard also by a busy server.
         """
-        denial = self.quotas.check_response(account, num_tokens, now)
-        if denial is None:
+        denial = self.quotas.check_response(account, num_tokens, now, num_ending=int(takes_over))
+        if denial is None and not takes_over:
             denial = judge(self._rules, self.load, self.quotas.standing(account), now)
         return self._tell(denial)
 

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from server.limits.account_limits import AccountLimits
 from server.limits.denial import Denial, Reason, in_words
 from server.limits.token_bucket import TokenBucket
 from server.protocol.objects import RateLimit
@@ -30,25 +31,6 @@ MAX_ACCOUNTS = 10_000
 
 RETRY_RESPONSES_S = 1.0
 """When a place among one's own responses may be free; nobody knows how long they go on."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountLimits:
-    """What one account may take; ``None`` is without a limit.
-
-    Attributes:
-        max_connections: WebSockets at once.
-        max_concurrent_responses: Responses at once, those in the queue included.
-        max_queued_responses: Responses that wait for their first token.
-        requests_per_min: Responses that may begin within a minute.
-        tokens_per_min: Of prompts and replies together.
-    """
-
-    max_connections: int | None = None
-    max_concurrent_responses: int | None = None
-    max_queued_responses: int | None = None
-    requests_per_min: int | None = None
-    tokens_per_min: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,17 +142,20 @@ class Quotas:
         one.num_connections -= 1
         self._forget_if_too_many(account, one)
 
-    def check_response(self, account: str, num_tokens: int, now: float) -> Denial | None:
+    def check_response(
+        self, account: str, num_tokens: int, now: float, *, num_ending: int = 0
+    ) -> Denial | None:
         """Find out whether a response may begin now; nothing is charged.
 
         Args:
             account: Whose.
             num_tokens: What it may come to, as far as that is known.
             now: Seconds.
+            num_ending: Responses of the account that end for it.
         """
         one = self._use(account, now)
         most = one.limits.max_concurrent_responses
-        if most is not None and one.num_live >= most:
+        if most is not None and one.num_live - num_ending >= most:
             return Denial(
                 Reason.RESPONSES,
                 f"this key has {one.num_live} responses in the making, which is its limit; wait "
@@ -178,7 +163,7 @@ class Quotas:
                 RETRY_RESPONSES_S,
             )
         most = one.limits.max_queued_responses
-        if most is not None and one.num_queued >= most:
+        if most is not None and one.num_queued - num_ending >= most:
             return Denial(
                 Reason.QUEUED,
                 f"this key has {one.num_queued} responses that wait for their first token, which "

@@ -8,8 +8,8 @@ import pytest
 
 from engine.outputs import RequestDelta
 from engine.request import FinishReason
+from server.limits.account_limits import AccountLimits
 from server.limits.gate import Gate, Passage
-from server.limits.quotas import AccountLimits
 from server.limits.shedding import SheddingRules
 
 RULES = SheddingRules(max_wait_s=10.0, max_late_share=0.05)

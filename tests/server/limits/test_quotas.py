@@ -6,8 +6,9 @@ import random
 
 import pytest
 
+from server.limits.account_limits import AccountLimits
 from server.limits.denial import Denial, Reason
-from server.limits.quotas import AccountLimits, Lease, Quotas
+from server.limits.quotas import Lease, Quotas
 
 
 def make_quotas(max_accounts: int = 100, **limits: int) -> Quotas:
