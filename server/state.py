@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from engine.errors import EngineDead
@@ -16,19 +15,12 @@ from server.limits.account_limits import AccountLimits, limits_for
 from server.limits.gate import Gate
 from server.limits.shedding import SheddingRules
 from server.metrics import Metrics
+from server.prompt_threads import PromptThreads
 from server.store.interface import ConversationStore
 from server.text.pace import TokenDensity
 
 PROGRESS_TIMEOUT_S = 30.0
 """An engine with live requests and no step for so long is not ready, whatever it says."""
-
-
-MAX_PROMPT_THREADS = 2
-"""Long prompts that are tokenised at once; the others wait, and the steps keep their processors."""
-
-
-def _prompt_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MAX_PROMPT_THREADS, thread_name_prefix="prompt")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +48,7 @@ class ServerState:
     metrics: Metrics = field(default_factory=Metrics)
     engine: EnginePort | None = None
     is_draining: bool = False
-    prompt_threads: ThreadPoolExecutor = field(default_factory=_prompt_threads)
+    prompt_threads: PromptThreads = field(default_factory=PromptThreads)
     engine_lost: asyncio.Event = field(default_factory=asyncio.Event)
     pinned: PinnedPrompts = field(default_factory=PinnedPrompts)
     density: TokenDensity = field(default_factory=TokenDensity)

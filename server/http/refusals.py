@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import EngineDead, EngineError, RequestError
-from server.errors import ProtocolError
+from server.errors import ProtocolError, RateLimited
 from server.limits.denial import Denial
 
 logger = logging.getLogger(__name__)
@@ -135,6 +135,12 @@ def denied(denial: Denial, headers: Mapping[str, str]) -> HttpRefusal:
         retry_after_s=None if seconds is None else max(1, math.ceil(seconds)),
         headers=headers,
     )
+
+
+def overloaded(error: RateLimited) -> HttpRefusal:
+    """A 503 for what is too much at this moment, whoever asks."""
+    seconds = max(1, math.ceil(error.retry_after_s or RETRY_AFTER_S))
+    return unavailable(error.code, error.message, retry_after_s=seconds)
 
 
 def internal() -> HttpRefusal:

@@ -153,7 +153,7 @@ class LookAhead:
             return
         memory, reply_ids = self._memory.memory, self._memory.reply_ids()
         work = partial(self._find_certain, effect, memory, reply_ids)
-        self._make(effect.generate, work, partial(self._offer, effect))
+        self._make(effect.generate, work, partial(self._offer, effect), draft=effect.draft)
 
     def _find_certain(self, effect: Prepare, memory: Memory, reply_ids: list[int]) -> list[int]:
         """Pure computation, safe in any thread; nothing where it would not be worth it."""
@@ -286,10 +286,15 @@ class LookAhead:
         return summary_params(limit, self._maker.room(wanted))
 
     def _make(
-        self, wanted: Generate, work: Callable[[], _Made], done: Callable[[_Made], None]
+        self,
+        wanted: Generate,
+        work: Callable[[], _Made],
+        done: Callable[[_Made], None],
+        *,
+        draft: str = "",
     ) -> None:
         """Make something for a later turn, in a thread when it is long; failing does no harm."""
-        if self._maker.is_long(wanted):
+        if self._maker.is_long(wanted, draft):
             self._making = self._loop.create_task(self._make_in_thread(work, done))
             return
         try:
@@ -301,7 +306,7 @@ class LookAhead:
         self, work: Callable[[], _Made], done: Callable[[_Made], None]
     ) -> None:
         try:
-            done(await self._loop.run_in_executor(self._state.prompt_threads, work))
+            done(await self._state.prompt_threads.run(work))
         except (EngineError, ServerError) as error:
             _tell(error)
 

@@ -174,7 +174,7 @@ class Replies:
 
     async def _start_in_thread(self, effect: Generate, work: Callable[[], Recollection]) -> None:
         try:
-            built = await self._loop.run_in_executor(self._state.prompt_threads, work)
+            built = await self._state.prompt_threads.run(work)
             self._submit(effect, built)
         except Exception as error:
             self._fail(effect.request_id, error)
