@@ -272,13 +272,18 @@ async def _engine(
         yield None
         return
     state.metrics.describe_engine(engine.info)
+    state.gate.describe_engine(engine.info)
     _tell_of_little_room(state.catalog, engine)
-    unsubscribe = engine.add_step_listener(state.metrics.on_step)
+    unsubscribes = [
+        engine.add_step_listener(state.metrics.on_step),
+        engine.add_step_listener(state.gate.on_step),
+    ]
     state.engine = engine
     try:
         yield engine
     finally:
-        unsubscribe()
+        for unsubscribe in unsubscribes:
+            unsubscribe()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ENGINE_CLOSE_TIMEOUT_S):
                 await engine.aclose()

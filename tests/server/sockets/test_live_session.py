@@ -13,8 +13,8 @@ import pytest
 from engine.chat_template import ChatMessage
 from engine.tool_dialect import Tool
 from server.errors import ProtocolError, StoreFailed
+from server.prompt_threads import MAX_PROMPT_THREADS
 from server.protocol.close_codes import CloseCode
-from server.state import MAX_PROMPT_THREADS
 from server.store.interface import Write
 from server.store.memory_store import InMemoryStore
 from tests.server.sockets.stage import ASK, Stage, stage
