@@ -120,6 +120,7 @@ class Connection:
                 await asyncio.sleep(wait)
                 if self._live.serves(self) and inflow.is_flood(self._loop.time()):
                     self._turn_away()
+                    return  # and read no more of it
             if self._closing is not None or not self._live.serves(self):
                 continue
             if isinstance(message, bytes):
