@@ -120,7 +120,7 @@ def test_a_load_of_1_keeps_the_machine_busy_and_2_makes_people_wait() -> None:
 def test_whoever_would_wait_too_long_is_turned_away_and_nobody_waits_longer() -> None:
     """At twice what the machine can do, the longest wait stays about what is bearable."""
     machine = MACHINES["two-core-demo"]
-    sessions = PRESETS["chat"].make(150, 1)
+    sessions = PRESETS["rising"].make(300, 1)
     crowded = with_load(sessions, saturating_rate(sessions, machine) * 3)
     queued, shed = (
         figures(simulate(crowded, machine, Settings(max_wait_s=seconds)))
@@ -128,7 +128,7 @@ def test_whoever_would_wait_too_long_is_turned_away_and_nobody_waits_longer() ->
     )
     assert queued.num_errors == 0
     assert queued.longest_wait_s > 2.0
-    assert 0 < shed.num_errors < shed.num_requests / 2
+    assert 0 < shed.num_errors < shed.num_requests * 2 / 3
     assert set(shed.errors) == {"server_overloaded"}
     assert shed.longest_wait_s < 1.5
     assert shed.itl_s.at(99) <= queued.itl_s.at(99)
