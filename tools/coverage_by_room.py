@@ -89,6 +89,7 @@ DECIDING = [
     "server/conversation/token_log.py",
     "server/conversation/truncation.py",
     "server/file_watch.py",
+    "server/limits/account.py",
     "server/limits/account_limits.py",
     "server/limits/denial.py",
     "server/limits/gate.py",

@@ -13,24 +13,17 @@ their buckets, so that nobody can fill the memory from many addresses.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from server.limits.account import RETRY_S, Account
 from server.limits.account_limits import AccountLimits
-from server.limits.denial import Denial, Reason, in_words
-from server.limits.token_bucket import TokenBucket
+from server.limits.denial import Denial, Reason
 from server.protocol.objects import RateLimit
-
-WINDOW_S = 60.0
-"""Requests and tokens are counted per minute."""
 
 MAX_ACCOUNTS = 10_000
 """Accounts that are remembered although they take nothing at the moment."""
-
-RETRY_RESPONSES_S = 1.0
-"""When a place among one's own responses may be free; nobody knows how long they go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +96,7 @@ class Quotas:
         """
         self._limits_of = limits_of
         self._max_accounts = max_accounts
-        self._accounts: OrderedDict[str, _Account] = OrderedDict()  # least recently used first
+        self._accounts: OrderedDict[str, Account] = OrderedDict()  # least recently used first
         self._num_live = 0
         self._num_queued = 0
         self._num_live_accounts = 0
@@ -130,7 +123,7 @@ class Quotas:
             return Denial(
                 Reason.KEY_CONNECTIONS,
                 f"this key has {one.num_connections} connections, which is its limit; close one",
-                RETRY_RESPONSES_S,
+                RETRY_S,
             )
         one.num_connections += 1
         return None
@@ -153,42 +146,12 @@ class Quotas:
             now: Seconds.
             num_ending: Responses of the account that end for it.
         """
-        one = self._use(account, now)
-        most = one.limits.max_concurrent_responses
-        if most is not None and one.num_live - num_ending >= most:
-            return Denial(
-                Reason.RESPONSES,
-                f"this key has {one.num_live} responses in the making, which is its limit; wait "
-                "for one to end",
-                RETRY_RESPONSES_S,
-            )
-        most = one.limits.max_queued_responses
-        if most is not None and one.num_queued - num_ending >= most:
-            return Denial(
-                Reason.QUEUED,
-                f"this key has {one.num_queued} responses that wait for their first token, which "
-                "is its limit; wait for one to begin",
-                RETRY_RESPONSES_S,
-            )
-        if one.requests is not None and (wait := one.requests.wait_for(now)) > 0:
-            return _used_up(Reason.REQUESTS, "requests", one.requests, wait, now)
-        if one.tokens is not None and (wait := one.tokens.wait_for(now, num_tokens)) > 0:
-            if wait == math.inf:
-                return Denial(
-                    Reason.TOKENS,
-                    f"this request may come to {num_tokens} tokens, and this key has "
-                    f"{one.tokens.burst:g} per minute; shorten the prompt or ask for fewer tokens",
-                )
-            return _used_up(Reason.TOKENS, "tokens", one.tokens, wait, now, num_tokens)
-        return None
+        return self._use(account, now).refusal(num_tokens, now, num_ending=num_ending)
 
     def start_response(self, account: str, num_tokens: int, now: float) -> Lease:
         """Charge a response that begins; ``check_response`` has let it, or it cannot be refused."""
         one = self._use(account, now)
-        if one.requests is not None:
-            one.requests.take(now)
-        if one.tokens is not None:
-            one.tokens.take(now, num_tokens)
+        one.charge(num_tokens, now, num_requests=1)
         self._num_live_accounts += one.num_live == 0
         one.num_live += 1
         one.num_queued += 1
@@ -219,28 +182,11 @@ class Quotas:
 
     def rate_limits(self, account: str, now: float) -> list[RateLimit]:
         """What an account has left of what is limited, for the wire."""
-        one = self._use(account, now)
-        buckets = (("requests", one.requests), ("tokens", one.tokens))
-        return [
-            RateLimit(
-                name=name,
-                limit=int(bucket.burst),
-                remaining=max(0, math.floor(bucket.level(now) + _ROUNDING)),
-                reset_seconds=round(bucket.full_in(now), 3),
-            )
-            for name, bucket in buckets
-            if bucket is not None
-        ]
+        return self._use(account, now).rate_limits(now)
 
     def charge(self, account: str, num_tokens: int, now: float) -> None:
         """Charge more tokens, or fewer; for ``Lease``."""
-        tokens = self._accounts[account].tokens
-        if tokens is None:
-            return
-        if num_tokens >= 0:
-            tokens.take(now, num_tokens)
-        else:
-            tokens.give_back(now, -num_tokens)
+        self._accounts[account].charge(num_tokens, now)
 
     def left_queue(self, account: str) -> None:
         """A response has begun to be written; for ``Lease``."""
@@ -267,18 +213,18 @@ class Quotas:
         num_busy = sum(one.is_busy for one in accounts)
         assert len(self._accounts) <= self._max_accounts + num_busy, "idle accounts pile up"
 
-    def _use(self, account: str, now: float) -> _Account:
+    def _use(self, account: str, now: float) -> Account:
         limits = self._limits_of(account)
         one = self._accounts.get(account)
         if one is None:
             self._make_room(now)
-            one = self._accounts[account] = _Account(limits, now)
+            one = self._accounts[account] = Account(limits, now)
         elif one.limits != limits:
             one.limit(limits, now)
         self._accounts.move_to_end(account)
         return one
 
-    def _forget_if_too_many(self, account: str, one: _Account) -> None:
+    def _forget_if_too_many(self, account: str, one: Account) -> None:
         if not one.is_busy and len(self._accounts) > self._max_accounts:
             del self._accounts[account]
 
@@ -291,63 +237,3 @@ class Quotas:
         settled = [name for name in idle if self._accounts[name].is_settled(now)]
         for name in (settled or idle)[:num_to_go]:
             del self._accounts[name]
-
-
-class _Account:
-    """What one account has taken and not given back."""
-
-    __slots__ = (
-        "is_new",
-        "limits",
-        "num_connections",
-        "num_live",
-        "num_queued",
-        "requests",
-        "tokens",
-    )
-
-    def __init__(self, limits: AccountLimits, now: float) -> None:
-        self.num_connections = 0
-        self.num_live = 0
-        self.num_queued = 0
-        self.is_new = True
-        self.limit(limits, now)
-
-    def limit(self, limits: AccountLimits, now: float) -> None:
-        """Begin anew under these limits; counts of what is going on stay."""
-        self.limits = limits
-        self.requests = _bucket(limits.requests_per_min, now)
-        self.tokens = _bucket(limits.tokens_per_min, now)
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether something is going on."""
-        return self.num_connections > 0 or self.num_live > 0
-
-    def is_settled(self, now: float) -> bool:
-        """Whether forgetting it would give it nothing."""
-        buckets = (self.requests, self.tokens)
-        return all(bucket is None or bucket.full_in(now) <= 0 for bucket in buckets)
-
-
-_ROUNDING = 1e-6
-"""A bucket that has filled up again may lack this much of a whole token."""
-
-
-def _bucket(per_minute: int | None, now: float) -> TokenBucket | None:
-    if per_minute is None:
-        return None
-    return TokenBucket(rate=per_minute / WINDOW_S, burst=per_minute, now=now)
-
-
-def _used_up(
-    reason: Reason, what: str, bucket: TokenBucket, wait: float, now: float, wanted: int = 1
-) -> Denial:
-    used = bucket.burst - bucket.level(now)
-    return Denial(
-        reason,
-        f"Rate limit reached for {what} per minute: the limit is {bucket.burst:g}, used "
-        f"{max(0, math.ceil(used - _ROUNDING))}, requested {wanted}. "
-        f"Please try again in {in_words(wait)}.",
-        wait,
-    )

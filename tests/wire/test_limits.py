@@ -157,7 +157,6 @@ async def test_a_flood_is_slowed_down_and_then_cut_off(keys: Path) -> None:
 
 async def flood(client: ClientConnection) -> None:
     """Send as fast as can be, and read what comes."""
-
     padding = "x" * 10_000  # so that the kernel's buffers are full soon
 
     async def send() -> None:
