@@ -338,5 +338,5 @@ def test_a_proxy_is_an_address_or_a_network(network: str) -> None:
 def test_a_limit_of_nothing_is_refused(name: str) -> None:
     """It would let nobody in; leaving it out sets none."""
     with pytest.raises(ConfigError, match=f"limits.{name}"):
-        LimitsConfig(**{name: 0})
+        LimitsConfig(**{name: 0})  # type: ignore[arg-type]
     assert getattr(LimitsConfig(), name) is None
