@@ -274,9 +274,11 @@ async def _engine(
         yield None
         return
     state.metrics.describe_engine(engine.info)
+    state.gate.describe_engine(engine.info)
     _tell_of_little_room(state.catalog, engine)
     subscriptions = contextlib.ExitStack()
     subscriptions.callback(engine.add_step_listener(state.metrics.on_step))
+    subscriptions.callback(engine.add_step_listener(state.gate.on_step))
     subscriptions.callback(engine.add_status_listener(partial(_on_engine_news, state, engine)))
     state.engine = engine
     try:
@@ -292,6 +294,7 @@ def _on_engine_news(state: ServerState, engine: EnginePort, news: EngineNews) ->
     state.metrics.on_engine_news(news)
     if news.status is EngineStatus.READY:
         state.metrics.describe_engine(engine.info)  # its KV budget may be another
+        state.gate.describe_engine(engine.info)
     elif news.status is EngineStatus.LOST:
         state.engine_lost.set()
 

@@ -10,6 +10,7 @@
         ├── InvalidValue         a field is missing, of the wrong type or out of range
         ├── Unsupported          understood, but this server does not do it
         ├── LimitExceeded        a bound of this server would be passed
+        ├── RateLimited          too much at this moment; later it will do
         ├── ModelNotFound        no such character or engine
         ├── CharacterTaken       a character's id is another one's
         ├── ItemNotFound         no such item in the conversation
@@ -222,6 +223,25 @@ class LimitExceeded(ProtocolError):
         )
         self.value = value
         self.limit = limit
+
+
+class RateLimited(ProtocolError):
+    """Too much at this moment, of one client or of all of them together; later it will do.
+
+    Attributes:
+        retry_after_s: Seconds after which asking again makes sense; ``None`` for never.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: float | None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(code, message, type=ErrorType.RATE_LIMIT, param=param)
+        self.retry_after_s = retry_after_s
 
 
 class ModelNotFound(ProtocolError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Self
 
@@ -41,7 +41,16 @@ class EventStream(Response):
         *,
         content_type: str = "text/event-stream; charset=utf-8",
         stall_s: float = STALL_S,
+        headers: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        """Prepare.
+
+        Args:
+            events: What to write.
+            content_type: Of the whole.
+            stall_s: Seconds without progress after which the reader is given up.
+            headers: Asked for more headers when the head goes out.
+        """
         super().__init__(
             headers={
                 "Cache-Control": "no-store",
@@ -52,6 +61,7 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._events = events
         self._stall_s = stall_s
+        self._more_headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the whole stream, or as much as the client stays for."""
@@ -63,7 +73,6 @@ class EventStream(Response):
             logger.info("an event stream took nothing for %.0f s and was given up", self._stall_s)
 
     async def _write(self, send: Send) -> None:
-        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         started = False
         async with asyncio.timeout(None) as deadline, aclosing(self._events):
             with _StallWatch(deadline, self._stall_s) as watch:
@@ -71,13 +80,18 @@ class EventStream(Response):
                     watch.is_sending = True
                     if not started:
                         started = True
-                        await send(head)
+                        self.headers.update(self._more_headers())
+                        await self._send_head(send)
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     watch.is_sending = False
                     watch.num_sent += 1
             if not started:
-                await send(head)
+                await self._send_head(send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_head(self, send: Send) -> None:
+        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(head)
 
 
 class _StallWatch:

@@ -115,6 +115,8 @@ class Refusal(Exception):
     def body(self) -> bytes:
         """The answer in OpenAI's error shape."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        if self.status == 429:
+            kind = "rate_limit_error"
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return msgspec.json.encode({"error": error})
 
@@ -176,8 +178,8 @@ def _check_ready(state: ServerState) -> None:
             "the server is about to restart; try again in a few seconds",
             retry_after_s=RETRY_AFTER_S,
         )
-    # An engine that is being replaced, or is full, is no reason to turn sockets away: who comes back
-    # to a reply has to get in, and new replies are judged one by one.
+    # An engine that is slow, full or being replaced is no reason to turn sockets away: who comes
+    # back to a reply has to get in, and new replies are judged one by one.
     if state.engine is None or not state.engine.health().alive:
         why = "the model is loading" if state.engine is None else "the engine is gone"
         raise Refusal(

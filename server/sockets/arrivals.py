@@ -9,6 +9,7 @@ way. Limits are enforced before either library spends anything.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
@@ -16,7 +17,7 @@ from typing import cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.server import ServerConnection
 
-from server.sockets.accept_limits import AcceptLimits, Ticket
+from server.sockets.accept_limits import AcceptLimits, Ticket, TurnedAway
 from server.sockets.admission import REALTIME_PATH, RETRY_AFTER_S, Admission, Refusal
 from server.state import ServerState
 
@@ -33,11 +34,13 @@ class RealtimeConnection(ServerConnection):
     Attributes:
         admission: Set by the handshake, before the handler runs.
         on_drained: Called when the transport has gone from full to the low-water mark.
+        give_back: Gives its place among the connections of its key back, if it has one.
     """
 
     admission: Admission | None = None
     ticket: Ticket | None = None
     on_drained: Callable[[], None] | None = None
+    give_back: Callable[[], None] | None = None
 
     def resume_writing(self) -> None:
         """Pass the transport's notice on."""
@@ -46,10 +49,13 @@ class RealtimeConnection(ServerConnection):
             self.on_drained()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
+        """Give the places back."""
         super().connection_lost(exc)
         if self.ticket is not None:
             self.ticket.leave()
+        if self.give_back is not None:
+            self.give_back()
+            self.give_back = None
 
 
 class HttpConnection(HttpToolsProtocol):
@@ -163,11 +169,12 @@ class Arrival(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = self._transport.get_extra_info("peername")
         address = str(peer[0]) if peer else "unknown"
-        self._ticket, self._full = self._accept_limits.enter(self._transport, address)
         loop = asyncio.get_running_loop()
+        self._ticket, self._full = self._accept_limits.enter(self._transport, address, loop.time())
         self._timer = loop.call_later(self._limits.head_timeout_s, self._on_timeout)
         if not self._accept_limits.has_room_for_heads:
-            self._refuse_full("too many connections wait for their first request")
+            message = "too many connections wait for their first request"
+            self._refuse_full(TurnedAway("too_many_pending_heads", message, False, RETRY_AFTER_S))
 
     def data_received(self, data: bytes) -> None:
         """Collect the head; when it is complete, hand over or refuse."""
@@ -217,10 +224,12 @@ class Arrival(asyncio.Protocol):
         message = f"no request came within {self._limits.head_timeout_s:g} s"
         self._refuse(Refusal(408, "request_timeout", message))
 
-    def _refuse_full(self, reason: str) -> None:
-        self._state.metrics.rejections.labels("too_many_connections").inc()
-        message = f"{reason}; try again in a few seconds"
-        self._refuse(Refusal(503, "too_many_connections", message, None, RETRY_AFTER_S))
+    def _refuse_full(self, full: TurnedAway) -> None:
+        self._state.metrics.rejections.labels(full.reason).inc()
+        seconds = max(1, math.ceil(full.retry_after_s))
+        message = f"{full.message}; try again in {seconds} s"
+        status = 429 if full.is_own_doing else 503
+        self._refuse(Refusal(status, "too_many_connections", message, None, seconds))
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer, then wait a moment: closing on unread input would destroy the answer."""

@@ -52,6 +52,7 @@ from server.sockets.event_rules import make_event_rules
 from server.sockets.history import History
 from server.sockets.outbox import Outbox
 from server.sockets.replies import Replies, ReplyListener
+from server.sockets.reply_gate import ReplyGate
 from server.sockets.wire import Socket
 from server.state import ServerState
 
@@ -348,6 +349,10 @@ class LiveSession:
                     told.append(effect.event)
                 else:
                     self._carry_out(effect)
+                if isinstance(effect, Generate):
+                    gate = ReplyGate(self._state, effect.tenant)
+                    if (left := gate.rate_limits(self._loop.time())) is not None:
+                        told.append(left)
         finally:
             self._is_executing = False
         self._keep()

@@ -13,6 +13,7 @@ from server.config import (
     DEMO_MODEL,
     REPOSITORY,
     CharactersConfig,
+    LimitsConfig,
     ListenConfig,
     OutboxConfig,
     PacingConfig,
@@ -326,3 +327,18 @@ def test_passwords_in_addresses_are_not_shown() -> None:
     (line,) = [line for line in lines if line.startswith("tracing.otlp_endpoint")]
     assert "user:…@collector:4318/v1/traces" in line
     assert "hush" not in line
+
+
+@pytest.mark.parametrize("network", ["10.0.0.0/33", "proxy.example", "10.0.0.1/8"])
+def test_a_proxy_is_an_address_or_a_network(network: str) -> None:
+    """A name would have to be looked up, and may be anybody's tomorrow."""
+    with pytest.raises(ConfigError, match="limits.proxies"):
+        LimitsConfig(proxies=("192.0.2.1", network))
+
+
+@pytest.mark.parametrize("name", ["tokens_per_min", "requests_per_min", "max_queued_responses"])
+def test_a_limit_of_nothing_is_refused(name: str) -> None:
+    """It would let nobody in; leaving it out sets none."""
+    with pytest.raises(ConfigError, match=f"limits.{name}"):
+        LimitsConfig(**{name: 0})  # type: ignore[arg-type]
+    assert getattr(LimitsConfig(), name) is None
