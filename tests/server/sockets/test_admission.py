@@ -7,7 +7,7 @@ import json
 import pytest
 
 from server.auth.authenticator import Authenticator
-from server.auth.keys import plain_key
+from server.auth.keys import ANONYMOUS, plain_key
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
