@@ -171,10 +171,10 @@ class TestOtherReplies:
         self, slow: LiveServer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The reply that was asked for with it is called off, and the next one goes through."""
-        words = user_message("hello")
-        words.id = "mine"
+        words, others = user_message("hello"), user_message("something else")
+        words.id = others.id = "mine"
         async with RealtimeClient.connect(slow.realtime_url, model="aoi") as client:
-            await client.create_item(words)
+            await client.create_item(others)
             with monkeypatch.context() as patch:
                 patch.setattr("clients.python.client.user_message", lambda _text: words)
                 for _ in range(2):
