@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from server.protocol.character_events import CharacterSessionResumed
 from server.protocol.codec import encode_server_event
 from server.protocol.event_ids import EventIds
 from server.protocol.server_events import (
@@ -14,6 +15,7 @@ from server.protocol.server_events import (
     ResponseFunctionCallArgumentsDelta,
     ResponseOutputTextDelta,
     ServerEvent,
+    SessionCreated,
 )
 from server.resume.journal import EventRules
 
@@ -44,6 +46,7 @@ def make_event_rules(session_id: str) -> WireRules:
         with_text=_with_text,
         items=_items,
         is_end=lambda event: isinstance(event, ResponseDone),
+        is_greeting=lambda event: isinstance(event, SessionCreated | CharacterSessionResumed),
         ids=ids,
     )
 

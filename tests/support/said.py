@@ -17,12 +17,14 @@ class Said:
         item: Whose text it is.
         about: The item that another event speaks of.
         is_end: Whether a client waits for it.
+        is_greeting: Whether it is for one socket.
     """
 
     text: str
     item: str | None = None
     about: str | None = None
     is_end: bool = False
+    is_greeting: bool = False
 
 
 def _text(event: Said) -> tuple[Hashable, str] | None:
@@ -48,4 +50,5 @@ def make_rules() -> EventRules[Said]:
         with_text=lambda event, text: replace(event, text=text),
         items=_items,
         is_end=lambda event: event.is_end,
+        is_greeting=lambda event: event.is_greeting,
     )
