@@ -135,7 +135,7 @@ def scripted(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "lag" if has_lag else None
         lag = ["--lag", str(file)] if file is not None else []
-        arguments = [str(step_s), *lag, "log.level=warning", *settings]
+        arguments = [str(step_s), "log.level=warning", *settings, *lag]
         with launched("tools.gateway.scripted_server", arguments, lag_file=file) as server:
             yield server
 

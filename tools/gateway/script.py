@@ -12,6 +12,8 @@ _TEXT = (
 )
 _WORDS = _TEXT.split()
 _ENDS = ("", "", "", "", "", "", ",", ".", "!", "?")
+_NUM_LONG = 16
+"""Different long tokens of a script; making more would take a while."""
 _WISH = re.compile(r"Say (\d+) pieces of (\d+) by seed (\d+)\.")
 
 
@@ -22,7 +24,7 @@ class Script:
     Attributes:
         seed: What its text follows from.
         num_pieces: Tokens of it.
-        piece_chars: Least code points of a token; short ones are a word.
+        piece_chars: Code points of a token; 0 for a word each.
     """
 
     seed: int
@@ -37,13 +39,13 @@ class Script:
     def pieces(self) -> list[str]:
         """Its tokens; of several scripts, alphabets and lengths in UTF-8."""
         rng = random.Random(self.seed)
-        return [self._piece(rng) for _ in range(self.num_pieces)]
-
-    def _piece(self, rng: random.Random) -> str:
-        piece = ""
-        while not piece or len(piece) < self.piece_chars:
-            piece += " " + rng.choice(_WORDS) + rng.choice(_ENDS)
-        return piece
+        words = rng.choices(_WORDS, k=self.num_pieces)
+        ends = rng.choices(_ENDS, k=self.num_pieces)
+        pieces = [f" {word}{end}" for word, end in zip(words, ends, strict=True)]
+        if not self.piece_chars:
+            return pieces
+        long = ["".join(rng.choices(pieces, k=self.piece_chars)) for _ in range(_NUM_LONG)]
+        return [rng.choice(long)[: self.piece_chars] for _ in pieces]
 
 
 def read_wish(prompt: str) -> Script | None:

@@ -18,4 +18,4 @@ def test_text_follows_from_the_seed() -> None:
     pieces = script.pieces()
     assert pieces == Script(3, 50, 40).pieces() != Script(4, 50, 40).pieces()
     assert len(pieces) == 50
-    assert all(40 <= len(piece) < 60 for piece in pieces)
+    assert all(len(piece) == 40 for piece in pieces)
