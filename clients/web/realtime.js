@@ -3,6 +3,7 @@
 import { HttpRefusal, KeyNeeded, getJson } from "./api.js";
 
 const RETRYABLE = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408]);
+const KEY_ENDED = 4401; // another key is needed, as after 401
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
 const GREETING_TIMEOUT_MS = 10_000;
@@ -140,6 +141,7 @@ export class RealtimeLink extends EventTarget {
     clearTimeout(this.timer);
     this.socket = null;
     if (RETRYABLE.has(code)) this.#wait(0); // 4409, another window has taken the session, is final
+    else if (code === KEY_ENDED) this.#become({ name: "key", wrong: true });
     else this.#become({ name: "stopped", code, reason });
   }
 

@@ -18,6 +18,7 @@ class Said:
         about: The item that another event speaks of.
         is_end: Whether a client waits for it.
         is_greeting: Whether it is for one socket.
+        announces: Whether a client knows of the item by it.
     """
 
     text: str
@@ -25,6 +26,7 @@ class Said:
     about: str | None = None
     is_end: bool = False
     is_greeting: bool = False
+    announces: bool = False
 
 
 def _text(event: Said) -> tuple[Hashable, str] | None:
@@ -49,6 +51,7 @@ def make_rules() -> EventRules[Said]:
         text=_text,
         with_text=lambda event, text: replace(event, text=text),
         items=_items,
+        announces=lambda event: event.announces,
         is_end=lambda event: event.is_end,
         is_greeting=lambda event: event.is_greeting,
     )
