@@ -28,12 +28,19 @@ class Pulse:
             came to it, in turn.
     """
 
-    def __init__(self, period_s: float, on_beat: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        period_s: float,
+        on_beat: Callable[[], None] = lambda: None,
+        *,
+        max_at_once: int = _MAX_BEATS,
+    ) -> None:
         """Start the process that beats.
 
         Args:
             period_s: Seconds between two beats.
             on_beat: Called for each.
+            max_at_once: Beats that are taken in one turn of the loop, where it is behind.
         """
         command = [sys.executable, "-m", "tools.gateway.pulse", str(period_s)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)
@@ -41,6 +48,7 @@ class Pulse:
         self._pipe = self._process.stdout.fileno()
         os.set_blocking(self._pipe, False)
         self._on_beat = on_beat
+        self._max_bytes = max_at_once * _BEAT.size
         self.late = array("d")
         asyncio.get_running_loop().add_reader(self._pipe, self._read)
 
@@ -51,7 +59,7 @@ class Pulse:
         self._process.wait()
 
     def _read(self) -> None:
-        data = os.read(self._pipe, _MAX_BEATS * _BEAT.size)
+        data = os.read(self._pipe, self._max_bytes)
         now = time.monotonic()
         for (beat,) in _BEAT.iter_unpack(data):
             self.late.extend((beat, now - beat))

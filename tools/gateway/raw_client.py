@@ -1,8 +1,8 @@
 """A WebSocket client that costs little, so that thousands of them leave the machine to the server.
 
-It reads frames without looking into them, answers pings, and hands the text of those that somebody
-wants to know about on. Frames from a server are not masked; its own are, with a key of zeros, which
-is as good as any (RFC 6455, 5.3) and leaves the text as it is.
+It reads frames without looking into them, answers pings and the server's goodbye, and hands on the
+text of those that are no deltas. Frames from a server are not masked; its own are, with a key of
+zeros, which is as good as any (RFC 6455, 5.3) and leaves the text as it is.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ class RawClient(asyncio.Protocol):
             self.write(frame(payload, _PONG))
         elif opcode == _CLOSE:
             self.close_code = int.from_bytes(payload[:2], "big") if payload else None
+            self.write(frame(payload, _CLOSE))
 
 
 async def open_raw(

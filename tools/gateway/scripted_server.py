@@ -104,7 +104,7 @@ async def run(step_s: float, lag_file: Path | None, values: dict[str, object]) -
     configure_logging(settings.log)
     raise_limit(settings.limits.max_connections)
     engine = ScriptedEngine()
-    pulse = Pulse(step_s, lambda: _step(engine, pulse))
+    pulse = Pulse(step_s, lambda: _step(engine, pulse), max_at_once=1)
 
     async def start(*_: object) -> ScriptedEngine:
         return engine

@@ -131,6 +131,7 @@ def run_case(
                 code = server.process.wait(_PATIENCE_S)
             except subprocess.TimeoutExpired:
                 code = -1
+                server.kill()
             seconds = time.monotonic() - began
             (heard,) = listeners.results()
             readers.close()
