@@ -15,12 +15,13 @@ from engine.errors import DuplicateRequest, EngineDead, EngineError, PromptTooLo
 from engine.outputs import (
     EngineHealth,
     EngineInfo,
+    EngineNews,
+    EngineStatus,
     RequestDelta,
     StepFrame,
     StepStats,
     TokenOutput,
 )
-from engine.process_client import ProcessClient
 from engine.request import (
     DEFAULT_SERVICE,
     FinishReason,
@@ -29,6 +30,7 @@ from engine.request import (
     make_request,
 )
 from engine.sampling_params import SamplingParams
+from engine.supervised_client import SupervisedClient
 from engine.text_stream import TextStream, complete, dry_breaker_ids
 from engine.tokenizer import Tokenizer
 
@@ -39,6 +41,7 @@ MAX_IDLE_SILENCE_S = 5.0
 
 DeltaListener = Callable[[RequestDelta], None]
 StepListener = Callable[[StepStats], None]
+StatusListener = Callable[[EngineNews], None]
 
 
 class _Live:
@@ -72,13 +75,15 @@ class AsyncEngine:
         self._live: dict[str, _Live] = {}
         self._by_engine_id: dict[str, _Live] = {}
         self._step_listeners: dict[int, StepListener] = {}
+        self._status_listeners: dict[int, StatusListener] = {}
         self._listener_ids = itertools.count()
         self._request_ids = itertools.count()
         self._engine_ids = itertools.count()
         self._dead: str | None = None
+        self._is_recovering = False
         self._loop = asyncio.get_running_loop()
         self._last_progress = self._loop.time()
-        client.listen(self._receive, self._lose)
+        client.listen(self._receive, self._lose, self._hear_news)
 
     @classmethod
     async def start(
@@ -89,6 +94,9 @@ class AsyncEngine:
         on_progress: Callable[[float, str], None] | None = None,
     ) -> AsyncEngine:
         """Load a model and be ready.
+
+        An engine process that is lost is started anew, and live requests go on; see
+        `SupervisionConfig`.
 
         Args:
             config: What to load, and limits.
@@ -107,7 +115,7 @@ class AsyncEngine:
 
             client = InProcessClient(build_core(config, on_progress=on_progress))
         else:
-            client = await ProcessClient.start(config, on_progress=on_progress)
+            client = await SupervisedClient.start(config, on_progress=on_progress)
         try:
             tokenizer = await asyncio.to_thread(_read_tokenizer, Path(client.info.model_path))
         except BaseException:
@@ -270,13 +278,27 @@ class AsyncEngine:
 
         return unsubscribe
 
+    def add_status_listener(self, listener: StatusListener) -> Callable[[], None]:
+        """Hear when the engine is lost, back, or given up; the returned function unsubscribes."""
+        key = next(self._listener_ids)
+        self._status_listeners[key] = listener
+
+        def unsubscribe() -> None:
+            self._status_listeners.pop(key, None)
+
+        return unsubscribe
+
     def health(self) -> EngineHealth:
         """Whether the engine lives and makes progress."""
         silent = self._client.seconds_silent
         if self._dead is not None:
             return EngineHealth(False, self._dead, len(self._live), 0.0)
+        if self._is_recovering:
+            reason = "the engine is being restarted"
+            return EngineHealth(True, reason, len(self._live), 0.0, is_recovering=True)
         if self._live:
-            silent = self._loop.time() - self._last_progress
+            # an engine that says it is idle waits for the rest of a prompt, say
+            silent = min(silent, self._loop.time() - self._last_progress)
         elif silent < MAX_IDLE_SILENCE_S:
             silent = 0.0
         return EngineHealth(True, "", len(self._live), silent)
@@ -331,8 +353,18 @@ class AsyncEngine:
             # One listener's fault must not cost the others their tokens.
             logger.exception("a listener failed on request %s", delta.request_id)
 
+    def _hear_news(self, news: EngineNews) -> None:
+        self._is_recovering = news.status is EngineStatus.RECOVERING
+        self._last_progress = self._loop.time()
+        for listener in list(self._status_listeners.values()):
+            try:
+                listener(news)
+            except Exception:
+                logger.exception("a status listener failed")
+
     def _lose(self, sentence: str) -> None:
         self._dead = sentence
+        self._hear_news(EngineNews(EngineStatus.LOST))
         self._end_all(FinishReason.ERROR, EngineDead(f"{sentence}; restart the server"))
 
     def _end_all(self, reason: FinishReason, error: EngineError | None) -> None:

@@ -16,7 +16,7 @@ from engine.attention.host_store import staging_bytes
 from engine.config import BLOCK_SIZE, EngineConfig
 from engine.core import EngineCore
 from engine.core import ModelRunner as StepRunner
-from engine.cost_model import StepCostModel
+from engine.cost_model import StepCostModel, StepShape
 from engine.errors import ConfigError, ModelError
 from engine.grammar.compile import compile_grammar
 from engine.grammar.compile_threads import CompileThreads
@@ -144,6 +144,7 @@ def assemble_core(
         max_num_batched_tokens=config.scheduler.max_num_batched_tokens,
         num_parameters=loaded.num_parameters,
         model_path=str(loaded.folder),
+        full_step_s=_full_step_s(cost_model, config, num_blocks) if rehearses else 0.0,
     )
     looks_ahead = config.scheduler.look_ahead
     if looks_ahead is None:
@@ -162,6 +163,14 @@ def assemble_core(
         looks_ahead=looks_ahead,
         num_host_slots=num_host_slots,
     )
+
+
+def _full_step_s(cost_model: StepCostModel, config: EngineConfig, num_blocks: int) -> float:
+    """Return what a step may take that is as large as the limits allow."""
+    limits = config.scheduler
+    num_seqs = min(limits.max_num_seqs, limits.max_num_batched_tokens)
+    shape = StepShape(num_seqs, limits.max_num_batched_tokens, num_blocks * BLOCK_SIZE)
+    return cost_model.predict(shape)
 
 
 def _make_runner(

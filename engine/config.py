@@ -1,4 +1,4 @@
-"""What the engine is started with: three small configurations, composed and validated."""
+"""What the engine is started with: a few small configurations, composed and validated."""
 
 from __future__ import annotations
 
@@ -147,12 +147,44 @@ class SchedulerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisionConfig:
+    """When an engine process is taken for lost, and how often it is started anew."""
+
+    max_restarts: int = 5
+    """Restarts within ``restart_window_s``; one more is not tried. With 0 a lost engine is lost."""
+    restart_window_s: float = 600.0
+    """Seconds within which restarts are counted."""
+    backoff_s: float = 1.0
+    """Seconds before the second restart in a row; the first is made at once, and each further one
+    waits twice as long, up to 30 s."""
+    step_timeout_s: float = 30.0
+    """Seconds that a step may take before the engine is taken for hung; more on a machine whose
+    steps are long: five times the longest of late, or of what the largest is thought to take."""
+    heartbeat_timeout_s: float = 10.0
+    """Seconds of silence after which an idle engine is taken for hung; it speaks once a second."""
+    max_losses_per_request: int = 3
+    """So many losses in a row, with no token in between, end the request that was there each
+    time."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        _at_least("max_restarts", self.max_restarts, 0)
+        _number_within("restart_window_s", self.restart_window_s, 1.0, 7 * 24 * 3600.0)
+        _number_within("backoff_s", self.backoff_s, 0.0, 600.0)
+        _number_within("step_timeout_s", self.step_timeout_s, 0.1, 24 * 3600.0)
+        # the engine speaks once a second, so less would take it for hung between two words
+        _number_within("heartbeat_timeout_s", self.heartbeat_timeout_s, 2.0, 3600.0)
+        _at_least("max_losses_per_request", self.max_losses_per_request, 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
     """The whole of it."""
 
     model: ModelConfig
     cache: CacheConfig = field(default_factory=CacheConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    supervision: SupervisionConfig = field(default_factory=SupervisionConfig)
 
     @classmethod
     def from_flat(cls, **settings: Any) -> EngineConfig:
@@ -161,10 +193,12 @@ class EngineConfig:
         Raises:
             ConfigError: A name is unknown or a value cannot work.
         """
-        rooms: dict[str, type[ModelConfig | CacheConfig | SchedulerConfig]] = {
+        rooms: dict[str, type[ModelConfig | CacheConfig | SchedulerConfig | SupervisionConfig]]
+        rooms = {
             "model": ModelConfig,
             "cache": CacheConfig,
             "scheduler": SchedulerConfig,
+            "supervision": SupervisionConfig,
         }
         owner = {f.name: room for room, cls_ in rooms.items() for f in fields(cls_)}
         parts: dict[str, dict[str, Any]] = {room: {} for room in rooms}
@@ -177,6 +211,7 @@ class EngineConfig:
             model=ModelConfig(**parts["model"]),
             cache=CacheConfig(**parts["cache"]),
             scheduler=SchedulerConfig(**parts["scheduler"]),
+            supervision=SupervisionConfig(**parts["supervision"]),
         )
 
 

@@ -17,7 +17,6 @@ from engine.errors import (
     DuplicateRequest,
     InvalidGrammar,
     InvalidParameter,
-    QueueFull,
     RequestError,
     StepFailed,
 )
@@ -26,6 +25,7 @@ from engine.kv_cache.manager import KVCacheManager
 from engine.outputs import EngineInfo, ModelRunnerOutput, StepFrame, StepPlan, TokenOutput
 from engine.request import EngineRequest, FinishReason, RequestUpdate
 from engine.sampling_params import SamplingParams
+from engine.scheduler.outputs import refusal_of
 from engine.scheduler.scheduler import Scheduler
 from engine.step_stats import StepRecorder
 
@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 
 MAX_FAILED_STEPS = 3
 """So many failures in a row are not the requests' fault: the device is broken."""
+
+_PROCESS_IS_DONE = frozenset({"MemoryError", "OutOfMemoryError", "AcceleratorError"})
+"""Names of what Python and torch raise when a process has no memory left, or a GPU that answers no
+more: another process begins with both anew."""
 
 
 class ModelRunner(Protocol):
@@ -64,6 +68,11 @@ class EngineCore:
         looks_ahead: Whether a step is launched before the one before it is collected; ``None``
             takes what the configuration says, and no where it says nothing.
         num_host_slots: Blocks of host memory beside the device's; the runner has as many.
+
+    Attributes:
+        is_replaceable: Somebody starts another core and goes on with its requests when this one
+            says that it is broken. Then a step that fails for want of memory or device does not
+            end those who were in it.
     """
 
     def __init__(
@@ -102,11 +111,13 @@ class EngineCore:
         self._recorder = StepRecorder(self.scheduler)
         self._last_ended = 0.0
         self._num_failed_in_a_row = 0
+        self._is_done = False
+        self.is_replaceable = False
 
     @property
     def is_broken(self) -> bool:
         """Whether steps fail whatever is in them; the engine should be given up."""
-        return self._num_failed_in_a_row >= MAX_FAILED_STEPS
+        return self._is_done or self._num_failed_in_a_row >= MAX_FAILED_STEPS
 
     @property
     def has_work(self) -> bool:
@@ -127,7 +138,7 @@ class EngineCore:
                 if self._may_pass(request):
                     self.scheduler.add_request(request, self._clock())
             except RequestError as error:
-                refused.append(_refusal(request, error))
+                refused.append(refusal_of(request, error))
         return StepFrame(refused)
 
     def check(self, request: EngineRequest) -> None:
@@ -138,6 +149,7 @@ class EngineCore:
                 has a grammar and this engine follows none.
         """
         self._check_tokens(request.prompt_token_ids)
+        self._check_tokens(request.output_token_ids)
         request.params.check_vocabulary(self.info.vocab_size)
         self._check_grammar(request)
         self.scheduler.check_fits(request)
@@ -206,9 +218,9 @@ class EngineCore:
         if not plan.is_empty:
             try:
                 self._runner.launch(plan)
-            except Exception:
+            except Exception as error:
                 self._in_flight.append(plan)
-                return self._give_up(started)
+                return self._give_up(started, error)
             self._in_flight.append(plan)
             if len(self._in_flight) <= self._depth:
                 return StepFrame([])
@@ -220,8 +232,8 @@ class EngineCore:
         began = self._last_ended
         try:
             output = self._runner.collect()
-        except Exception:
-            return self._give_up(began)
+        except Exception as error:
+            return self._give_up(began, error)
         plan = self._in_flight.popleft()
         self._num_failed_in_a_row = 0
         self._last_ended = now = self._clock()
@@ -230,7 +242,7 @@ class EngineCore:
         results = self.scheduler.update_from_output(plan, output, now)
         return StepFrame(results, self._recorder.record(plan, results, began, now, predicted_s))
 
-    def _give_up(self, began: float) -> StepFrame:
+    def _give_up(self, began: float, error: Exception) -> StepFrame:
         """End everybody in the oldest step in flight, and in those that build on it."""
         self._num_failed_in_a_row += 1
         failed = list(self._in_flight)
@@ -240,16 +252,19 @@ class EngineCore:
             failed[0].step,
             failed[0].shape.num_seqs + len(failed[0].chunks),
         )
+        if self.is_replaceable and type(error).__name__ in _PROCESS_IS_DONE:
+            self._is_done = True
+            return StepFrame([])
         for _ in failed[1:]:
             try:
                 self._runner.collect()
             except Exception as failure:
                 logger.debug("a step after it was given up: %s", type(failure).__name__)
         now = self._clock()
-        error = StepFailed("the engine could not compute this step; try again")
+        told = StepFailed("the engine could not compute this step; try again")
         results: list[TokenOutput] = []
         for plan in failed:
-            results += self.scheduler.fail_plan(plan, error)
+            results += self.scheduler.fail_plan(plan, told)
         return StepFrame(results, self._recorder.record(failed[-1], results, began, now))
 
     def _nothing(self) -> StepPlan:
@@ -280,7 +295,7 @@ class EngineCore:
             except RequestError as refusal:
                 if isinstance(submitted, EngineRequest):
                     self.gate.cancel(submitted.request_id)
-                    ended.append(_refusal(submitted, refusal))
+                    ended.append(refusal_of(submitted, refusal))
                 else:
                     ended.append(self.scheduler.fail(submitted.request_id, refusal))
         return [output for output in ended if output is not None]
@@ -299,7 +314,7 @@ class EngineCore:
     def _fail(self, request_id: str, error: RequestError) -> TokenOutput | None:
         held = self.gate.cancel(request_id) if self.gate is not None else []
         if held and isinstance(held[0], EngineRequest):
-            return _refusal(held[0], error)
+            return refusal_of(held[0], error)
         return self.scheduler.fail(request_id, error)
 
     def _check_tokens(self, token_ids: list[int]) -> None:
@@ -308,16 +323,3 @@ class EngineCore:
             if not 0 <= token_id < vocab_size:
                 expected = f"token ids of the vocabulary, 0 to {vocab_size - 1}"
                 raise InvalidParameter("prompt", token_id, expected)
-
-
-def _refusal(request: EngineRequest, error: RequestError) -> TokenOutput:
-    return TokenOutput(
-        request_id=request.request_id,
-        token_ids=[],
-        finish_reason=FinishReason.ERROR,
-        num_prompt_tokens=len(request.prompt_token_ids),
-        error_code=error.code,
-        error_message=error.message,
-        error_param=error.param,
-        retry_after_s=error.retry_after_s if isinstance(error, QueueFull) else None,
-    )

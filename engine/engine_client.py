@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from engine.core import EngineCore
-from engine.outputs import EngineInfo, StepFrame
+from engine.outputs import EngineInfo, EngineNews, StepFrame
 from engine.request import EngineRequest, RequestUpdate
 
 FrameListener = Callable[[StepFrame], None]
 LossListener = Callable[[str], None]
+NewsListener = Callable[[EngineNews], None]
 
 
 class EngineClient(Protocol):
@@ -32,8 +33,19 @@ class EngineClient(Protocol):
         """Since anything was heard of the engine."""
         ...
 
-    def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
-        """Say who hears of frames; called once, before anything is submitted."""
+    def listen(
+        self,
+        on_frame: FrameListener,
+        on_lost: LossListener,
+        on_news: NewsListener | None = None,
+    ) -> None:
+        """Say who hears of frames; called once, before anything is submitted.
+
+        Args:
+            on_frame: Hears of each step.
+            on_lost: Hears when the engine is gone for good.
+            on_news: Hears of restarts, where the engine can be restarted.
+        """
         ...
 
     def submit(self, requests: Sequence[EngineRequest]) -> None:
@@ -54,6 +66,29 @@ class EngineClient(Protocol):
 
     async def aclose(self) -> None:
         """End the engine; nothing more arrives."""
+        ...
+
+
+class ManagedClient(EngineClient, Protocol):
+    """An engine client that can be watched and killed; `ProcessClient` is one."""
+
+    @property
+    def num_heard(self) -> int:
+        """Messages that the engine has sent so far."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it said so last, and was sent nothing since."""
+        ...
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it said that it cannot go on."""
+        ...
+
+    def kill(self) -> None:
+        """End the process at once; ``aclose`` is to follow."""
         ...
 
 
@@ -82,8 +117,13 @@ class InProcessClient:
         """The core itself, for looking into."""
         return self._core
 
-    def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
-        """Say who hears of frames."""
+    def listen(
+        self,
+        on_frame: FrameListener,
+        on_lost: LossListener,
+        on_news: NewsListener | None = None,
+    ) -> None:
+        """Say who hears of frames; it is never restarted."""
         self._on_frame = on_frame
         self._on_lost = on_lost
 

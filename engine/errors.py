@@ -17,6 +17,7 @@
     │   ├── TemplateRefused
     │   └── InvalidGrammar
     ├── StepFailed               the engine's own fault, once; the engine goes on
+    ├── EngineRestarted          the engine was lost again and again while it computed a request
     └── EngineDead               the engine itself is gone
 """
 
@@ -172,6 +173,22 @@ class StepFailed(EngineError):
     """The engine could not compute a step; its requests end, the engine goes on."""
 
     code = "step_failed"
+
+
+class EngineRestarted(EngineError):
+    """The engine was lost several times in a row while it computed this request.
+
+    It may be what the engine is lost by, so it is not tried again; everybody else goes on.
+    """
+
+    code = "engine_restarted"
+
+    def __init__(self, num_losses: int) -> None:
+        super().__init__(
+            f"the engine had to be restarted {num_losses} times in a row while it computed this "
+            "reply, so it is not tried again; ask for something else"
+        )
+        self.num_losses = num_losses
 
 
 class EngineDead(EngineError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 
 import msgspec
@@ -247,6 +248,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     num_parameters: int = 0
     model_path: str = ""
     """Local folder that holds the checkpoint and its tokenizer."""
+    full_step_s: float = 0.0
+    """Seconds that the largest step is thought to take; 0 when nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,19 +299,57 @@ class RequestDelta:
         return isinstance(self.stop_reason, str)
 
 
+class EngineStatus(enum.StrEnum):
+    """Where an engine stands that may be started anew."""
+
+    READY = "ready"
+    RECOVERING = "recovering"
+    """It was lost and is being started anew; requests are taken and wait."""
+    LOST = "lost"
+    """It was lost too often; nothing more comes of it."""
+
+
+class LossCause(enum.StrEnum):
+    """How an engine process was lost."""
+
+    DIED = "died"
+    """It ended by itself, or somebody ended it: a signal, a crash, the kernel out of memory."""
+    HUNG = "hung"
+    """It said nothing for too long, and was ended."""
+    BROKEN = "broken"
+    """It said that it cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineNews:
+    """The engine's status has changed.
+
+    Attributes:
+        status: From now on.
+        cause: How it was lost, where it was.
+        recovery_s: From the loss to being ready again, when it is; else 0.
+    """
+
+    status: EngineStatus
+    cause: LossCause | None = None
+    recovery_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class EngineHealth:
     """Whether the engine lives and makes progress.
 
     Attributes:
-        alive: The engine can still take requests.
+        alive: The engine can still take requests, if only to let them wait.
         reason: Why not, or why it should be watched; empty when all is well.
         num_live_requests: Accepted and not yet ended.
-        seconds_since_progress: Since the last frame from the engine while requests were live;
-            0 when idle.
+        seconds_since_progress: Since anything was heard of the engine, frame or heartbeat, while
+            requests were live; 0 when idle, and while it is started anew.
+        is_recovering: It was lost and is being started anew.
     """
 
     alive: bool
     reason: str
     num_live_requests: int
     seconds_since_progress: float
+    is_recovering: bool = False

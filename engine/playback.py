@@ -7,6 +7,8 @@ token that comes after it is an underrun, from which the listener goes on anew.
 
 from __future__ import annotations
 
+import math
+
 
 class Playback:
     """One listener of one stream.
@@ -64,10 +66,20 @@ class Playback:
         self._num_delivered += 1
         return is_late
 
+    def resume(self, num_delivered: int, now: float) -> None:
+        """Go on with a stream of which so much was delivered before; all of it counts as heard."""
+        self._num_delivered = num_delivered
+        self.runs_dry_at = now
+
     def report(self, num_heard_tokens: int, now: float) -> None:
         """Believe the listener rather than the clock."""
         left = max(0, self._num_delivered - num_heard_tokens)
         self.runs_dry_at = now + left * self._token_s
+
+    def num_heard(self, now: float) -> int:
+        """Tokens that the listener will have taken in by now, rounded down."""
+        left = math.ceil(max(0.0, self.lead_s(now)) / self._token_s - 1e-9)
+        return max(0, self._num_delivered - left)
 
     def lead_s(self, now: float) -> float:
         """Seconds until the listener runs dry; negative when they wait already."""

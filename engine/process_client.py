@@ -16,7 +16,7 @@ from typing import cast
 
 from engine import messages
 from engine.config import EngineConfig
-from engine.engine_client import FrameListener, LossListener
+from engine.engine_client import FrameListener, LossListener, NewsListener
 from engine.errors import EngineDead, error_of
 from engine.messages import BrokenFrame, FrameBuffer
 from engine.outputs import EngineInfo
@@ -39,11 +39,15 @@ class ProcessClient:
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._ready: asyncio.Future[EngineInfo] = self._loop.create_future()
-        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._lost: asyncio.Future[str] = self._loop.create_future()
         self._on_frame: FrameListener | None = None
         self._on_lost: LossListener | None = None
         self._last_heard = self._loop.time()
         self._closing = False
+        self._num_heard = 0
+        self._is_idle = False
+        self._is_broken = False
+        self._is_killed = False
 
     @classmethod
     async def start(
@@ -86,10 +90,32 @@ class ProcessClient:
         """Since anything was heard of the engine."""
         return self._loop.time() - self._last_heard
 
-    def listen(self, on_frame: FrameListener, on_lost: LossListener) -> None:
-        """Say who hears of frames."""
+    @property
+    def num_heard(self) -> int:
+        """Messages that the engine has sent so far."""
+        return self._num_heard
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it said so last, and was sent nothing since."""
+        return self._is_idle
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it said, after it was ready, that it cannot go on."""
+        return self._is_broken
+
+    def listen(
+        self,
+        on_frame: FrameListener,
+        on_lost: LossListener,
+        on_news: NewsListener | None = None,
+    ) -> None:
+        """Say who hears of frames; it is not restarted from here."""
         self._on_frame = on_frame
         self._on_lost = on_lost
+        if self._lost.done() and not self._closing:
+            self._loop.call_soon(on_lost, self._lost.result())
 
     def submit(self, requests: Sequence[EngineRequest]) -> None:
         """Hand in requests.
@@ -114,12 +140,19 @@ class ProcessClient:
         with contextlib.suppress(EngineDead):
             self._send(messages.Cancel(list(request_ids)))
 
+    def kill(self) -> None:
+        """End the process at once, stopped or not; ``aclose`` is to follow."""
+        self._is_killed = True
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+
     async def aclose(self) -> None:
         """Ask the process to end, insist after a while, and remove the socket."""
         self._closing = True
         process = self._process
         if process is not None:
-            if self._is_serving:
+            if self._is_serving and not self._is_killed:
                 self._send(messages.Shutdown())
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -195,6 +228,8 @@ class ProcessClient:
     def receive(self, message: messages.FromEngine) -> None:
         """Hand on what the engine says."""
         self._last_heard = self._loop.time()
+        self._num_heard += 1
+        self._is_idle = isinstance(message, messages.Heartbeat)
         match message:
             case messages.Step(frame):
                 assert self._on_frame is not None, "listen() comes before submit()"
@@ -207,6 +242,7 @@ class ProcessClient:
                     self._ready.set_result(info)
             case messages.Failed(code, sentence, param):
                 if self._ready.done():
+                    self._is_broken = True
                     self._lose(sentence)
                 else:
                     self._ready.set_exception(error_of(code, sentence, param))
@@ -226,13 +262,14 @@ class ProcessClient:
             self._ready.exception()  # somebody may have stopped waiting
         if self._lost.done():
             return
-        self._lost.set_result(None)
+        self._lost.set_result(sentence)
         if self._on_lost is not None and not self._closing:
             self._on_lost(sentence)
 
     def _send(self, message: messages.ToEngine) -> None:
         if self._transport is None or self._transport.is_closing():
             raise EngineDead("the engine process is gone; restart the server")
+        self._is_idle = False
         self._transport.write(messages.encode(message))
 
 

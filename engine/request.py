@@ -143,12 +143,17 @@ class EngineRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         prompt_token_ids: The prompt, at least one token.
         params: How to sample; ``seed`` is set by the front end when the caller gave none.
         service: How to be served.
+        output_token_ids: Of the reply, what an engine before this one has sampled; the reply goes
+            on behind it as one that was preempted does.
+        is_resumed: An engine before this one had accepted it: the queue's bound does not hold.
     """
 
     request_id: str
     prompt_token_ids: list[int]
     params: SamplingParams
     service: Service = DEFAULT_SERVICE
+    output_token_ids: list[int] = []
+    is_resumed: bool = False
 
 
 class RequestUpdate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -249,12 +254,14 @@ class Request:
         self.priority = submitted.service.priority
         self.cache_salt = submitted.service.cache_salt
         self.is_final = submitted.service.is_final
-        self.token_ids = list(submitted.prompt_token_ids)
-        self.num_prompt_tokens = len(self.token_ids)
+        self.token_ids = [*submitted.prompt_token_ids, *submitted.output_token_ids]
+        self.num_prompt_tokens = len(submitted.prompt_token_ids)
         self.stop_token_ids = stop_token_ids
         self.arrival_time = arrival_time
         self.sequence_number = sequence_number
         self.status = RequestStatus.WAITING
+        if submitted.output_token_ids:
+            self.status = RequestStatus.PREEMPTED
         self.slot = -1
         self.deadline = arrival_time
         self.key: tuple[float, int] = (float(self.priority), sequence_number)
@@ -269,6 +276,8 @@ class Request:
         self.playback = (
             None if listener is None else Playback(listener.tokens_per_s, listener.reserve_s)
         )
+        if self.playback is not None and submitted.output_token_ids:
+            self.playback.resume(self.num_output_tokens, arrival_time)
         self.hash_chain: list[bytes] = []
 
     @property

@@ -24,7 +24,7 @@ import tokenizers
 
 from engine.chat_template import ChatMessage, ChatTemplate, map_message
 from engine.errors import ModelNotFound, UnsupportedModel
-from engine.plain_text import ControlTokens, PlainEncoder
+from engine.plain_text import ControlTokens, PlainEncoder, encode_alone
 from engine.token_pieces import PieceTable
 from engine.tool_dialect import Tool, ToolDialect, map_tool
 
@@ -118,7 +118,7 @@ class Tokenizer:
             text: A prompt.
             add_special_tokens: Whether to add what the tokenizer puts around a text (BOS, say).
         """
-        return self._backend.encode(_valid(text), add_special_tokens=add_special_tokens).ids
+        return encode_alone(self._backend, _valid(text), add_special_tokens=add_special_tokens)
 
     def encode_plain(self, text: str) -> list[int]:
         """Encode text from outside: names of special tokens in it stay text."""

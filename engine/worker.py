@@ -76,7 +76,8 @@ def serve(core: EngineCore, link: Link) -> None:
                 if frame.outputs or frame.stats is not None:
                     link.send(messages.Step(frame))
             if core.is_broken:
-                link.send(messages.Failed(EngineDead.code, "every step fails; see the log"))
+                sentence = "the process is out of memory, or every step fails; see the log"
+                link.send(messages.Failed(EngineDead.code, sentence))
                 return
         try:
             command = commands.get(timeout=HEARTBEAT_S)
@@ -147,6 +148,7 @@ def run(socket_path: Path) -> int:
     # Everything alive now stays alive; collections during steps need not look at it.
     gc.collect()
     gc.freeze()
+    core.is_replaceable = start.config.supervision.max_restarts > 0
     link.send(messages.Ready(core.info))
     try:
         serve(core, link)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -37,6 +39,11 @@ class ListenConfig:
     """PEM file with the certificate's private key."""
     backlog: int = 4096
     """Connections that the kernel may hold unaccepted; 100 makes a reconnect storm take 20 s."""
+    admin_port: int | None = None
+    """A second port for ``/metrics``, ``/version`` and the probes, which then has the numbers to
+    itself; 0 lets the system choose."""
+    admin_host: str = "127.0.0.1"
+    """Address of that port; whoever reaches it may read the numbers, without a key."""
 
     def __post_init__(self) -> None:
         """Refuse half a key pair and ports that do not exist."""
@@ -44,6 +51,12 @@ class ListenConfig:
             raise ConfigError("listen.host is empty; name an address", param="listen.host")
         _within("listen.port", self.port, 0, 65535)
         _within("listen.backlog", self.backlog, 1, 65535)
+        if not self.admin_host:
+            raise ConfigError(
+                "listen.admin_host is empty; name an address", param="listen.admin_host"
+            )
+        if self.admin_port is not None:
+            _within("listen.admin_port", self.admin_port, 0, 65535)
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError(
                 "listen.tls_cert and listen.tls_key come together; give both, or neither",
@@ -105,6 +118,19 @@ class LimitsConfig:
     """TCP connections in all; one more is answered with 503."""
     max_connections_per_address: int = 256
     """TCP connections from one address; loopback, where proxies and load tests live, is exempt."""
+    max_connections_per_key: int | None = None
+    """WebSockets of one key; ``None`` leaves it to ``max_connections``."""
+    accepts_per_s: float = 1000.0
+    """TCP connections that may come in per second for long, from everywhere together."""
+    accept_burst: int = 4000
+    """TCP connections that may come in at once, after a restart of this server or a proxy, say."""
+    accepts_per_s_per_address: float = 50.0
+    """TCP connections that may come in per second for long from one address."""
+    accept_burst_per_address: int = 500
+    """TCP connections that may come in at once from one address."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of many clients each, to which no limit per address applies; loopback
+    needs no mention."""
     max_pending_heads: int = 4096
     """Connections whose request head has not come in; in a reconnect storm that is everybody."""
     head_timeout_s: float = 10.0
@@ -119,6 +145,24 @@ class LimitsConfig:
     """Messages that one socket may send per second for long; above it reading slows down."""
     message_burst: int = 200
     """Messages that one socket may send at once before the rate applies."""
+    bytes_per_s: float = 256.0 * 1024
+    """Bytes that one socket may send per second for long; above it reading slows down."""
+    byte_burst: int = 4 * 1024 * 1024
+    """Bytes that one socket may send at once before the rate applies."""
+    flood_timeout_s: float = 60.0
+    """Seconds that a socket may go on sending above its rates before it is closed with 4429."""
+    max_concurrent_responses: int | None = None
+    """Responses of one key in the making, over all its sockets and requests, waiting ones too."""
+    max_queued_responses: int | None = None
+    """Responses of one key that wait for their first token."""
+    requests_per_min: int | None = None
+    """Responses that one key may begin per minute."""
+    tokens_per_min: int | None = None
+    """Tokens of one key's prompts and replies per minute."""
+    max_wait_s: float = 30.0
+    """Seconds to the first token above which new responses are refused; ``inf`` queues them all."""
+    max_late_share: float = 0.05
+    """Of all tokens, those that may reach listeners too late before new responses are refused."""
     max_bad_messages: int = 10
     """Messages in a row that are not understood before the socket is closed with 4400."""
     max_prompt_tokens: int | None = None
@@ -138,6 +182,14 @@ class LimitsConfig:
         """Refuse limits under which nobody could connect."""
         _within("limits.max_connections", self.max_connections, 1, 1_000_000)
         _within("limits.max_connections_per_address", self.max_connections_per_address, 1, 10**6)
+        if self.max_connections_per_key is not None:
+            _within("limits.max_connections_per_key", self.max_connections_per_key, 1, 10**6)
+        _within("limits.accepts_per_s", self.accepts_per_s, 0.1, 1e6)
+        _within("limits.accept_burst", self.accept_burst, 1, 1_000_000)
+        _within("limits.accepts_per_s_per_address", self.accepts_per_s_per_address, 0.1, 1e6)
+        _within("limits.accept_burst_per_address", self.accept_burst_per_address, 1, 1_000_000)
+        for proxy in self.proxies:
+            _check_network("limits.proxies", proxy)
         _within("limits.max_pending_heads", self.max_pending_heads, 1, 1_000_000)
         _within("limits.head_timeout_s", self.head_timeout_s, 0.01, 600)
         _within("limits.max_head_bytes", self.max_head_bytes, 1024, 1024 * 1024)
@@ -145,6 +197,20 @@ class LimitsConfig:
         _within("limits.max_message_bytes", self.max_message_bytes, 1024, 64 * 1024 * 1024)
         _within("limits.messages_per_s", self.messages_per_s, 0.1, 1e6)
         _within("limits.message_burst", self.message_burst, 1, 1_000_000)
+        _within("limits.bytes_per_s", self.bytes_per_s, 1024, 2**30)
+        _within("limits.byte_burst", self.byte_burst, 1024, 2**30)
+        _within("limits.flood_timeout_s", self.flood_timeout_s, 1, 24 * 3600)
+        for name in (
+            "max_concurrent_responses",
+            "max_queued_responses",
+            "requests_per_min",
+            "tokens_per_min",
+        ):
+            value = getattr(self, name)
+            if value is not None:
+                _within(f"limits.{name}", value, 1, 10**9)
+        _within("limits.max_wait_s", self.max_wait_s, 0.1, math.inf)
+        _within("limits.max_late_share", self.max_late_share, 0.001, 1)
         _within("limits.max_bad_messages", self.max_bad_messages, 1, 1_000_000)
         if self.max_prompt_tokens is not None:
             _within("limits.max_prompt_tokens", self.max_prompt_tokens, 1, 2**31 - 1)
@@ -172,17 +238,34 @@ class MemoryConfig:
 class HistoryConfig:
     """What is kept of conversations when their sockets are gone."""
 
-    keep: Literal["memory", "off"] = "memory"
-    """``memory`` keeps them until the server stops, so that they can be gone on with."""
-    max_conversations: int = 100
+    keep: Literal["sqlite", "postgres", "memory", "off"] = "sqlite"
+    """``sqlite`` in a file, ``postgres`` in a database that several servers may share, ``memory``
+    until the server stops: so that they can be gone on with."""
+    file: Path | None = None
+    """Of ``sqlite``; ``$XDG_STATE_HOME/kaiwa/conversations.db`` where it is left out."""
+    durability: Literal["full", "normal"] = "full"
+    """Of ``sqlite``: what was acknowledged survives a power cut, or only the end of any process."""
+    dsn_file: Path | None = None
+    """Of ``postgres``: holds ``postgresql://USER:PASSWORD@HOST/DATABASE``; where it is left out,
+    ``PGHOST`` and so on say where the database is, as for PostgreSQL's own programs."""
+    max_conversations: int = 10_000
     """Conversations of one key; the least recently changed go first."""
-    max_bytes: int = 64 * 1024 * 1024
+    max_bytes: int = 256 * 1024 * 1024
     """Of everybody's conversations together, about; likewise."""
 
     def __post_init__(self) -> None:
         """Refuse to keep less than one."""
         _within("history.max_conversations", self.max_conversations, 1, 1_000_000)
         _within("history.max_bytes", self.max_bytes, 64 * 1024, 2**40)
+
+    @property
+    def resolved_file(self) -> Path:
+        """Where ``sqlite`` keeps them; XDG Base Directory Specification 0.8 for the default."""
+        if self.file is not None:
+            return self.file
+        state = os.environ.get("XDG_STATE_HOME", "")
+        folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+        return folder / "kaiwa" / "conversations.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +350,35 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """What ``/metrics`` prints."""
+
+    compat: Literal["none", "vllm"] = "none"
+    """``vllm`` prints the numbers that vLLM has too under its names, beside ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingConfig:
+    """Spans of replies for OpenTelemetry; numbers only, no words."""
+
+    otlp_endpoint: str = ""
+    """Where spans are sent, ``http://collector:4318/v1/traces``; empty sends none."""
+    service_name: str = "kaiwa"
+    """What this server is called there."""
+
+    def __post_init__(self) -> None:
+        """Refuse addresses that cannot be sent to."""
+        scheme, separator, rest = self.otlp_endpoint.partition("://")
+        if self.otlp_endpoint and (scheme not in ("http", "https") or not separator or not rest):
+            raise ConfigError(
+                f"tracing.otlp_endpoint is {self.otlp_endpoint!r}; it must be http://HOST:PORT/PATH",
+                param="tracing.otlp_endpoint",
+            )
+        if not self.service_name:
+            raise ConfigError("tracing.service_name is empty", param="tracing.service_name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CharactersConfig:
     """Who is served."""
 
@@ -314,6 +426,8 @@ class ServerSettings:
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    tracing: TracingConfig = field(default_factory=TracingConfig)
     characters: CharactersConfig = field(default_factory=CharactersConfig)
 
 
@@ -327,6 +441,17 @@ def _character_files(path: Path) -> list[Path]:
             param="characters.files",
         )
     return sorted(found)
+
+
+def _check_network(name: str, network: str) -> None:
+    try:
+        ipaddress.ip_network(network)
+    except ValueError as error:
+        raise ConfigError(
+            f"{name} has {network!r}, which is neither an address nor a network such as "
+            f"10.0.0.0/8: {error}",
+            param=name,
+        ) from None
 
 
 def _within(name: str, value: float, least: float, most: float) -> None:

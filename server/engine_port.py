@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from engine.chat_template import ChatMessage
-from engine.outputs import EngineHealth, EngineInfo, RequestDelta, StepStats
+from engine.outputs import EngineHealth, EngineInfo, EngineNews, RequestDelta, StepStats
 from engine.request import DEFAULT_SERVICE, Service
 from engine.sampling_params import SamplingParams
 from engine.tool_dialect import Tool, ToolDialect
 
 DeltaListener = Callable[[RequestDelta], None]
 StepListener = Callable[[StepStats], None]
+StatusListener = Callable[[EngineNews], None]
 
 
 class Tokenizer(Protocol):
@@ -132,6 +133,13 @@ class EnginePort(Protocol):
 
     def add_step_listener(self, listener: StepListener) -> Callable[[], None]:
         """Hear of every step; the returned function unsubscribes."""
+        ...
+
+    def add_status_listener(self, listener: StatusListener) -> Callable[[], None]:
+        """Hear when the engine is lost, back, or given up; the returned function unsubscribes.
+
+        While it is being started anew, requests are taken and wait, and live ones go on after.
+        """
         ...
 
     def health(self) -> EngineHealth:

@@ -10,6 +10,7 @@
         ├── InvalidValue         a field is missing, of the wrong type or out of range
         ├── Unsupported          understood, but this server does not do it
         ├── LimitExceeded        a bound of this server would be passed
+        ├── RateLimited          too much at this moment; later it will do
         ├── ModelNotFound        no such character or engine
         ├── CharacterTaken       a character's id is another one's
         ├── ItemNotFound         no such item in the conversation
@@ -19,6 +20,7 @@
         ├── NoActiveResponse     nothing to cancel
         ├── PromptDoesNotFit     the conversation is longer than the context
         ├── StoreFailed          what was said could not be kept
+        ├── StoreUnavailable     what is kept cannot be reached
         └── ResponseFailed       the engine refused or gave up
 """
 
@@ -62,6 +64,8 @@ class ErrorCode(enum.StrEnum):
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     STORE_FAILED = "store_failed"
     """What was said could not be kept; it counts as not said."""
+    STORE_UNAVAILABLE = "store_unavailable"
+    """What is kept cannot be reached now."""
     SERVER_ERROR = "server_error"
 
 
@@ -221,6 +225,25 @@ class LimitExceeded(ProtocolError):
         self.limit = limit
 
 
+class RateLimited(ProtocolError):
+    """Too much at this moment, of one client or of all of them together; later it will do.
+
+    Attributes:
+        retry_after_s: Seconds after which asking again makes sense; ``None`` for never.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after_s: float | None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(code, message, type=ErrorType.RATE_LIMIT, param=param)
+        self.retry_after_s = retry_after_s
+
+
 class ModelNotFound(ProtocolError):
     """No such character or engine; the message lists what there is."""
 
@@ -347,6 +370,18 @@ class StoreFailed(ProtocolError):
         super().__init__(
             ErrorCode.STORE_FAILED,
             f"what was said last could not be kept ({why}); reconnect and send it again",
+            type=ErrorType.SERVER,
+        )
+
+
+class StoreUnavailable(ProtocolError):
+    """What is kept cannot be reached."""
+
+    def __init__(self, why: str) -> None:
+        """Say what the store said, in words that quote nobody."""
+        super().__init__(
+            ErrorCode.STORE_UNAVAILABLE,
+            f"kept conversations cannot be reached now ({why}); try again in a few seconds",
             type=ErrorType.SERVER,
         )
 

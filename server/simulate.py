@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -128,6 +129,7 @@ def _settings(options: argparse.Namespace, policy: Policy) -> Settings:
         itl_target_s=options.itl_target,
         listener_reserve_s=options.reserve,
         look_ahead=options.look_ahead,
+        max_wait_s=options.max_wait,
     )
 
 
@@ -195,6 +197,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         default=1.0,
         metavar="SECONDS",
         help="lead that paced leaves to every listener (%(default)s)",
+    )
+    option(
+        "--max-wait",
+        type=_above_0,
+        default=math.inf,
+        metavar="SECONDS",
+        help="turn new requests away that would wait longer, as a server with limits.max_wait_s "
+        "does; errors in the report (%(default)s)",
     )
     option("--look-ahead", action="store_true", help="plan a step before the last one was read")
     target = parser.add_argument_group("report")

@@ -6,6 +6,7 @@ The only module that knows both sides: the listeners of ``clients.replay`` and t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,15 @@ from clients.replay.records import RunRecord, StepRecord
 from clients.replay.script import Session
 from engine.config import Policy, SchedulerConfig
 from engine.cost_model import StepCostModel
-from engine.outputs import StepFrame, StepStats
+from engine.outputs import EngineInfo, RequestDelta, StepFrame, StepStats
 from engine.request import EngineRequest, Listener, RequestUpdate, Service
 from engine.sampling_params import SamplingParams
 from engine.simulator.engine import SimulatedEngine
 from engine.simulator.machine import Machine, seconds_per_reply
+from server.config import LimitsConfig
+from server.limits.account_limits import AccountLimits
+from server.limits.gate import Gate, Passage
+from server.limits.shedding import SheddingRules
 
 LONGEST_REPLY = 4096
 """What requests ask for where the reply is to end by itself."""
@@ -47,6 +52,8 @@ class Settings:
         report_every_s: How often listeners report their playback; ``None`` never.
         look_ahead: Whether a step is planned before the one before it was read.
         enable_prefix_caching: Whether equal prefixes are shared.
+        max_wait_s: New requests that would wait longer for a first token are turned away, as the
+            server does; infinite turns nobody away.
         check: Called after every step; for tests.
     """
 
@@ -64,7 +71,40 @@ class Settings:
     report_every_s: float | None = None
     look_ahead: bool = False
     enable_prefix_caching: bool = True
+    max_wait_s: float = math.inf
     check: Callable[[SimulatedEngine], None] | None = None
+
+
+class _Door:
+    """The server's gate in front of the simulated engine."""
+
+    def __init__(self, max_wait_s: float, info: EngineInfo) -> None:
+        late = LimitsConfig().max_late_share
+        rules = SheddingRules(max_wait_s=max_wait_s, max_late_share=late)
+        self._gate = Gate(rules, lambda account: AccountLimits())
+        self._gate.describe_engine(info)
+        self._passages: dict[str, Passage] = {}
+
+    def refusal(self, send: Send, now: float) -> str | None:
+        """Let a request through, or say with which code it is turned away."""
+        tenant = send.session.tenant
+        denial = self._gate.check(tenant, 1, now)
+        if denial is not None:
+            return denial.code
+        self._passages[send.request_id] = self._gate.pass_through(tenant, 1, now)
+        return None
+
+    def take(self, frame: StepFrame, now: float) -> None:
+        """Learn from what a step brought."""
+        for output in frame.outputs:
+            passage = self._passages[output.request_id]
+            passage.on_delta(
+                RequestDelta(output.request_id, "", output.token_ids, output.finish_reason), now
+            )
+            if output.finish_reason is not None:
+                del self._passages[output.request_id]
+        if frame.stats is not None:
+            self._gate.on_step(frame.stats)
 
 
 def saturating_rate(sessions: Sequence[Session], machine: Machine) -> float:
@@ -101,6 +141,7 @@ def simulate(
         The run, with every request and step.
     """
     engine = _engine(machine, settings)
+    door = _Door(settings.max_wait_s, engine.core.info)
     player = Player(
         sessions, vocab_size=engine.core.info.vocab_size, report_every_s=settings.report_every_s
     )
@@ -111,7 +152,11 @@ def simulate(
         sends, cancels, heard = [], [], []
         for action in player.due(clock.now):
             if isinstance(action, Send):
-                sends.append(action)
+                if (code := door.refusal(action, clock.now)) is None:
+                    sends.append(action)
+                else:
+                    num_ended += 1
+                    player.on_end(action.request_id, clock.now, finish="error", error_code=code)
             elif isinstance(action, Cancel):
                 cancels.append(action.request_id)
             else:
@@ -119,14 +164,14 @@ def simulate(
         if sends:
             requests = [_request(send, settings) for send in sends]
             lengths = [send.turn.output_tokens for send in sends]
-            num_ended += _deliver(engine.submit(requests, lengths), player, clock.now)
+            num_ended += _deliver(engine.submit(requests, lengths), player, door, clock.now)
         if heard:
             engine.update([_update(action) for action in heard])
         if cancels:
-            num_ended += _deliver(engine.cancel(cancels), player, clock.now)
+            num_ended += _deliver(engine.cancel(cancels), player, door, clock.now)
         if engine.has_work:
             frame = engine.step()
-            num_ended += _deliver(frame, player, clock.now)
+            num_ended += _deliver(frame, player, door, clock.now)
             if frame.stats is not None:
                 steps.append(step_record(frame.stats))
             if settings.check is not None:
@@ -227,7 +272,8 @@ def _update(heard: Heard) -> RequestUpdate:
     return RequestUpdate(request_id=heard.request_id, num_heard_tokens=heard.num_tokens)
 
 
-def _deliver(frame: StepFrame, player: Player, now: float) -> int:
+def _deliver(frame: StepFrame, player: Player, door: _Door, now: float) -> int:
+    door.take(frame, now)
     ended = 0
     for output in frame.outputs:
         if output.token_ids:

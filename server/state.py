@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from engine.errors import EngineDead
@@ -12,20 +11,16 @@ from server.characters.catalog import Catalog
 from server.config import ServerSettings
 from server.conversation.pinned import PinnedPrompts
 from server.engine_port import EnginePort
+from server.limits.account_limits import AccountLimits, limits_for
+from server.limits.gate import Gate
+from server.limits.shedding import SheddingRules
 from server.metrics import Metrics
+from server.prompt_threads import PromptThreads
 from server.store.interface import ConversationStore
 from server.text.pace import TokenDensity
 
 PROGRESS_TIMEOUT_S = 30.0
 """An engine with live requests and no step for so long is not ready, whatever it says."""
-
-
-MAX_PROMPT_THREADS = 2
-"""Long prompts that are tokenised at once; the others wait, and the steps keep their processors."""
-
-
-def _prompt_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(MAX_PROMPT_THREADS, thread_name_prefix="prompt")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +39,7 @@ class ServerState:
         pinned: Which tokens of a prompt are its character's own.
         density: Characters per token of the model's replies.
         store: Where conversations are kept; ``None`` for nowhere.
+        gate: What responses go through, and connections with a key.
     """
 
     settings: ServerSettings
@@ -52,11 +48,25 @@ class ServerState:
     metrics: Metrics = field(default_factory=Metrics)
     engine: EnginePort | None = None
     is_draining: bool = False
-    prompt_threads: ThreadPoolExecutor = field(default_factory=_prompt_threads)
+    prompt_threads: PromptThreads = field(default_factory=PromptThreads)
     engine_lost: asyncio.Event = field(default_factory=asyncio.Event)
     pinned: PinnedPrompts = field(default_factory=PinnedPrompts)
     density: TokenDensity = field(default_factory=TokenDensity)
     store: ConversationStore | None = None
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Open the gate with the limits as they are set."""
+        limits = self.settings.limits
+        rules = SheddingRules(max_wait_s=limits.max_wait_s, max_late_share=limits.max_late_share)
+
+        def limits_of(account: str) -> AccountLimits:
+            return limits_for(limits, self.auth.limits_of(account))
+
+        def count(reason: str) -> None:
+            self.metrics.rejections.labels(reason).inc()
+
+        self.gate = Gate(rules, limits_of, count)
 
     def suspect_engine(self, error_code: str | None) -> None:
         """Note how a request failed; if the engine is gone, whoever watches looks at once."""
@@ -70,11 +80,16 @@ class HealthAnswer:
 
     Attributes:
         ok: 200 when true, else 503.
-        reason: One word or sentence for people.
+        reasons: A word or a sentence each, for people; everything that is in the way.
     """
 
     ok: bool
-    reason: str
+    reasons: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """All of them, as one."""
+        return "; ".join(self.reasons)
 
     @property
     def status(self) -> int:
@@ -85,20 +100,27 @@ class HealthAnswer:
 def livez(state: ServerState) -> HealthAnswer:
     """Whether the process should be left running: it answers, so it should.
 
-    A lost engine ends the process with exit code 70; a probe need not do that.
+    A loop that is stuck cannot answer at all, which is what a probe's own timeout is for. A lost
+    engine ends the process with exit code 70; a probe need not do that.
     """
-    return HealthAnswer(True, "draining" if state.is_draining else "alive")
+    return HealthAnswer(True, ("draining" if state.is_draining else "alive",))
 
 
 def readyz(state: ServerState) -> HealthAnswer:
     """Whether new work should be sent here; watches the engine's progress, not its word alone."""
     if state.engine is None:
-        return HealthAnswer(False, "the model is loading")
+        return HealthAnswer(False, ("the model is loading",))
+    reasons = []
     if state.is_draining:
-        return HealthAnswer(False, "draining")
+        reasons.append("draining")
     health = state.engine.health()
     if not health.alive:
-        return HealthAnswer(False, "the engine is gone")
-    if health.seconds_since_progress > PROGRESS_TIMEOUT_S:
-        return HealthAnswer(False, f"no engine step for {health.seconds_since_progress:.0f} s")
-    return HealthAnswer(True, "ready")
+        reasons.append("the engine is gone")
+    elif health.is_recovering:
+        reasons.append("the engine is being restarted")
+    elif health.seconds_since_progress > PROGRESS_TIMEOUT_S:
+        reasons.append(f"no engine step for {health.seconds_since_progress:.0f} s")
+    waiting, most = state.metrics.num_waiting, state.settings.engine.scheduler.max_num_queued_reqs
+    if waiting >= most:
+        reasons.append(f"the queue is full: {waiting} requests wait, {most} may")
+    return HealthAnswer(not reasons, tuple(reasons) or ("ready",))

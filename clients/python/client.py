@@ -131,9 +131,9 @@ class RealtimeClient:
             resume: ``(token, last event id)`` of a connection that was lost: its
                 ``session.resume.token`` and ``last_event_id``. What was missed comes first; where
                 the session does not wait any more a new one begins, and an ``error`` says so.
-            comes_back: Whether ``recv`` resumes by itself where the socket was lost. The greeting of
-                the new socket is an event like any other. What was sent and got lost on its way is
-                not sent again.
+            comes_back: Whether ``recv`` resumes by itself where the socket was lost. The greeting
+                of the new socket is an event like any other. What was sent and got lost on its way
+                is not sent again.
             connect_timeout_s: For the handshake and for the first event.
             event_timeout_s: The longest silence that ``recv`` and ``respond`` bear.
 

@@ -68,8 +68,12 @@ class GrammarCompiler:
         """Whether there is something to ``poll``."""
         return not self._done.empty()
 
-    def submit(self, grammar: Grammar) -> bool:
+    def submit(self, grammar: Grammar, *, is_bounded: bool = True) -> bool:
         """See to it that a grammar will be compiled.
+
+        Args:
+            grammar: Which.
+            is_bounded: Refuse when too many wait; not for a request that was accepted before.
 
         Returns:
             Whether it already is.
@@ -84,7 +88,7 @@ class GrammarCompiler:
         if known is not None:
             return True
         if grammar not in self._pending:
-            if len(self._pending) >= self._max_pending:
+            if is_bounded and len(self._pending) >= self._max_pending:
                 raise QueueFull(len(self._pending), self._max_pending, _RETRY_AFTER_S)
             self._pending.add(grammar)
             self._run_later(lambda: self._compile(grammar))

@@ -80,14 +80,18 @@ class GrammarGate:
         """
         grammar = _grammar(submitted)
         earlier = self._held.get(submitted.request_id)
-        if earlier is None and (grammar is None or self._compiler.submit(grammar)):
+        is_resumed = isinstance(submitted, EngineRequest) and submitted.is_resumed
+        if earlier is None and (grammar is None or self._submit(grammar, is_resumed)):
             return True
-        if self.num_held >= self._max_held:
+        if self.num_held >= self._max_held and not is_resumed:
             raise QueueFull(self.num_held, self._max_held, _RETRY_AFTER_S)
-        pending = grammar is not None and not self._compiler.submit(grammar)
+        pending = grammar is not None and not self._submit(grammar, is_resumed)
         held = _Held(submitted, None, grammar if pending else None)
         self._held.setdefault(submitted.request_id, []).append(held)
         return False
+
+    def _submit(self, grammar: Grammar, is_resumed: bool) -> bool:
+        return self._compiler.submit(grammar, is_bounded=not is_resumed)
 
     def take_ready(self) -> list[tuple[Submitted, RequestError | None]]:
         """Give back what no longer waits for anything, in the order it came for each request.

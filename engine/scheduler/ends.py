@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.errors import NeverFits, PromptTooLong
+from engine.errors import NeverFits, PromptTooLong, RequestError
 from engine.request import EngineRequest, Request
 
 
@@ -49,3 +49,17 @@ class Ends:
         needed = min(longest, self._max_model_len) - 1
         if needed > self._capacity_tokens:
             raise NeverFits(needed, self._capacity_tokens)
+
+    def check_resumed(self, submitted: EngineRequest) -> None:
+        """Refuse a reply that cannot go on here behind what there is of it.
+
+        Raises:
+            RequestError: With the numbers.
+        """
+        if not submitted.service.is_final:
+            raise RequestError("the prompt is not final and there is a reply", param="prompt")
+        num_tokens = len(submitted.prompt_token_ids) + len(submitted.output_token_ids)
+        if num_tokens > self._capacity_tokens:
+            raise NeverFits(num_tokens, self._capacity_tokens)
+        if num_tokens >= self._max_model_len:
+            raise PromptTooLong(num_tokens, self._max_model_len - 1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine.errors import EngineError
+from engine.errors import EngineError, QueueFull, RequestError
 from engine.outputs import TokenLogprobs, TokenOutput
-from engine.request import FinishReason, Request
+from engine.request import EngineRequest, FinishReason, Request
 
 
 def output_of(
@@ -31,4 +31,18 @@ def output_of(
         error_code=None if error is None else error.code,
         error_message=None if error is None else error.message,
         error_param=None if error is None else error.param,
+    )
+
+
+def refusal_of(request: EngineRequest, error: RequestError) -> TokenOutput:
+    """Return the end of a request that was never taken in."""
+    return TokenOutput(
+        request_id=request.request_id,
+        token_ids=[],
+        finish_reason=FinishReason.ERROR,
+        num_prompt_tokens=len(request.prompt_token_ids),
+        error_code=error.code,
+        error_message=error.message,
+        error_param=error.param,
+        retry_after_s=error.retry_after_s if isinstance(error, QueueFull) else None,
     )

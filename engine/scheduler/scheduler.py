@@ -168,7 +168,7 @@ class Scheduler:
         if submitted.request_id in self._requests:
             raise DuplicateRequest(submitted.request_id)
         num_queued = self.num_waiting + self._num_parked
-        if num_queued >= self.config.max_num_queued_reqs:
+        if num_queued >= self.config.max_num_queued_reqs and not submitted.is_resumed:
             retry_after_s = self._retry.after(num_queued)
             raise QueueFull(num_queued, self.config.max_num_queued_reqs, retry_after_s)
         request = Request(
@@ -192,6 +192,8 @@ class Scheduler:
         if num_prompt == 0:
             raise RequestError("the prompt is empty; give at least one token", param="prompt")
         self._ends.check_length(num_prompt, submitted.params.max_tokens)
+        if submitted.output_token_ids:
+            self._ends.check_resumed(submitted)
 
     def update(self, update: RequestUpdate, now: float) -> TokenOutput | None:
         """Take in news of a request; an unknown or ended one is passed over.

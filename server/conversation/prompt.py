@@ -19,10 +19,13 @@ number of marks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from engine.chat_template import ChatMessage
+from engine.tool_dialect import Tool
 from server.engine_port import Tokenizer
 from server.errors import PromptDoesNotFit
 from server.protocol.objects import RetentionRatio, TruncationSetting
@@ -91,6 +94,15 @@ def build_prompt(
     return _search(cuts, encode, limit)
 
 
+def num_prompt_chars(messages: Iterable[ChatMessage], tools: Iterable[Tool] = ()) -> int:
+    """Characters that have to be tokenised, about; without tokenising any."""
+    num_chars = 0
+    for message in messages:
+        num_chars += len(message.content)
+        num_chars += sum(len(call.arguments) for call in message.tool_calls)
+    return num_chars + sum(len(msgspec.json.encode(tool)) for tool in tools)
+
+
 def room_for_prompt(context: int, reply: int, limit: int | None) -> int:
     """Return how many tokens a prompt may have.
 
@@ -117,7 +129,7 @@ def drop_oldest(messages: Sequence[ChatMessage], share: float) -> int:
 
 
 def _encode_whole(messages: Sequence[ChatMessage], encode: Encode, limit: int) -> BuiltPrompt:
-    num_chars = sum(len(message.content) for message in messages)
+    num_chars = num_prompt_chars(messages)
     length = f"{num_chars} characters"
     if num_chars <= limit * MAX_CHARACTERS_PER_TOKEN:
         token_ids = encode(messages)

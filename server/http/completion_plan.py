@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import time
@@ -20,7 +19,7 @@ from engine.sampling_params import SamplingParams
 from server.auth.keys import ANONYMOUS
 from server.characters.catalog import ResolvedModel
 from server.characters.persona import Persona, read_persona
-from server.conversation.prompt import build_prompt
+from server.conversation.prompt import build_prompt, num_prompt_chars
 from server.conversation.tool_tokenizer import with_tools
 from server.engine_port import EnginePort, Tokenizer
 from server.errors import (
@@ -29,6 +28,7 @@ from server.errors import (
     ModelNotFound,
     PromptDoesNotFit,
     ProtocolError,
+    RateLimited,
 )
 from server.http.completion_reply import Plan
 from server.http.completion_shapes import CompletionShape, TokenText
@@ -40,6 +40,7 @@ from server.http.refusals import (
     from_engine_error,
     from_protocol_error,
     invalid,
+    overloaded,
     unavailable,
 )
 from server.http.reply_text import ReplyText
@@ -224,19 +225,24 @@ async def _prompt_token_ids(
             told_too = replace(persona, head="\n\n".join(filter(None, (persona.head, told))))
             messages = with_persona(messages, told_too, time.monotonic)
         # Nothing is dropped behind the client's back: it keeps the history here, and can cut it.
-        return build_prompt(
+        token_ids = build_prompt(
             messages, tokenizer, max_prompt_tokens=max_prompt_tokens, truncation="disabled"
         ).token_ids
+        if persona is not None:
+            state.pinned.count(persona.head, token_ids, engine.tokenizer)  # slow only once
+        return token_ids
 
-    num_chars = sum(len(message.content) for message in request.messages)
+    num_chars = num_prompt_chars(request.messages, form.tools)
     num_chars += len(persona.head) if persona is not None else 0
     is_short = num_chars <= limits.inline_prompt_chars and not (persona and persona.books)
     try:
         if is_short:
             return build()
-        return await asyncio.get_running_loop().run_in_executor(state.prompt_threads, build)
+        return await state.prompt_threads.run(build)
     except PromptDoesNotFit as error:
         raise _too_long(error.length, error.limit) from None
+    except RateLimited as error:
+        raise overloaded(error) from None
     except EngineError as error:
         raise from_engine_error(error) from None
 

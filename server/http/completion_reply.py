@@ -16,10 +16,11 @@ from server.engine_port import EnginePort
 from server.http.completion_shapes import CompletionShape, TokenText, logprobs_of, usage_of
 from server.http.event_stream import DONE, event
 from server.http.feed import DeltaFeed, merge
+from server.http.passages import Turnstile
 from server.http.refusals import HttpRefusal, from_code, from_engine_error, unavailable
 from server.http.reply_text import ReplyText
 from server.log_lines import log_line
-from server.metrics import ResponseWatch
+from server.response_watch import ResponseWatch
 from server.state import ServerState
 
 logger = logging.getLogger(__name__)
@@ -56,16 +57,24 @@ class Plan:
 class CompletionReply:
     """Runs one plan; the engine's request never outlives it."""
 
-    def __init__(self, state: ServerState, engine: EnginePort, plan: Plan) -> None:
+    def __init__(
+        self, state: ServerState, engine: EnginePort, plan: Plan, turnstile: Turnstile
+    ) -> None:
         self._state = state
         self._engine = engine
         self._plan = plan
+        self._turnstile = turnstile
+
+    def headers(self) -> dict[str, str]:
+        """What the client has left."""
+        return self._turnstile.headers(asyncio.get_running_loop().time())
 
     async def whole(self) -> dict[str, object]:
         """Collect the reply.
 
         Raises:
-            HttpRefusal: The engine refused the request or failed on it.
+            HttpRefusal: Its client has used up its limits, or the engine refused the request or
+                failed on it.
         """
         written = self._plan.text
         deltas: list[RequestDelta] = []
@@ -91,8 +100,8 @@ class CompletionReply:
         """Yield the reply as events, each in the moment its step is over.
 
         Raises:
-            HttpRefusal: The engine refused before the first token; later failures are an error
-                event, because the status has been sent.
+            HttpRefusal: Its client has used up its limits, or the engine refused before the first
+                token; later failures are an error event, because the status has been sent.
         """
         shape = self._plan.shape
         async with self._submitted() as feed:
@@ -157,11 +166,14 @@ class CompletionReply:
         """Hand the plan to the engine, and call it off when the caller leaves early."""
         feed = DeltaFeed()
         clock = asyncio.get_running_loop().time
+        prompt, params = self._plan.prompt_token_ids, self._plan.params
+        passage = self._turnstile.pass_through(len(prompt), params.max_tokens, clock())
         watch = ResponseWatch(self._state.metrics, clock())
         request_id = self._plan.shape.completion_id
 
         def on_delta(delta: RequestDelta) -> None:
             watch.on_delta(delta, clock())
+            passage.on_delta(delta, clock())
             feed.push(delta)
             if delta.finish_reason is not None:
                 self._state.suspect_engine(delta.error_code)
@@ -169,13 +181,10 @@ class CompletionReply:
 
         try:
             self._engine.submit(
-                request_id,
-                self._plan.prompt_token_ids,
-                self._plan.params,
-                on_delta=on_delta,
-                service=self._plan.service,
+                request_id, prompt, params, on_delta=on_delta, service=self._plan.service
             )
         except EngineError as error:
+            passage.end(0, clock())
             self._state.suspect_engine(error.code)
             raise from_engine_error(error) from None
         try:

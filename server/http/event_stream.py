@@ -1,10 +1,10 @@
-"""Server-sent events: each one leaves in the moment it is made, and a stalled reader is let go."""
+"""Streamed answers: each part leaves in the moment it is made, and a stalled reader is let go."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Self
 
@@ -35,17 +35,33 @@ class EventStream(Response):
     before it turns into an ordinary error answer.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes, None], *, stall_s: float = STALL_S) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        *,
+        content_type: str = "text/event-stream; charset=utf-8",
+        stall_s: float = STALL_S,
+        headers: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            events: What to write.
+            content_type: Of the whole.
+            stall_s: Seconds without progress after which the reader is given up.
+            headers: Asked for more headers when the head goes out.
+        """
         super().__init__(
             headers={
                 "Cache-Control": "no-store",
-                "Content-Type": "text/event-stream; charset=utf-8",
+                "Content-Type": content_type,
                 "X-Accel-Buffering": "no",  # nginx would hold the tokens back
             }
         )
         del self.headers["content-length"]
         self._events = events
         self._stall_s = stall_s
+        self._more_headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the whole stream, or as much as the client stays for."""
@@ -64,17 +80,18 @@ class EventStream(Response):
                     watch.is_sending = True
                     if not started:
                         started = True
-                        await send(
-                            {
-                                "type": "http.response.start",
-                                "status": 200,
-                                "headers": self.raw_headers,
-                            }
-                        )
+                        self.headers.update(self._more_headers())
+                        await self._send_head(send)
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     watch.is_sending = False
                     watch.num_sent += 1
+            if not started:
+                await self._send_head(send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_head(self, send: Send) -> None:
+        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(head)
 
 
 class _StallWatch:

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import EngineDead, EngineError, RequestError
-from server.errors import ProtocolError
+from server.errors import ProtocolError, RateLimited, StoreUnavailable
+from server.limits.denial import Denial
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class HttpRefusal(Exception):
         code: Stable machine-readable name, if there is one.
         param: The field at fault, if there is one.
         retry_after_s: Seconds for the ``Retry-After`` header, if trying again makes sense.
+        headers: More headers of the answer.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class HttpRefusal(Exception):
         param: str | None = None,
         kind: str = _INVALID,
         retry_after_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -68,6 +71,7 @@ class HttpRefusal(Exception):
         self.code = code
         self.param = param
         self.retry_after_s = retry_after_s
+        self.headers = dict(headers or {})
 
     def as_error(self) -> dict[str, object]:
         """The JSON object that goes to the wire."""
@@ -82,7 +86,7 @@ class HttpRefusal(Exception):
 
     def as_response(self) -> Response:
         """The whole HTTP answer."""
-        headers: dict[str, str] = {}
+        headers = dict(self.headers)
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
         if self.status == 401:
@@ -115,6 +119,28 @@ def from_protocol_error(error: ProtocolError) -> HttpRefusal:
 def unavailable(code: str, message: str, *, retry_after_s: int = RETRY_AFTER_S) -> HttpRefusal:
     """A 503 that says when to come back."""
     return HttpRefusal(503, message, code=code, kind="server_error", retry_after_s=retry_after_s)
+
+
+def denied(denial: Denial, headers: Mapping[str, str]) -> HttpRefusal:
+    """A 429 for what one client has taken, a 503 for what all of them have.
+
+    A wait of no end has no ``Retry-After``: the same request would be refused for ever.
+    """
+    seconds = denial.retry_after_s
+    return HttpRefusal(
+        503 if denial.is_overload else 429,
+        denial.message,
+        code=denial.code,
+        kind="server_error" if denial.is_overload else "rate_limit_error",
+        retry_after_s=None if seconds is None else max(1, math.ceil(seconds)),
+        headers=headers,
+    )
+
+
+def overloaded(error: RateLimited) -> HttpRefusal:
+    """A 503 for what is too much at this moment, whoever asks."""
+    seconds = max(1, math.ceil(error.retry_after_s or RETRY_AFTER_S))
+    return unavailable(error.code, error.message, retry_after_s=seconds)
 
 
 def internal() -> HttpRefusal:
@@ -185,6 +211,12 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
     """Starlette's handler for our own refusals."""
     assert isinstance(error, HttpRefusal)
     return error.as_response()
+
+
+async def on_store_unavailable(_request: Request, error: Exception) -> Response:
+    """Starlette's handler for a store that cannot be reached, whoever asked it."""
+    assert isinstance(error, StoreUnavailable)
+    return unavailable(error.code, error.message).as_response()
 
 
 async def on_http_exception(_request: Request, error: Exception) -> Response:

@@ -214,6 +214,17 @@ class CharacterSessionGoingAway(ServerEvent, kw_only=True, tag="character.sessio
     reason: str
 
 
+class CharacterEngine(ServerEvent, kw_only=True, tag="character.engine"):
+    """The engine that writes the replies was lost, or is back.
+
+    Attributes:
+        status: ``recovering``: replies pause where they are, and new ones wait; ``ready``: they go
+            on, with the next token.
+    """
+
+    status: Literal["recovering", "ready"]
+
+
 CHARACTER_EVENTS: tuple[type[ServerEvent], ...] = (
     CharacterSegment,
     CharacterExpression,
@@ -227,6 +238,7 @@ CHARACTER_EVENTS: tuple[type[ServerEvent], ...] = (
     CharacterSessionResumed,
     CharacterSessionExpiring,
     CharacterSessionGoingAway,
+    CharacterEngine,
 )
 CHARACTER_V1 = "character.v1"
 """Stands for every event of the extension where a client names those it wants."""

@@ -36,6 +36,8 @@ class CloseCode(enum.IntEnum):
     """The client did not read for too long; it may resume."""
     REPLACED = 4409
     """The client has come back to this session over another socket."""
+    RATE_LIMITED = 4429
+    """The client went on sending far more than its limits for too long."""
 
     @property
     def is_retryable(self) -> bool:

@@ -307,10 +307,31 @@ class ResponseMetrics(msgspec.Struct, kw_only=True):
 
 
 class ErrorDetail(msgspec.Struct, kw_only=True):
-    """What went wrong; ``event_id`` is the client's."""
+    """What went wrong; ``event_id`` is the client's.
+
+    Attributes:
+        retry_after_ms: An extra field: when asking again makes sense, where the server knows.
+    """
 
     type: str
     code: str
     message: str
     param: str | None = None
     event_id: str | None = None
+    retry_after_ms: int | UnsetType = UNSET
+
+
+class RateLimit(msgspec.Struct, kw_only=True):
+    """What is left of something that is limited.
+
+    Attributes:
+        name: ``requests`` or ``tokens``.
+        limit: Most that can be taken at once, and per minute.
+        remaining: What can be taken now.
+        reset_seconds: Until all of it can be taken again.
+    """
+
+    name: str
+    limit: int
+    remaining: int
+    reset_seconds: float

@@ -11,7 +11,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from server.protocol.items import Item
-from server.protocol.objects import ErrorDetail, ResponseMetrics, ResponseObject, SessionObject
+from server.protocol.objects import (
+    ErrorDetail,
+    RateLimit,
+    ResponseMetrics,
+    ResponseObject,
+    SessionObject,
+)
 
 
 class ServerEvent(msgspec.Struct, kw_only=True, tag_field="type"):
@@ -196,6 +202,12 @@ class ResponseFunctionCallArgumentsDone(
     arguments: str
 
 
+class RateLimitsUpdated(ServerEvent, kw_only=True, tag="rate_limits.updated"):
+    """What is left when a reply begins; what it may come to is taken off already."""
+
+    rate_limits: list[RateLimit]
+
+
 STANDARD_EVENTS: tuple[type[ServerEvent], ...] = (
     ErrorEvent,
     SessionCreated,
@@ -216,4 +228,5 @@ STANDARD_EVENTS: tuple[type[ServerEvent], ...] = (
     ResponseOutputTextDone,
     ResponseFunctionCallArgumentsDelta,
     ResponseFunctionCallArgumentsDone,
+    RateLimitsUpdated,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from engine.tool_dialect import HERMES, ToolDialect
 from server.session.character_settings import FindCharacter
@@ -11,6 +12,27 @@ from server.session.character_settings import FindCharacter
 
 def _nobody(_character_id: str) -> None:
     return None
+
+
+class CheckReply(Protocol):
+    """Refuses replies that are too much at this moment."""
+
+    def __call__(self, max_tokens: int | None, now: float, *, takes_over: bool) -> None:
+        """Let a reply of so many tokens begin, or not.
+
+        Args:
+            max_tokens: Of the reply; ``None`` where that is open.
+            now: Seconds.
+            takes_over: Whether another reply of the session ends for it.
+
+        Raises:
+            ProtocolError: It may not.
+        """
+        ...
+
+
+def _let_everything(max_tokens: int | None, now: float, *, takes_over: bool) -> None:
+    """Nobody counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +46,7 @@ class SessionContext:
             other name is what a client calls its model by habit (agents SDKs send ``gpt-realtime``
             in every update), and is passed over. ``None`` refuses every name but the session's.
         missing_conversation: The URL's ``?conversation=``, where nothing of that name was found.
+        check_reply: Asked before each reply that the model is to write.
         asked_to_resume: The URL had ``?resume=``, for which no session waits.
         tenant: Whose requests these are; those of different tenants take turns.
         listener: How replies are taken in where the client does not say.
@@ -48,4 +71,5 @@ class SessionContext:
     expires_at: int | None = None
     known_models: frozenset[str] | None = None
     missing_conversation: str | None = None
+    check_reply: CheckReply = _let_everything
     asked_to_resume: bool = False

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from msgspec import UNSET
+
 from engine.errors import EngineError
 from engine.outputs import RequestDelta
-from server.errors import ErrorCode, ErrorType, ProtocolError, ResponseFailed
+from server.errors import ErrorCode, ErrorType, ProtocolError, RateLimited, ResponseFailed
 from server.protocol.objects import ErrorDetail, FailureDetail
 from server.protocol.server_events import ErrorEvent
 from server.session.effects import Send
@@ -27,12 +29,14 @@ _TRY_LATER = frozenset({"queue_full"})
 
 def refusal(error: ProtocolError) -> Send:
     """Tell a client of an error."""
+    retry_after_ms = _retry_after_ms(error)
     detail = ErrorDetail(
         type=error.type,
         code=error.code,
         message=error.message,
         param=error.param,
         event_id=error.event_id,
+        retry_after_ms=UNSET if retry_after_ms is None else retry_after_ms,
     )
     return Send(ErrorEvent(error=detail))
 
@@ -63,13 +67,17 @@ def engine_aborted() -> ProtocolError:
 
 def describe(error: ProtocolError) -> FailureDetail:
     """Say it on the wire."""
-    seconds = error.retry_after_s if isinstance(error, ResponseFailed) else None
     return FailureDetail(
         type=error.type,
         code=error.code,
         message=error.message,
-        retry_after_ms=None if seconds is None else math.ceil(seconds * 1000),
+        retry_after_ms=_retry_after_ms(error),
     )
+
+
+def _retry_after_ms(error: ProtocolError) -> int | None:
+    seconds = error.retry_after_s if isinstance(error, ResponseFailed | RateLimited) else None
+    return None if seconds is None else math.ceil(seconds * 1000)
 
 
 def _make(

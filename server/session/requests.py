@@ -90,6 +90,8 @@ class Requests:
                 position=position, reason="active", client_event_id=wanted.event_id
             )
             return [Send(queued)]
+        takes_over = plan.is_default and self._floor.active_id is not None
+        self._setup.context.check_reply(plan.settings.max_output_tokens, now, takes_over=takes_over)
         effects = self._floor.make_room(plan, wanted)
         if plan.is_default:
             if plan.if_active == "interrupt":

@@ -1,12 +1,37 @@
-"""How many TCP connections there are, in all, per address and without a request yet."""
+"""How many TCP connections there are and come in, in all, per address and without a request yet."""
 
 from __future__ import annotations
 
 import ipaddress
 from asyncio import Transport
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from server.config import LimitsConfig
+from server.limits.keyed_rate import KeyedRate
+from server.limits.token_bucket import TokenBucket
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """Why a connection is one too many.
+
+    Attributes:
+        reason: For the metrics.
+        message: For people.
+        is_own_doing: Whether its own address has too many, and not the server.
+        retry_after_s: Seconds after which coming back makes sense.
+    """
+
+    reason: str
+    message: str
+    is_own_doing: bool
+    retry_after_s: float
+
+
+RETRY_AFTER_S = 2.0
+"""When somebody may have left; nobody knows."""
 
 
 class Ticket:
@@ -45,6 +70,11 @@ class AcceptLimits:
     def __init__(self, config: LimitsConfig) -> None:
         """Start with nobody."""
         self._config = config
+        self._proxies = [ipaddress.ip_network(network) for network in config.proxies]
+        self._rate: TokenBucket | None = None  # begins with the first connection's clock
+        self._rate_per_address = KeyedRate(
+            rate=config.accepts_per_s_per_address, burst=config.accept_burst_per_address
+        )
         self._tickets: set[Ticket] = set()
         self._num_counted = 0
         self._per_address: Counter[str] = Counter()
@@ -54,16 +84,18 @@ class AcceptLimits:
         """Connections of any kind, those being turned away included."""
         return len(self._tickets)
 
-    def enter(self, transport: Transport, address: str) -> tuple[Ticket, str | None]:
-        """Count a connection; returns its ticket and, if it must be turned away, a sentence."""
-        reason = self._refusal(address)
-        ticket = Ticket(self, transport, address, is_counted=reason is None)
+    def enter(
+        self, transport: Transport, address: str, now: float
+    ) -> tuple[Ticket, TurnedAway | None]:
+        """Count a connection; returns its ticket and, if it must be turned away, why."""
+        refusal = self._refusal(address, now)
+        ticket = Ticket(self, transport, address, is_counted=refusal is None)
         self._tickets.add(ticket)
         self.num_pending += 1
         if ticket.is_counted:
             self._num_counted += 1
             self._per_address[address] += 1
-        return ticket, reason
+        return ticket, refusal
 
     def forget(self, ticket: Ticket) -> None:
         """Give a place back; for ``Ticket.leave``."""
@@ -92,17 +124,45 @@ class AcceptLimits:
         """Whether one more connection may take its time to say what it wants."""
         return self.num_pending <= self._config.max_pending_heads
 
-    def _refusal(self, address: str) -> str | None:
-        if self._num_counted >= self._config.max_connections:
-            return f"the server has {self._num_counted} connections, which is its limit"
-        most = self._config.max_connections_per_address
-        if self._per_address[address] >= most and not _is_loopback(address):
-            return f"this address has {most} connections, which is the limit for one"
+    def _refusal(self, address: str, now: float) -> TurnedAway | None:
+        config = self._config
+        if self._num_counted >= config.max_connections:
+            message = f"the server has {self._num_counted} connections, which is its limit"
+            return TurnedAway("too_many_connections", message, False, RETRY_AFTER_S)
+        most = config.max_connections_per_address
+        is_exempt = self._is_exempt(address)
+        if self._per_address[address] >= most and not is_exempt:
+            message = f"this address has {most} connections, which is the limit for one"
+            return TurnedAway("too_many_connections_per_address", message, True, RETRY_AFTER_S)
+        if not is_exempt and (wait := self._rate_per_address.take(address, now)) > 0:
+            message = (
+                f"more than {config.accepts_per_s_per_address:g} connections per second come from "
+                "this address, which is the limit for one"
+            )
+            return TurnedAway("accept_rate_per_address", message, True, wait)
+        if self._rate is None:
+            self._rate = TokenBucket(rate=config.accepts_per_s, burst=config.accept_burst, now=now)
+        if (wait := self._rate.wait_for(now)) > 0:
+            message = (
+                f"more than {config.accepts_per_s:g} connections per second come in, which is the "
+                "server's limit"
+            )
+            return TurnedAway("accept_rate", message, False, wait)
+        self._rate.take(now)
         return None
 
+    def _is_exempt(self, address: str) -> bool:
+        """Whether many clients come from one address: loopback, or a proxy that was named."""
+        return _is_within(address, self._proxies)
 
-def _is_loopback(address: str) -> bool:
+
+def _is_within(
+    address: str, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
+) -> bool:
     try:
-        return ipaddress.ip_address(address).is_loopback
+        known = ipaddress.ip_address(address)
     except ValueError:
         return False
+    mapped = getattr(known, "ipv4_mapped", None)  # an IPv4 client of a socket for both
+    known = mapped or known
+    return known.is_loopback or any(known in network for network in networks)

@@ -26,7 +26,7 @@ from server.auth.presented import (
 from server.characters.catalog import ResolvedModel
 from server.errors import ModelNotFound
 from server.protocol.objects import SessionPatch
-from server.state import ServerState, readyz
+from server.state import ServerState
 
 REALTIME_PATH = "/v1/realtime"
 RETRY_AFTER_S = 2
@@ -115,6 +115,8 @@ class Refusal(Exception):
     def body(self) -> bytes:
         """The answer in OpenAI's error shape."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        if self.status == 429:
+            kind = "rate_limit_error"
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return msgspec.json.encode({"error": error})
 
@@ -176,12 +178,14 @@ def _check_ready(state: ServerState) -> None:
             "the server is about to restart; try again in a few seconds",
             retry_after_s=RETRY_AFTER_S,
         )
-    health = readyz(state)
-    if not health.ok:
+    # An engine that is slow, full or being replaced is no reason to turn sockets away: who comes
+    # back to a reply has to get in, and new replies are judged one by one.
+    if state.engine is None or not state.engine.health().alive:
+        why = "the model is loading" if state.engine is None else "the engine is gone"
         raise Refusal(
             503,
             "server_not_ready",
-            f"the server cannot take sessions now: {health.reason}; try again in a few seconds",
+            f"the server cannot take sessions now: {why}; try again in a few seconds",
             retry_after_s=RETRY_AFTER_S,
         )
 

@@ -9,6 +9,7 @@ way. Limits are enforced before either library spends anything.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
@@ -16,7 +17,7 @@ from typing import cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.server import ServerConnection
 
-from server.sockets.accept_limits import AcceptLimits, Ticket
+from server.sockets.accept_limits import AcceptLimits, Ticket, TurnedAway
 from server.sockets.admission import REALTIME_PATH, RETRY_AFTER_S, Admission, Refusal
 from server.state import ServerState
 
@@ -33,11 +34,13 @@ class RealtimeConnection(ServerConnection):
     Attributes:
         admission: Set by the handshake, before the handler runs.
         on_drained: Called when the transport has gone from full to the low-water mark.
+        give_back: Gives its place among the connections of its key back, if it has one.
     """
 
     admission: Admission | None = None
     ticket: Ticket | None = None
     on_drained: Callable[[], None] | None = None
+    give_back: Callable[[], None] | None = None
 
     def resume_writing(self) -> None:
         """Pass the transport's notice on."""
@@ -46,28 +49,59 @@ class RealtimeConnection(ServerConnection):
             self.on_drained()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
+        """Give the places back."""
         super().connection_lost(exc)
         if self.ticket is not None:
             self.ticket.leave()
+        if self.give_back is not None:
+            self.give_back()
+            self.give_back = None
 
 
 class HttpConnection(HttpToolsProtocol):
-    """uvicorn's connection, with bounds on how long and how large a request may come in."""
+    """uvicorn's connection, with bounds on how long and how large a request may come in.
+
+    A proxy keeps connections and sends whatever comes next on them, so a request between two others
+    may ask for a WebSocket; then the connection changes its owner once more.
+    """
 
     ticket: Ticket
     max_head_bytes: int
+    make_realtime: Callable[[], RealtimeConnection]
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before a head is complete."""
+        if self._is_between_requests and _begins_a_websocket(data):
+            return self._hand_over(data)
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > self.max_head_bytes:
             self.transport.abort()
+        return None
+
+    @property
+    def _is_between_requests(self) -> bool:
+        return (
+            self._in_head
+            and not self._head_bytes
+            and not self.pipeline
+            and self.cycle is not None
+            and self.cycle.response_complete
+        )
+
+    def _hand_over(self, data: bytes) -> None:
+        self._stop_clock()
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        owner = self.make_realtime()
+        owner.ticket = self.ticket
+        self.transport.set_protocol(owner)
+        owner.connection_made(self.transport)
+        owner.data_received(data)
 
     def send_400_response(self, msg: str) -> None:
         """Answer in the shape of every other error, where uvicorn would send plain text."""
@@ -135,11 +169,12 @@ class Arrival(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = self._transport.get_extra_info("peername")
         address = str(peer[0]) if peer else "unknown"
-        self._ticket, self._full = self._accept_limits.enter(self._transport, address)
         loop = asyncio.get_running_loop()
+        self._ticket, self._full = self._accept_limits.enter(self._transport, address, loop.time())
         self._timer = loop.call_later(self._limits.head_timeout_s, self._on_timeout)
         if not self._accept_limits.has_room_for_heads:
-            self._refuse_full("too many connections wait for their first request")
+            message = "too many connections wait for their first request"
+            self._refuse_full(TurnedAway("too_many_pending_heads", message, False, RETRY_AFTER_S))
 
     def data_received(self, data: bytes) -> None:
         """Collect the head; when it is complete, hand over or refuse."""
@@ -178,6 +213,7 @@ class Arrival(asyncio.Protocol):
         else:
             owner = self._make_http()
             owner.max_head_bytes = self._limits.max_head_bytes
+            owner.make_realtime = self._make_realtime
         owner.ticket = self._ticket
         self._transport.set_protocol(owner)
         owner.connection_made(self._transport)
@@ -188,10 +224,12 @@ class Arrival(asyncio.Protocol):
         message = f"no request came within {self._limits.head_timeout_s:g} s"
         self._refuse(Refusal(408, "request_timeout", message))
 
-    def _refuse_full(self, reason: str) -> None:
-        self._state.metrics.rejections.labels("too_many_connections").inc()
-        message = f"{reason}; try again in a few seconds"
-        self._refuse(Refusal(503, "too_many_connections", message, None, RETRY_AFTER_S))
+    def _refuse_full(self, full: TurnedAway) -> None:
+        self._state.metrics.rejections.labels(full.reason).inc()
+        seconds = max(1, math.ceil(full.retry_after_s))
+        message = f"{full.message}; try again in {seconds} s"
+        status = 429 if full.is_own_doing else 503
+        self._refuse(Refusal(status, "too_many_connections", message, None, seconds))
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer, then wait a moment: closing on unread input would destroy the answer."""
@@ -221,6 +259,12 @@ def _asks_for_websocket(head: bytes) -> bool:
         if name.strip() == b"upgrade" and b"websocket" in value:
             return True
     return False
+
+
+def _begins_a_websocket(data: bytes) -> bool:
+    """Whether this is a whole head, as proxies send it, that asks for a WebSocket."""
+    end = data.find(b"\r\n\r\n")
+    return end >= 0 and _asks_for_websocket(data[:end])
 
 
 def _answer(refusal: Refusal) -> bytes:

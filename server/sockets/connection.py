@@ -8,12 +8,12 @@ import logging
 from collections.abc import Callable
 
 from server.errors import ErrorCode, ErrorType, ProtocolError
+from server.limits.inflow import Inflow
 from server.log_lines import log_line
 from server.protocol.client_events import CharacterTrigger, ResponseCreate
 from server.protocol.close_codes import CloseCode
 from server.protocol.codec import decode_client_event
 from server.sockets.live_session import LiveSession
-from server.sockets.rate_limit import TokenBucket
 from server.sockets.wire import Socket
 from server.state import ServerState
 
@@ -105,15 +105,22 @@ class Connection:
             self._live.outbox.flush()
 
     async def _read(self) -> None:
-        bucket = TokenBucket(
-            rate=self._limits.messages_per_s,
-            burst=self._limits.message_burst,
+        limits = self._limits
+        inflow = Inflow(
+            messages_per_s=limits.messages_per_s,
+            message_burst=limits.message_burst,
+            bytes_per_s=limits.bytes_per_s,
+            byte_burst=limits.byte_burst,
+            flood_timeout_s=limits.flood_timeout_s,
             now=self._loop.time(),
         )
         while (message := await self._socket.receive()) is not None:
             # Waiting here fills the library's short queue, and then the client's own socket.
-            if (wait := bucket.take(self._loop.time())) > 0:
+            if (wait := inflow.take(_num_bytes(message), self._loop.time())) > 0:
                 await asyncio.sleep(wait)
+                if self._live.serves(self) and inflow.is_flood(self._loop.time()):
+                    self._turn_away()
+                    return  # and read no more of it
             if self._closing is not None or not self._live.serves(self):
                 continue
             if isinstance(message, bytes):
@@ -121,6 +128,15 @@ class Connection:
                 self._live.close(CloseCode.UNSUPPORTED_DATA, reason)
             else:
                 self._receive(message)
+
+    def _turn_away(self) -> None:
+        self._state.metrics.rejections.labels("flood").inc()
+        limits = self._limits
+        self._live.close(
+            CloseCode.RATE_LIMITED,
+            f"For {limits.flood_timeout_s:g} s you have sent more than {limits.messages_per_s:g} "
+            f"messages or {limits.bytes_per_s:g} bytes per second.",
+        )
 
     def _receive(self, text: str) -> None:
         try:
@@ -159,6 +175,12 @@ class Connection:
             evicted=self._evicted,
             seconds=round(seconds, 3),
         )
+
+
+def _num_bytes(message: str | bytes) -> int:
+    if isinstance(message, str) and not message.isascii():
+        return len(message.encode())
+    return len(message)
 
 
 def draining_error(event_id: str | None = None) -> ProtocolError:

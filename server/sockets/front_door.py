@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -23,8 +24,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from engine.errors import ConfigError
+from server.auth.keys import ANONYMOUS
 from server.sockets.accept_limits import AcceptLimits
-from server.sockets.admission import HandshakeHead, Refusal, admit
+from server.sockets.admission import RETRY_AFTER_S, HandshakeHead, Refusal, admit
 from server.sockets.arrivals import Arrival, HttpConnection, RealtimeConnection
 from server.sockets.tls import renew, tls_context
 from server.state import ServerState
@@ -191,10 +193,25 @@ class FrontDoor:
         handshakes = self.state.metrics.ws_connections
         try:
             connection.admission = admit(self.state, _head_of(request), time.time())
+            self._take_place(connection, connection.admission.principal)
         except Refusal as refusal:
             handshakes.labels(str(refusal.status)).inc()
             return _refuse(refusal, {})
         return None
+
+    def _take_place(self, connection: RealtimeConnection, principal: str) -> None:
+        """Count a connection to its key; where no key is needed addresses are counted instead.
+
+        Raises:
+            Refusal: It is one too many.
+        """
+        if principal == ANONYMOUS:
+            return
+        gate = self.state.gate
+        denial = gate.enter_connection(principal, asyncio.get_running_loop().time())
+        if denial is not None:
+            raise Refusal(429, denial.code, denial.message, None, RETRY_AFTER_S)
+        connection.give_back = partial(gate.leave_connection, principal)
 
     async def _handle(self, connection: ServerConnection) -> None:
         assert isinstance(connection, RealtimeConnection)

@@ -52,6 +52,7 @@ from server.sockets.event_rules import make_event_rules
 from server.sockets.history import History
 from server.sockets.outbox import Outbox
 from server.sockets.replies import Replies, ReplyListener
+from server.sockets.reply_gate import ReplyGate
 from server.sockets.wire import Socket
 from server.state import ServerState
 
@@ -348,6 +349,10 @@ class LiveSession:
                     told.append(effect.event)
                 else:
                     self._carry_out(effect)
+                if isinstance(effect, Generate):
+                    gate = ReplyGate(self._state, effect.tenant)
+                    if (left := gate.rate_limits(self._loop.time())) is not None:
+                        told.append(left)
         finally:
             self._is_executing = False
         self._keep()
@@ -377,11 +382,13 @@ class LiveSession:
         if written is None:
             return
         self._unsafe.add(written)
-        written.add_done_callback(partial(self._on_written, self._journal.hold()))
+        hold, since = self._journal.hold(), self._loop.time()
+        written.add_done_callback(partial(self._on_written, hold, since))
 
-    def _on_written(self, hold: Hold, written: asyncio.Future[None]) -> None:
+    def _on_written(self, hold: Hold, since: float, written: asyncio.Future[None]) -> None:
         self._unsafe.discard(written)
         failure = None if written.cancelled() else written.exception()
+        self._state.metrics.on_store_write(self._loop.time() - since, failed=failure is not None)
         if failure is None:
             hold.is_open = True
             self.outbox.release()

@@ -25,6 +25,7 @@ from server.errors import ServerError
 from server.session.effects import Compact, Generate, Prepare
 from server.sockets.prefill import MIN_TOKENS, Prefill
 from server.sockets.prompt_maker import PromptMaker
+from server.sockets.reply_gate import ReplyGate
 from server.sockets.working_memory import WorkingMemory
 from server.state import ServerState
 
@@ -101,7 +102,8 @@ class LookAhead:
     def prepare(self, effect: Prepare) -> None:
         """Have what is certain of the next prompt computed, unless a reply is asked for first.
 
-        Somebody who is still typing does not keep a summary from being finished.
+        Nothing is where others wait already, or where the account owes tokens. Somebody who is
+        still typing does not keep a summary from being finished.
         """
         if effect.draft:
             self._stop_making()
@@ -112,7 +114,8 @@ class LookAhead:
     def compact(self, effect: Compact) -> None:
         """Make what the model remembers shorter; first have it sum up what will go, if wanted."""
         self.stop()
-        if not effect.writes_summary or self._state.is_draining:
+        is_busy = self._state.is_draining or not self._has_time_for(effect.generate)
+        if not effect.writes_summary or is_busy:
             self._shorten(effect)
             return
         work = partial(self._ask_for_summary, effect, self._memory.memory, self._memory.reply_ids())
@@ -146,9 +149,11 @@ class LookAhead:
 
     def _prepare(self, effect: Prepare) -> None:
         self._pause = None
+        if not self._has_time_for(effect.generate):
+            return
         memory, reply_ids = self._memory.memory, self._memory.reply_ids()
         work = partial(self._find_certain, effect, memory, reply_ids)
-        self._make(effect.generate, work, partial(self._offer, effect))
+        self._make(effect.generate, work, partial(self._offer, effect), draft=effect.draft)
 
     def _find_certain(self, effect: Prepare, memory: Memory, reply_ids: list[int]) -> list[int]:
         """Pure computation, safe in any thread; nothing where it would not be worth it."""
@@ -273,15 +278,23 @@ class LookAhead:
             kept -= self._summary_params(wanted).max_tokens or 0
         return max(kept, 0) / memory.num_tokens
 
+    def _has_time_for(self, wanted: Generate) -> bool:
+        return ReplyGate(self._state, wanted.tenant).may_look_ahead(self._loop.time())
+
     def _summary_params(self, wanted: Generate) -> SamplingParams:
         limit = self._state.settings.memory.summary_tokens
         return summary_params(limit, self._maker.room(wanted))
 
     def _make(
-        self, wanted: Generate, work: Callable[[], _Made], done: Callable[[_Made], None]
+        self,
+        wanted: Generate,
+        work: Callable[[], _Made],
+        done: Callable[[_Made], None],
+        *,
+        draft: str = "",
     ) -> None:
         """Make something for a later turn, in a thread when it is long; failing does no harm."""
-        if self._maker.is_long(wanted):
+        if self._maker.is_long(wanted, draft):
             self._making = self._loop.create_task(self._make_in_thread(work, done))
             return
         try:
@@ -293,7 +306,7 @@ class LookAhead:
         self, work: Callable[[], _Made], done: Callable[[_Made], None]
     ) -> None:
         try:
-            done(await self._loop.run_in_executor(self._state.prompt_threads, work))
+            done(await self._state.prompt_threads.run(work))
         except (EngineError, ServerError) as error:
             _tell(error)
 

@@ -16,6 +16,7 @@ from server.session.session import Session
 from server.session.settings import SessionLimits
 from server.sockets.admission import Admission
 from server.sockets.history import History
+from server.sockets.reply_gate import ReplyGate
 from server.state import ServerState
 from server.store.interface import StoredConversation
 
@@ -32,6 +33,7 @@ async def open_session(
         address: Where the client comes from.
 
     Raises:
+        StoreUnavailable: The conversation that is to be gone on with cannot be read now.
         ProtocolError: What the client secret has settled cannot be applied.
     """
     settings, principal = state.settings, admission.principal
@@ -60,6 +62,7 @@ async def open_session(
             expires_at=int(ends_at),
             known_models=frozenset(state.catalog.model_names_of(principal)),
             missing_conversation=wanted if stored is None else None,
+            check_reply=ReplyGate(state, admission.tenant(address)).check,
             asked_to_resume="resume" in admission.query,
             tool_dialect=engine.tokenizer.tool_dialect,
             find_character=partial(state.catalog.find, principal=principal),
@@ -69,7 +72,7 @@ async def open_session(
     if admission.session is not None:
         session.configure(admission.session)
     if stored is not None:
-        session.restore(stored.head.id, stored.entries, stored.summary)
+        session.restore(stored.head.id, stored.entries, stored.summary, stored.note)
     return session, History(session, state.store, principal, is_known=stored is not None)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from engine.request import Service
 from engine.sampling_params import SamplingParams
 from server.conversation.memory import Memory, Recollection, recall
-from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
+from server.conversation.prompt import MAX_REPLY_RESERVE, num_prompt_chars, room_for_prompt
 from server.conversation.tool_tokenizer import with_tools
 from server.engine_port import EnginePort, MarkingTokenizer
 from server.session.effects import Generate
@@ -31,9 +31,10 @@ class PromptMaker:
         self._state = state
         self._engine = engine
 
-    def is_long(self, wanted: Generate) -> bool:
-        """Whether the prompt is better made in a thread."""
-        num_chars = sum(len(message.content) for message in wanted.messages)
+    def is_long(self, wanted: Generate, draft: str = "") -> bool:
+        """Whether the prompt is better made in a thread, with what is being typed behind it."""
+        num_chars = num_prompt_chars(wanted.messages, wanted.tools)
+        num_chars += len(wanted.begun) + len(wanted.summary) + len(draft)
         return num_chars > self._state.settings.limits.inline_prompt_chars
 
     def room(self, wanted: Generate) -> int:

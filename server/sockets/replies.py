@@ -23,11 +23,13 @@ from engine.request import FinishReason
 from server.conversation.memory import Recollection
 from server.engine_port import EnginePort
 from server.errors import ServerError
+from server.limits.gate import Passage
 from server.log_lines import bare, log_line
-from server.metrics import ResponseWatch
+from server.response_watch import ResponseWatch
 from server.session.effects import Compact, Generate, Prepare
 from server.sockets.look_ahead import AheadListener, LookAhead
 from server.sockets.prompt_maker import PromptMaker
+from server.sockets.reply_gate import ReplyGate
 from server.sockets.working_memory import WorkingMemory
 from server.state import ServerState
 
@@ -59,12 +61,14 @@ class _Running:
 
     Attributes:
         watch: What becomes of it.
+        passage: Its place among all that go through the gate.
         engine_id: Its name at the engine.
         num_chars: Code points of its text so far.
         num_wide_chars: Those of deltas that are not all ASCII.
     """
 
     watch: ResponseWatch
+    passage: Passage
     engine_id: str
     num_chars: int = 0
     num_wide_chars: int = 0
@@ -111,8 +115,10 @@ class Replies:
         """Build the prompt and submit, at once or soon."""
         self.num_started += 1
         self._ahead.stop()
-        watch = ResponseWatch(self._state.metrics, self._loop.time())
-        self._running[effect.request_id] = _Running(watch, effect.request_id)
+        now = self._loop.time()
+        watch = ResponseWatch(self._state.metrics, now)
+        passage = ReplyGate(self._state, effect.tenant).pass_through(effect, now)
+        self._running[effect.request_id] = _Running(watch, passage, effect.request_id)
         memory, reply_ids = self._memory.memory, self._memory.reply_ids()
         work = partial(self._maker.build, effect, memory, reply_ids)
         if self._maker.is_long(effect):
@@ -168,7 +174,7 @@ class Replies:
 
     async def _start_in_thread(self, effect: Generate, work: Callable[[], Recollection]) -> None:
         try:
-            built = await self._loop.run_in_executor(self._state.prompt_threads, work)
+            built = await self._state.prompt_threads.run(work)
             self._submit(effect, built)
         except Exception as error:
             self._fail(effect.request_id, error)
@@ -177,6 +183,9 @@ class Replies:
 
     def _submit(self, effect: Generate, built: Recollection) -> None:
         token_ids = built.token_ids
+        now = self._loop.time()
+        num_tokens = ReplyGate(self._state, effect.tenant).num_tokens(effect, len(token_ids), now)
+        self._running[effect.request_id].passage.reserve(num_tokens, now)
         params = self._maker.fit(effect.params, len(token_ids))
         service = self._maker.service(effect, token_ids)
         if effect.conversation_id:
@@ -205,7 +214,9 @@ class Replies:
         running = self._running.get(delta.request_id)
         if running is None:
             return
-        running.watch.on_delta(delta, self._loop.time())
+        now = self._loop.time()
+        running.watch.on_delta(delta, now)
+        running.passage.on_delta(delta, now)
         self._memory.add(delta.request_id, delta.token_ids)
         running.num_chars += len(delta.text)
         if not delta.text.isascii():
@@ -234,7 +245,9 @@ class Replies:
 
     def _end(self, delta: RequestDelta) -> None:
         """End a watch whose request the engine has never seen."""
-        self._running[delta.request_id].watch.on_delta(delta, self._loop.time())
+        running, now = self._running[delta.request_id], self._loop.time()
+        running.watch.on_delta(delta, now)
+        running.passage.end(0, now)
         self._tell(delta.request_id)
 
     def _tell(self, request_id: str) -> None:

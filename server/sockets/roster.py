@@ -7,10 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+from engine.outputs import EngineNews, EngineStatus
 from server.auth.authenticator import Credential
 from server.auth.keys import Scope
-from server.errors import ProtocolError
-from server.protocol.character_events import CharacterSessionGoingAway
+from server.errors import ProtocolError, StoreUnavailable
+from server.protocol.character_events import CharacterEngine, CharacterSessionGoingAway
 from server.protocol.close_codes import CloseCode
 from server.resume.tickets import Tickets
 from server.sockets.admission import Admission
@@ -71,8 +72,9 @@ class Roster:
         if session_id is not None:
             await self._come_back(wire, admission, self._live[session_id], address)
             return
-        if "resume" in admission.query:
-            self._state.metrics.resumes.labels("refused").inc()
+        if token is not None:
+            why = self._tickets.refusal(token, admission.principal)
+            self._state.metrics.resumes.labels(why).inc()
         await self._begin(wire, admission, address)
 
     async def _begin(self, wire: Socket, admission: Admission, address: str) -> None:
@@ -82,6 +84,9 @@ class Roster:
             return
         try:
             session, history = await open_session(state, engine, admission, address)
+        except StoreUnavailable:
+            await wire.close(CloseCode.TRY_AGAIN_LATER, "The conversation cannot be read now.")
+            return
         except ProtocolError as error:
             await wire.close(CloseCode.POLICY_VIOLATION, f"The client secret: {error.message}")
             return
@@ -93,6 +98,8 @@ class Roster:
         if state.settings.resume.window_s:
             token = self._issue(live, admission.principal)
         live.greet(connection, token)
+        if engine.health().is_recovering:
+            live.tell(CharacterEngine(status="recovering"))
         await self._run(connection, live, admission, address)
 
     async def _come_back(
@@ -141,6 +148,21 @@ class Roster:
         time_left_ms = int(time_left_s * 1000)
         for live in list(self._live.values()):
             live.tell(CharacterSessionGoingAway(time_left_ms=time_left_ms, reason="restart"))
+
+    def tell_of_engine(self, news: EngineNews) -> None:
+        """Tell everybody who wants to know that replies pause, or go on.
+
+        An engine that is given up closes every socket; there is no event for that.
+        """
+        match news.status:
+            case EngineStatus.RECOVERING:
+                event = CharacterEngine(status="recovering")
+            case EngineStatus.READY:
+                event = CharacterEngine(status="ready")
+            case EngineStatus.LOST:
+                return
+        for live in list(self._live.values()):
+            live.tell(event)
 
     async def close_all(
         self,

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from engine.async_engine import AsyncEngine
+from engine.config import SupervisionConfig
 from engine.core import EngineCore
 from engine.engine_client import InProcessClient
 from engine.errors import DuplicateRequest, EngineDead, InvalidParameter
-from engine.outputs import RequestDelta, StepStats
-from engine.request import FinishReason
+from engine.outputs import EngineStatus, RequestDelta, StepStats
+from engine.request import FinishReason, Service
 from engine.sampling_params import SamplingParams
+from engine.supervised_client import SupervisedClient
+from tests.support.mortal_client import Nursery
 from tests.support.scripted_model import ScriptedModelRunner, scripted_core
 from tests.support.tokenizers import chatml_tokenizer
 
@@ -219,6 +222,46 @@ async def test_when_the_engine_is_lost_every_live_request_ends_with_an_error() -
     assert not engine.health().alive
     with pytest.raises(EngineDead):
         engine.submit("b", prompt, SamplingParams(), on_delta=deltas.append)
+    await engine.aclose()
+
+
+async def test_status_listeners_hear_of_restarts_until_they_leave() -> None:
+    """And the health tells of them, while replies only pause."""
+    nursery = Nursery(lambda: spells(TEXT)[0])
+    client = SupervisedClient(
+        await nursery.start(), nursery.start, SupervisionConfig(), max_queued=8
+    )
+    engine = AsyncEngine(client, chatml_tokenizer())
+    statuses: list[EngineStatus] = []
+    leave = engine.add_status_listener(lambda news: statuses.append(news.status))
+    replying = asyncio.create_task(collect(engine, SamplingParams(max_tokens=num_tokens())))
+    await asyncio.sleep(0.05)
+    nursery.last.die()
+    await asyncio.sleep(0.1)
+    assert engine.health().alive
+    assert engine.health().is_recovering
+    deltas = await replying
+    assert "".join(delta.text for delta in deltas) == TEXT
+    assert not engine.health().is_recovering
+    assert statuses == [EngineStatus.RECOVERING, EngineStatus.READY]
+    leave()
+    nursery.last.die()
+    await asyncio.sleep(5)
+    assert len(statuses) == 2
+    await engine.aclose()
+
+
+async def test_an_engine_that_waits_for_the_rest_of_a_prompt_makes_progress() -> None:
+    """It says each second that it is idle; one that says nothing does not."""
+    nursery = Nursery()
+    engine = AsyncEngine(await nursery.start(), chatml_tokenizer())
+    unfinished = Service(is_final=False)
+    engine.submit("a", [5, 6], SamplingParams(), on_delta=lambda _: None, service=unfinished)
+    await asyncio.sleep(20.5)
+    assert engine.health().seconds_since_progress < 2
+    nursery.last.is_frozen = True
+    await asyncio.sleep(20)
+    assert engine.health().seconds_since_progress > 19
     await engine.aclose()
 
 

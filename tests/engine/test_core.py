@@ -297,3 +297,78 @@ def test_random_histories_do_exercise_preemption_sharing_and_refusal() -> None:
         restored += sum(len(plan.restores) for plan in runner.plans)
     assert min(preempted, cached, copied, refused, skipped) > 20
     assert min(paused, restored) > 3
+
+
+def resumed(name: str, prompt: list[int], said: list[int], **params: object) -> EngineRequest:
+    """Return a submission whose reply was begun by another engine."""
+    return EngineRequest(
+        request_id=name,
+        prompt_token_ids=prompt,
+        params=SamplingParams(**params),  # type: ignore[arg-type]
+        output_token_ids=said,
+        is_resumed=True,
+    )
+
+
+def test_a_reply_that_another_engine_began_goes_on_where_it_was() -> None:
+    """The rest of the tokens, counted on from there, to the end that was asked for."""
+    core = scripted_core()
+    whole = reply_of([1, 2, 3], 40)
+    core.submit([resumed("a", [1, 2, 3], whole[:25], max_tokens=40, ignore_eos=True)])
+    outputs = []
+    while core.has_work:
+        outputs += core.step().outputs
+        core.scheduler.check_integrity()
+    assert [token for output in outputs for token in output.token_ids] == whole[25:]
+    assert [output.num_output_tokens for output in outputs] == list(range(26, 41))
+    assert {output.num_prompt_tokens for output in outputs} == {3}
+    assert outputs[-1].finish_reason is FinishReason.LENGTH
+
+
+def test_a_resumed_request_is_not_held_to_the_queues_bound() -> None:
+    """It was accepted once, behind a batch that is empty now."""
+    core = scripted_core(max_num_seqs=1, max_num_queued_reqs=1)
+    frame = core.submit([resumed(name, [1], [], max_tokens=2) for name in "abc"])
+    assert frame.outputs == []
+    (refused,) = core.submit([request("d", [1], max_tokens=2)]).outputs
+    assert refused.error_code == "queue_full"
+
+
+def test_tokens_of_a_reply_are_checked_as_those_of_a_prompt() -> None:
+    """A frame may say anything."""
+    (refused,) = scripted_core().submit([resumed("a", [1], [VOCAB_SIZE])]).outputs
+    assert refused.error_code == "invalid_parameter"
+
+
+def failing_core(error: Exception, *, is_replaceable: bool) -> EngineCore:
+    """Return a core with a request in it, whose next step fails."""
+    core = scripted_core()
+    core.is_replaceable = is_replaceable
+    core.submit([request("a", [1, 2], max_tokens=5)])
+    runner = core._runner
+    assert isinstance(runner, ScriptedModelRunner)
+    runner.fail_next = error
+    return core
+
+
+def test_a_core_that_can_be_replaced_ends_nobody_for_want_of_memory() -> None:
+    """Its requests go on in another process, which begins with all of it."""
+    core = failing_core(MemoryError(), is_replaceable=True)
+    assert core.step().outputs == []
+    assert core.is_broken
+
+
+def test_a_core_that_nobody_replaces_goes_on_without_those_who_were_in_the_step() -> None:
+    """In a notebook there is no other process."""
+    core = failing_core(MemoryError(), is_replaceable=False)
+    (ended,) = core.step().outputs
+    assert ended.error_code == "step_failed"
+    assert not core.is_broken
+
+
+def test_a_fault_in_one_step_never_costs_a_core() -> None:
+    """Whoever may have caused it ends; a replaceable core goes on like any other."""
+    core = failing_core(RuntimeError("boom"), is_replaceable=True)
+    (ended,) = core.step().outputs
+    assert ended.error_code == "step_failed"
+    assert not core.is_broken

@@ -160,3 +160,24 @@ def test_random_histories_lose_and_repeat_nothing(seed: int) -> None:
     for name, ones in sent.items():
         assert seen[name] == ones[: len(seen[name])]
         assert name in over or seen[name] == ones
+
+
+def test_a_resumed_request_is_held_whatever_waits_already() -> None:
+    """It was accepted once; neither bound is for it."""
+    fake = FakeCompiling(max_pending=1)
+    gate = GrammarGate(fake.compiler, max_held=1)
+    gate.admit(request("a", "x"))
+    again = [
+        EngineRequest(
+            request_id=name,
+            prompt_token_ids=[1],
+            params=SamplingParams(grammar=grammar(name)),
+            is_resumed=True,
+        )
+        for name in "bc"
+    ]
+    assert not any(gate.admit(one) for one in again)
+    with pytest.raises(QueueFull):
+        gate.admit(request("d", "x"))
+    fake.run()
+    assert [submitted.request_id for submitted, _ in gate.take_ready()] == ["a", "b", "c"]

@@ -38,3 +38,21 @@ def test_a_report_is_believed_rather_than_the_clock() -> None:
         playback.deliver(now=0.0)
     playback.report(1, now=30.0)
     assert playback.lead_s(now=30.0) == pytest.approx(2.0)
+
+
+def test_a_stream_that_another_engine_began_is_not_late_with_its_next_token() -> None:
+    """All that was delivered counts as heard, until somebody says more."""
+    playback = Playback(tokens_per_s=2.0, reserve_s=0.0)
+    playback.resume(6, now=100.0)
+    assert playback.lead_s(now=100.0) == 0.0
+    playback.report(2, now=100.0)
+    assert playback.lead_s(now=100.0) == pytest.approx(2.0)
+    assert not playback.deliver(now=100.1)
+
+
+def test_how_much_was_heard_follows_from_the_clock() -> None:
+    """Rounded down, and never more than there was."""
+    playback = Playback(tokens_per_s=2.0, reserve_s=0.0)
+    for _ in range(4):
+        playback.deliver(now=0.0)
+    assert [playback.num_heard(now) for now in (0.0, 0.4, 0.5, 1.9, 2.0, 9.0)] == [0, 0, 1, 3, 4, 4]

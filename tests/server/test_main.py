@@ -210,6 +210,30 @@ def test_the_doctor_finds_what_serve_would_refuse(
     assert words in out
 
 
+def test_config_check_says_all_that_is_wrong(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One line each, and exit code 2."""
+    file = tmp_path / "kaiwa.toml"
+    file.write_text('[listen]\nport = 99999\n[log]\nlevel = "loud"\n')
+    code, out, err = run(capsys, "config", "check", "--config", str(file))
+    assert (code, out, len(err.splitlines())) == (2, "", 2)
+    assert "listen.port" in err
+    assert "log.level" in err
+
+
+def test_config_check_looks_into_the_files_that_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Keys, certificate and characters, without starting anything."""
+    keys = str(tmp_path / "keys.txt")
+    code, _, err = run(capsys, "config", "check", "--api-keys", keys, "--port", "1")
+    assert (code, keys in err) == (2, True)
+    Path(keys).write_text("alice:sk-0123456789abcdef0123456789abcdef\n")
+    code, out, _ = run(capsys, "config", "check", "--api-keys", keys, "--port", "1")
+    assert (code, out) == (0, "the settings are good\n")
+
+
 def test_the_doctor_looks_at_how_keys_are_kept(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -222,3 +246,21 @@ def test_the_doctor_looks_at_how_keys_are_kept(
     assert code == 0
     assert len(warnings) == 2
     assert "0123456789abcdef" not in out
+
+
+def test_a_file_of_conversations_that_cannot_be_used_is_told_before_anything_is_loaded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In one line, with the way out; the doctor says the same."""
+    file = tmp_path / "kept.db"
+    file.write_text("This is no database. " * 1000)
+    monkeypatch.setenv("KAIWA_HISTORY_KEEP", "sqlite")
+    monkeypatch.setenv("KAIWA_HISTORY_FILE", str(file))
+    code, _, err = run(capsys, "serve", "--port", "0")
+    assert code == 2
+    told = [line for line in err.splitlines() if "kept.db" in line]
+    assert len(told) == 1
+    assert "the file is no database; put a copy in its place" in told[0]
+    code, out, _ = run(capsys, "doctor", "--port", "0")
+    assert code == 1
+    assert "fail  history" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,24 @@ def test_a_load_of_1_keeps_the_machine_busy_and_2_makes_people_wait() -> None:
         waits.append(figures(run).ttft_s.at(99))
     assert waits[0] < 0.5
     assert waits[1] > 2.0
+
+
+@pytest.mark.slow
+def test_whoever_would_wait_too_long_is_turned_away_and_nobody_waits_longer() -> None:
+    """At twice what the machine can do, the longest wait stays about what is bearable."""
+    machine = MACHINES["two-core-demo"]
+    sessions = PRESETS["rising"].make(300, 1)
+    crowded = with_load(sessions, saturating_rate(sessions, machine) * 3)
+    queued, shed = (
+        figures(simulate(crowded, machine, Settings(max_wait_s=seconds)))
+        for seconds in (math.inf, 1.0)
+    )
+    assert queued.num_errors == 0
+    assert queued.longest_wait_s > 2.0
+    assert 0 < shed.num_errors < shed.num_requests * 2 / 3
+    assert set(shed.errors) == {"server_overloaded"}
+    assert shed.longest_wait_s < 1.5
+    assert shed.itl_s.at(99) <= queued.itl_s.at(99)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -46,3 +46,14 @@ def test_an_engine_without_progress_is_not_ready(state: ServerState) -> None:
     state.engine = FakeEngine(seconds_since_progress=31.0)
     assert readyz(state).status == 503
     assert "31 s" in readyz(state).reason
+
+
+def test_an_engine_that_is_being_restarted_is_not_ready(state: ServerState) -> None:
+    """But the process should be left alone."""
+    engine = FakeEngine()
+    state.engine = engine
+    engine.stumble()
+    assert (readyz(state).status, livez(state).status) == (503, 200)
+    assert readyz(state).reason == "the engine is being restarted"
+    engine.rise()
+    assert readyz(state).status == 200

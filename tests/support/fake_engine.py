@@ -13,11 +13,19 @@ from dataclasses import dataclass, field
 
 from engine.chat_template import ChatMessage
 from engine.errors import EngineDead
-from engine.outputs import EngineHealth, EngineInfo, RequestDelta, StepStats
+from engine.outputs import (
+    EngineHealth,
+    EngineInfo,
+    EngineNews,
+    EngineStatus,
+    LossCause,
+    RequestDelta,
+    StepStats,
+)
 from engine.request import DEFAULT_SERVICE, FinishReason, Service
 from engine.sampling_params import SamplingParams
 from engine.tool_dialect import HERMES, Tool, ToolDialect
-from server.engine_port import DeltaListener, StepListener
+from server.engine_port import DeltaListener, StatusListener, StepListener
 
 NUM_BLOCKS = 1024
 
@@ -122,6 +130,8 @@ class FakeEngine:
     released: list[str] = field(default_factory=list)
     _live: dict[str, _Live] = field(default_factory=dict)
     _step_listeners: list[StepListener] = field(default_factory=list)
+    _status_listeners: list[StatusListener] = field(default_factory=list)
+    _is_recovering: bool = False
     _timer: asyncio.Handle | None = None
     _step: int = 0
 
@@ -220,14 +230,38 @@ class FakeEngine:
         self._step_listeners.append(listener)
         return lambda: self._step_listeners.remove(listener)
 
+    def add_status_listener(self, listener: StatusListener) -> Callable[[], None]:
+        """Hear of ``stumble``, ``rise`` and ``die``."""
+        self._status_listeners.append(listener)
+        return lambda: self._status_listeners.remove(listener)
+
     def health(self) -> EngineHealth:
         """As the test has set it."""
         reason = "" if self.is_alive else "the engine is gone"
-        return EngineHealth(self.is_alive, reason, self.num_live, self.seconds_since_progress)
+        return EngineHealth(
+            self.is_alive,
+            reason,
+            self.num_live,
+            self.seconds_since_progress,
+            is_recovering=self._is_recovering,
+        )
+
+    def stumble(self, cause: LossCause = LossCause.DIED) -> None:
+        """Lose the engine for a while: nobody gets a token until it is back."""
+        self._is_recovering = self.is_stuck = True
+        self._tell(EngineNews(EngineStatus.RECOVERING, cause))
+
+    def rise(self, cause: LossCause = LossCause.DIED, recovery_s: float = 1.0) -> None:
+        """Be back; live requests go on."""
+        self._is_recovering = self.is_stuck = False
+        self._tell(EngineNews(EngineStatus.READY, cause, recovery_s))
+        if self._live:
+            self._arm()
 
     def die(self, code: str = "engine_dead") -> None:
         """Lose the engine: every live request ends with an error."""
         self.is_alive = False
+        self._tell(EngineNews(EngineStatus.LOST))
         for request_id, live in list(self._live.items()):
             self._end(request_id, live, FinishReason.ERROR, code)
 
@@ -245,6 +279,10 @@ class FakeEngine:
         most = self.params[request_id].max_tokens if self.obeys_max_tokens else None
         live.reply = reply[:most]
         live.is_cut = len(live.reply) < len(reply)
+
+    def _tell(self, news: EngineNews) -> None:
+        for listener in list(self._status_listeners):
+            listener(news)
 
     def _arm(self) -> None:
         if self._timer is None:

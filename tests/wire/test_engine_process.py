@@ -20,6 +20,7 @@ from engine.outputs import RequestDelta
 from engine.process_client import ProcessClient
 from engine.request import FinishReason
 from engine.sampling_params import SamplingParams
+from engine.supervised_client import SupervisedClient
 from tests.support.tiny_models import make_checkpoint
 from tests.support.waiting import until
 
@@ -35,10 +36,20 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def engine(tiny_llama: Path) -> AsyncIterator[AsyncEngine]:
     """An engine in its own process over the tiny model."""
-    config = EngineConfig.from_flat(model=str(tiny_llama), dtype="float32", kv_cache_tokens=2048)
+    config = EngineConfig.from_flat(
+        model=str(tiny_llama), dtype="float32", kv_cache_tokens=2048, max_restarts=0
+    )
     engine = await AsyncEngine.start(config)
     yield engine
     await engine.aclose()
+
+
+def process_of(engine: AsyncEngine) -> ProcessClient:
+    """Return the client of the process that is running."""
+    client = engine._client
+    assert isinstance(client, SupervisedClient)
+    assert isinstance(client.process, ProcessClient)
+    return client.process
 
 
 @pytest.mark.wire
@@ -77,8 +88,7 @@ async def test_the_socket_lies_in_a_folder_that_only_its_owner_can_enter(
     engine: AsyncEngine,
 ) -> None:
     """Mode 0700; the socket takes exactly one connection and is closed to others."""
-    client = engine._client
-    assert isinstance(client, ProcessClient)
+    client = process_of(engine)
     assert client._folder is not None
     assert stat.S_IMODE(client._folder.stat().st_mode) == 0o700
     with pytest.raises(OSError, match=r"refused|No such file"):
@@ -97,9 +107,8 @@ async def test_closing_ends_the_process_and_removes_the_folder(tiny_llama: Path)
 
 
 async def test_a_killed_engine_ends_its_replies_with_an_error(engine: AsyncEngine) -> None:
-    """``kill -9`` in the middle of a reply: one terminal delta, and the health says why."""
-    client = engine._client
-    assert isinstance(client, ProcessClient)
+    """``kill -9`` in mid-reply, no restart allowed: one terminal delta, and the health says why."""
+    client = process_of(engine)
     deltas: list[RequestDelta] = []
     long = SamplingParams(max_tokens=400, ignore_eos=True)
     engine.submit("long", [5] * 10, long, on_delta=deltas.append)

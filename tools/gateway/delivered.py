@@ -21,12 +21,14 @@ class Reply:
         final: Of its ``output_text.done``; ``None`` before.
         status: Of its ``response.done``; ``None`` before.
         num_ends: How often it ended; more than once is a fault.
+        item_ids: Of the items that it has become, once it has ended.
     """
 
     text: str = ""
     final: str | None = None
     status: str | None = None
     num_ends: int = 0
+    item_ids: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -69,13 +71,15 @@ class Delivered:
             reply = self.replies[event["response"]["id"]]
             reply.status = event["response"]["status"]
             reply.num_ends += 1
+            reply.item_ids = tuple(item["id"] for item in event["response"]["output"])
         elif kind == "conversation.item.done":
             self.items.add(event["item"]["id"])
         elif kind == "error":
             self.errors[event["error"]["code"]] += 1
 
     def start_anew(self) -> None:
-        """Another session begins on this client's next socket; its numbers begin at one."""
+        """Another session begins: its numbers begin at one, and what had not ended never will."""
+        self.replies = {name: one for name, one in self.replies.items() if one.num_ends}
         self.last_number = 0
         self.last_event_id = None
 

@@ -95,17 +95,23 @@ def launched(
 ) -> Iterator[Launched]:
     """Run a module that prints ``ready URL``; it is killed at the end if it still runs.
 
+    Conversations are kept in a file of its own, unless settings say otherwise.
+
     Raises:
         SystemExit: It ended, or took too long; with the end of its log.
     """
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as folder:
         begun = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=log,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "KAIWA_HISTORY_FILE": f"{folder}/conversations.db",
+            },
         )
         assert process.stdout is not None
         try:

@@ -29,7 +29,7 @@ from tools.gateway.report import command_line, parser_of, progress_bar, surround
 from tools.gateway.script import Script
 
 _TARGET = "/v1/realtime?model=aoi&events=character.v1"
-_RATE = 50.0
+_RATE = 20.0
 _LONG_CHARS = 600
 _SPARE_S = 1.0
 _PATIENCE_S = 120.0

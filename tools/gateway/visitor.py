@@ -67,17 +67,27 @@ class Visitor:
         conversation_id: As the last greeting said.
     """
 
-    def __init__(self, url: str, faults: Faults | None = None, query: str = "model=aoi") -> None:
+    def __init__(
+        self,
+        url: str,
+        faults: Faults | None = None,
+        *,
+        query: str = "model=aoi",
+        names_conversation: bool = False,
+    ) -> None:
         """Nothing is opened yet.
 
         Args:
             url: ``http://HOST:PORT``.
             faults: What befalls its sockets; ``None`` for nothing.
             query: Of its first socket.
+            names_conversation: Whether it asks for its conversation by name, in case that the
+                session is gone.
         """
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         self._query = query
+        self._names_conversation = names_conversation
         self._faults = faults
         self._fault: Fault | None = None
         self._socket: ClientConnection | None = None
@@ -178,6 +188,8 @@ class Visitor:
 
     def _target(self) -> str:
         query = self._query
+        if self._names_conversation and self.conversation_id is not None:
+            query += f"&conversation={self.conversation_id}"
         if self._token is not None:
             query += f"&resume={self._token}&last_event_id={self.delivered.last_event_id}"
         return f"/v1/realtime?{query}"

@@ -154,6 +154,8 @@ ROUTES = [
     ("POST", "/v1/characters", Scope.CHARACTERS_WRITE),
     ("DELETE", "/v1/characters/aoi", Scope.CHARACTERS_WRITE),
     ("GET", "/v1/conversations", Scope.CONVERSATIONS),
+    ("DELETE", "/v1/conversations", Scope.CONVERSATIONS),
+    ("GET", "/v1/conversations/export", Scope.CONVERSATIONS),
     ("GET", "/v1/conversations/conv_1", Scope.CONVERSATIONS),
     ("DELETE", "/v1/conversations/conv_1", Scope.CONVERSATIONS),
     ("GET", "/v1/engine/live", Scope.REALTIME),

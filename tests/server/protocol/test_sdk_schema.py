@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from engine.request import FinishReason
-from server.protocol.server_events import STANDARD_EVENTS
+from server.protocol.codec import encode_server_event
+from server.protocol.objects import RateLimit
+from server.protocol.server_events import STANDARD_EVENTS, RateLimitsUpdated
 from tests.server.talk import Event, Talk
 
 pytestmark = pytest.mark.slow  # importing the SDK takes seconds
@@ -42,11 +45,20 @@ def talk_of_everything() -> list[Event]:
     return talk.events
 
 
+def rate_limits() -> dict[str, Any]:
+    """What the gate's numbers are told in; no session says this by itself."""
+    limit = RateLimit(name="tokens", limit=1000, remaining=900, reset_seconds=6.0)
+    event: dict[str, Any] = json.loads(
+        encode_server_event(RateLimitsUpdated(event_id="event_1", rate_limits=[limit]))
+    )
+    return event
+
+
 def test_every_standard_event_is_what_the_sdk_expects() -> None:
     """Validated, not merely constructed: a missing or misnamed field fails here."""
     pydantic = pytest.importorskip("pydantic")
     realtime: Any = pytest.importorskip("openai.types.realtime")
-    events = talk_of_everything()
+    events = [*talk_of_everything(), rate_limits()]
     adapter = pydantic.TypeAdapter(realtime.RealtimeServerEvent)
     for event in events:
         parsed = adapter.validate_python(event, strict=False)

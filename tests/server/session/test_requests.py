@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from engine.request import FinishReason
+from server.errors import RateLimited
+from server.session.context import SessionContext
 from server.session.requests import MAX_GREETING
 from server.session.settings import SessionLimits
 from server.session.waiting_line import MAX_WAITING
@@ -255,3 +257,64 @@ def test_a_refused_message_takes_nothing_from_what_waits() -> None:
     talk.say("conversation.item.delete", item_id="u1")
     talk.user("hi")
     assert talk.session.conversation.messages()[-1].content == "It pours."
+
+
+class Full:
+    """Lets replies begin as long as it is told to, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.asked: list[tuple[int | None, bool]] = []
+
+    def __call__(self, max_tokens: int | None, now: float, *, takes_over: bool) -> None:
+        """Note and judge."""
+        self.asked.append((max_tokens, takes_over))
+        if self.is_full:
+            raise RateLimited("rate_limit_exceeded", "Try again in 2s.", retry_after_s=2.0)
+
+
+def test_a_reply_that_is_too_much_is_refused_before_anything_changes() -> None:
+    """One error with the wait in it, and the client's own id; nobody is asked to write."""
+    full = Full()
+    talk = Talk(context=SessionContext(check_reply=full))
+    talk.open()
+    talk.user()
+    full.is_full = True
+    (event,) = talk.say("response.create", event_id="mine")
+    error = event["error"]
+    assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+    assert (error["event_id"], error["retry_after_ms"]) == ("mine", 2000)
+    assert error["message"].startswith("response.create was refused")
+    assert talk.generates == []
+    full.is_full = False
+    assert talk.ask()[0]["type"] == "response.created"
+
+
+def test_a_reply_that_may_not_take_over_leaves_the_other_one_alone() -> None:
+    """Who is interrupted is only stopped when somebody else begins."""
+    full = Full()
+    talk = Talk(context=SessionContext(check_reply=full))
+    talk.open()
+    talk.user()
+    talk.ask()
+    talk.write("Well")
+    full.is_full = True
+    (event,) = talk.ask(if_active="interrupt")
+    assert event["type"] == "error"
+    assert talk.aborts == []
+    assert [takes_over for _, takes_over in full.asked] == [False, True]
+
+
+def test_a_reply_that_waited_is_asked_about_when_its_turn_comes() -> None:
+    """Waiting is free; what cannot begin then is refused with its own id."""
+    full = Full()
+    talk = Talk(context=SessionContext(check_reply=full))
+    talk.open()
+    talk.user()
+    talk.ask()
+    talk.say("response.create", event_id="second", response={"if_active": "queue"})
+    assert len(full.asked) == 1
+    full.is_full = True
+    events = talk.write("Done.", FinishReason.STOP)
+    assert events[-1]["error"]["event_id"] == "second"
+    assert len(talk.generates) == 1

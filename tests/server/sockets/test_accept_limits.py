@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.config import LimitsConfig
-from server.sockets.accept_limits import AcceptLimits, Ticket
+from server.sockets.accept_limits import AcceptLimits, Ticket, TurnedAway
 
 
 class Recording(asyncio.Transport):
@@ -26,9 +26,11 @@ def make_limits(**limits: Any) -> AcceptLimits:
     return AcceptLimits(LimitsConfig(**limits))
 
 
-def enter(limits: AcceptLimits, address: str = "192.0.2.1") -> tuple[Ticket, str | None]:
+def enter(
+    limits: AcceptLimits, address: str = "192.0.2.1", now: float = 0.0
+) -> tuple[Ticket, TurnedAway | None]:
     """One more connection."""
-    return limits.enter(Recording(), address)
+    return limits.enter(Recording(), address, now)
 
 
 def test_the_total_is_bounded_and_places_are_given_back() -> None:
@@ -38,7 +40,8 @@ def test_the_total_is_bounded_and_places_are_given_back() -> None:
     enter(limits)
     turned_away, reason = enter(limits)
     assert reason is not None
-    assert "2 connections" in reason
+    assert "2 connections" in reason.message
+    assert not reason.is_own_doing
     turned_away.leave()
     first.leave()
     assert enter(limits)[1] is None
@@ -52,7 +55,36 @@ def test_one_address_is_bounded() -> None:
     assert enter(limits, "192.0.2.2")[1] is None
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1"])
+def test_one_address_may_come_so_often() -> None:
+    """A burst, and then its rate; others do not notice, and leaving does not give a turn back."""
+    limits = make_limits(accepts_per_s_per_address=2, accept_burst_per_address=3)
+    for _ in range(3):
+        enter(limits)[0].leave()
+    _, reason = enter(limits)
+    assert reason is not None
+    assert (reason.reason, reason.is_own_doing) == ("accept_rate_per_address", True)
+    assert reason.retry_after_s == pytest.approx(0.5)
+    assert enter(limits, "192.0.2.2")[1] is None
+    assert enter(limits, now=0.6)[1] is None
+
+
+def test_all_together_may_come_so_often() -> None:
+    """Whoever is too many for the server is told so, and not that it was their fault."""
+    limits = make_limits(accepts_per_s=1, accept_burst=2)
+    answers = [enter(limits, f"192.0.2.{n}")[1] for n in range(3)]
+    assert answers[:2] == [None, None]
+    assert answers[2] is not None
+    assert (answers[2].reason, answers[2].is_own_doing) == ("accept_rate", False)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3"])
+def test_a_storm_of_reconnects_through_a_proxy_passes_as_it_is_configured(address: str) -> None:
+    """2,000 in two seconds, from loopback or a proxy that was named."""
+    limits = make_limits(proxies=("10.0.0.0/8",))
+    assert all(enter(limits, address, n / 1000)[1] is None for n in range(2000))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_is_exempt(address: str) -> None:
     """A proxy speaks for everybody from one address."""
     limits = make_limits(max_connections_per_address=1)
@@ -96,8 +128,8 @@ def test_everybody_can_be_cut_off() -> None:
     """First those that have not said what they want, then all."""
     limits = make_limits()
     one, two = Recording(), Recording()
-    limits.enter(one, "192.0.2.1")[0].head_is_in()
-    limits.enter(two, "192.0.2.1")
+    limits.enter(one, "192.0.2.1", 0.0)[0].head_is_in()
+    limits.enter(two, "192.0.2.1", 0.0)
     limits.abort_pending()
     assert (one.is_aborted, two.is_aborted) == (False, True)
     limits.abort_all()

@@ -57,3 +57,29 @@ async def test_a_draining_server_refuses_new_replies() -> None:
         error = (await one.socket.until("error"))["error"]
         assert (error["code"], error["event_id"]) == ("server_draining", "mine")
         assert "response.create" in error["message"]
+
+
+async def test_long_messages_are_read_slowly() -> None:
+    """Bytes are counted as they are on the wire, beside messages."""
+    async with stage(limits__bytes_per_s=1024.0, limits__byte_burst=2048) as one:
+        started = asyncio.get_running_loop().time()
+        for _ in range(4):
+            one.socket.send('{"type": "' + "é" * 512 + '"}')
+        await one.socket.until("error", 4)
+        assert asyncio.get_running_loop().time() - started == pytest.approx(2.0, abs=0.1)
+
+
+async def test_who_goes_on_flooding_is_closed() -> None:
+    """After a minute above the rate, with a code that says not to come back, and it is counted."""
+    async with stage(limits__messages_per_s=10.0, limits__message_burst=5) as one:
+        started = asyncio.get_running_loop().time()
+        for _ in range(2000):
+            one.socket.send({"type": "no.such"})
+        await one.running
+        assert asyncio.get_running_loop().time() - started == pytest.approx(60, abs=1)
+        assert one.socket.closed is not None
+        code, reason = one.socket.closed
+        assert code == CloseCode.RATE_LIMITED
+        assert not CloseCode.RATE_LIMITED.is_retryable
+        assert "10 messages" in reason
+        assert one.metric("kaiwa_admission_rejections_total", reason="flood") == 1

@@ -13,8 +13,8 @@ import pytest
 from engine.chat_template import ChatMessage
 from engine.tool_dialect import Tool
 from server.errors import ProtocolError, StoreFailed
+from server.prompt_threads import MAX_PROMPT_THREADS
 from server.protocol.close_codes import CloseCode
-from server.state import MAX_PROMPT_THREADS
 from server.store.interface import Write
 from server.store.memory_store import InMemoryStore
 from tests.server.sockets.stage import ASK, Stage, stage
@@ -519,3 +519,26 @@ async def test_a_store_that_never_answers_does_not_hold_the_end() -> None:
         assert one.socket.closed is not None
         for written in store.waiting:
             written.cancel()
+
+
+async def test_what_is_left_is_told_when_a_reply_begins() -> None:
+    """Right behind its announcement, with what it may come to taken off."""
+    async with stage(limits__tokens_per_min=6000, limits__requests_per_min=60) as one:
+        one.ask()
+        told = await one.socket.until("rate_limits.updated")
+        await one.socket.until("response.done")
+        kinds = one.socket.kinds
+        assert kinds[kinds.index("response.created") + 1] == "rate_limits.updated"
+        requests, tokens = told["rate_limits"]
+        assert (requests["name"], requests["limit"], requests["remaining"]) == ("requests", 60, 59)
+        assert (tokens["name"], tokens["limit"]) == ("tokens", 6000)
+        assert tokens["remaining"] < 6000 - 500
+        assert tokens["reset_seconds"] > 5
+
+
+async def test_without_limits_nothing_is_told() -> None:
+    """A newcomer is not bothered."""
+    async with stage() as one:
+        one.ask()
+        await one.socket.until("response.done")
+        assert "rate_limits.updated" not in one.socket.kinds

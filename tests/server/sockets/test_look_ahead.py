@@ -374,3 +374,21 @@ async def test_an_engine_that_is_gone_costs_no_session() -> None:
         await asyncio.sleep(1)
         assert one.summarised == []
         assert one.failures == []
+
+
+async def test_nothing_is_prepared_while_others_wait() -> None:
+    """Work that nobody waits for is the first to go."""
+    engine = FakeEngine()
+    async with desk(engine) as one:
+        now = asyncio.get_running_loop().time()
+        waiting = [one.state.gate.pass_through("others", 1, now) for _ in range(20)]
+        await asyncio.sleep(60)
+        one.user("A long story about the day at school, and what came of it.")
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(1)
+        assert engine.prompts == {}
+        for passage in waiting:
+            passage.end(0, asyncio.get_running_loop().time())
+        one.replies.prepare(Prepare(one.wanted()))
+        await asyncio.sleep(1)
+        assert len(engine.prompts) == 1

@@ -11,11 +11,12 @@ from server.auth.keys import ApiKey, digest_of
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
-from server.errors import ProtocolError
+from server.errors import ProtocolError, StoreUnavailable
 from server.protocol.close_codes import CloseCode
 from server.sockets.admission import Admission
 from server.sockets.roster import Roster
 from server.state import ServerState
+from server.store.interface import StoredConversation
 from server.store.memory_store import InMemoryStore
 from tests.server.sockets.stage import ASK
 from tests.support.fake_engine import FakeEngine
@@ -116,7 +117,8 @@ async def test_a_token_is_nobody_elses() -> None:
     stranger, _ = await house.ring("kei", resume="res_garbage")
     assert session_of(thief)["id"] != session_of(socket)["id"]
     assert thief.sent[1]["error"] == stranger.sent[1]["error"]
-    assert house.metric("kaiwa_resume_total", result="refused") == 2
+    assert house.metric("kaiwa_resume_total", result="foreign") == 1
+    assert house.metric("kaiwa_resume_total", result="unknown") == 1
 
 
 async def test_a_socket_that_is_still_open_is_taken_over() -> None:
@@ -173,6 +175,23 @@ async def test_everybody_hears_that_the_server_goes_away() -> None:
     house.roster.go_away(30.0)
     event = told.sent[-1]
     assert (event["type"], event["time_left_ms"]) == ("character.session.going_away", 30_000)
+    assert other.kinds == ["session.created"]
+
+
+async def test_everybody_hears_that_the_engine_is_restarted() -> None:
+    """Those who asked for it, and whoever comes meanwhile; replies go on after."""
+    engine = FakeEngine()
+    house = House(engine)
+    engine.add_status_listener(house.roster.tell_of_engine)
+    told, _ = await house.ring(events="character.v1")
+    other, _ = await house.ring()
+    engine.stumble()
+    late, _ = await house.ring(events="character.engine")
+    engine.rise()
+    engine.die()
+    for socket in (told, late):
+        news = [event["status"] for event in socket.sent if event["type"] == "character.engine"]
+        assert news == ["recovering", "ready"]
     assert other.kinds == ["session.created"]
 
 
@@ -258,3 +277,22 @@ async def test_who_comes_back_with_a_new_key_lasts_as_long_as_that() -> None:
     house.roster.recheck(200.0)
     assert again.close_code is None
     await leave(again, task)
+
+
+class AwayStore(InMemoryStore):
+    """Cannot be read."""
+
+    async def load(self, principal: str, conversation_id: str) -> StoredConversation:
+        raise StoreUnavailable("the disk fails")
+
+
+async def test_a_conversation_that_cannot_be_read_now_is_not_begun_anew() -> None:
+    """The client is sent away to try again, or it would go on without what was said."""
+    house = House()
+    house.state.store = AwayStore(max_conversations=9, max_bytes=10**6)
+    socket = FakeSocket()
+    query = {"conversation": "conv_1"}
+    admission = Admission(Credential(principal="mio"), house.state.catalog.resolve("aoi"), query)
+    await house.roster.serve_socket(socket, admission, "10.0.0.1")
+    assert socket.close_code == CloseCode.TRY_AGAIN_LATER
+    assert len(house.roster) == 0

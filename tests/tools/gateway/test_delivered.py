@@ -34,7 +34,7 @@ def test_a_session_is_written_down() -> None:
         {"type": "response.output_text.delta", "response_id": "r", "delta": "a"},
         {"type": "response.output_text.delta", "response_id": "r", "delta": "b"},
         {"type": "response.output_text.done", "response_id": "r", "text": "ab"},
-        {"type": "response.done", "response": {"id": "r", "status": "completed"}},
+        {"type": "response.done", "response": {"id": "r", "status": "completed", "output": []}},
     ]
     delivered = Delivered()
     for number, event in enumerate(events, start=1):

@@ -1,0 +1,1 @@
+"""What is decided of an engine that may be lost."""

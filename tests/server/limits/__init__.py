@@ -1,0 +1,1 @@
+"""Tests of what one client, and all of them together, may take."""
