@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import random
 import tempfile
@@ -58,6 +59,8 @@ class Found:
     """What came of it.
 
     Attributes:
+        other_texts: Items that say something else than what was acknowledged.
+        turns_answered_twice: A reply was safe and not acknowledged, and was asked for again.
         stages: What each client was doing when the server was killed.
     """
 
@@ -69,6 +72,7 @@ class Found:
     other_texts: int = 0
     items_kept_twice: int = 0
     replies_kept_as_incomplete: int = 0
+    turns_answered_twice: int = 0
     conversations_not_found: int = 0
     conversations: int = 0
     sessions_begun_anew: int = 0
@@ -145,7 +149,7 @@ def check(url: str, talkers: Sequence[Talker], found: Found) -> None:
     for talker in talkers:
         for conversation_id, book in talker.books.items():
             kept = _read(f"{url}/v1/conversations/{conversation_id}")
-            found.conversations_not_found += kept is None
+            found.conversations_not_found += kept is None and bool(book.users or book.replies)
             compare(book, [] if kept is None else kept["items"], found)
 
 
@@ -222,8 +226,13 @@ def _count_all(url: str, talkers: Sequence[Talker], found: Found) -> None:
             found.acknowledged_user_turns += len(book.users)
             found.acknowledged_replies += len(book.replies)
             kept = _read(f"{url}/v1/conversations/{conversation_id}") or {"items": []}
+            items = kept["items"]
             found.replies_kept_as_incomplete += sum(
-                item.get("status") == "incomplete" for item in kept["items"]
+                item.get("status") == "incomplete" for item in items
+            )
+            found.turns_answered_twice += sum(
+                one["role"] == other["role"] == "assistant"
+                for one, other in itertools.pairwise(items)
             )
         found.sessions_begun_anew += talker.found.sessions_begun_anew
         found.clients_that_gave_up += talker.found.clients_that_gave_up
