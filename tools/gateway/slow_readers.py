@@ -37,6 +37,8 @@ _TARGET = "/v1/realtime?model=aoi"
 _LONG_CHARS = 600
 _SPARE_S = 40.0
 """Replies are so much longer than the measurement: everybody has to come first."""
+_STALLED_S = 20.0
+"""Length of the stalled readers' replies; a conversation holds its text, whoever reads it."""
 _EVICTED = re.compile(r"evicted=(\w+) seconds=([\d.]+)")
 _WAYS = ("without", "with stalled readers")
 
@@ -70,8 +72,8 @@ class Phase:
         lag_p99_ms: Likewise.
         lag_max_ms: Likewise.
         frames_per_s: That live streams received.
-        tokens_per_s: That they were due.
-        cpu_us_per_token: The gateway's, over the tokens of live streams.
+        tokens_due_per_s: Of them all; where fewer frames came, the gateway could not keep up.
+        cpu_us_per_delta: The gateway's, over the deltas that live streams received.
         rss_growth_mib: Of the gateway's process.
         evicted_after_s: Of each stalled reader, from its connection to its end.
         evictions: Reasons.
@@ -84,8 +86,8 @@ class Phase:
     lag_p99_ms: float
     lag_max_ms: float
     frames_per_s: float
-    tokens_per_s: float
-    cpu_us_per_token: float
+    tokens_due_per_s: float
+    cpu_us_per_delta: float
     rss_growth_mib: float
     evicted_after_s: list[float]
     evictions: list[str]
@@ -142,7 +144,7 @@ class Load:
 
     def long_wishes(self) -> list[str]:
         """Of the stalled readers."""
-        num_pieces = int((self.seconds + _SPARE_S) * self.rate)
+        num_pieces = int(_STALLED_S * self.rate)
         seeds = range(self.stalled)
         return [Script(self.seed * 7000 + n, num_pieces, _LONG_CHARS).wish for n in seeds]
 
@@ -171,7 +173,7 @@ def run_phase(load: Load, way: str, progress: Progress) -> Phase:
         late = _late_after_flush(server, began, ended)
         evictions = _EVICTED.findall(server.log_text())
     seconds = ended - began
-    tokens_per_s = load.streams * load.rate
+    deltas_per_s = sum(one.deltas for one in heard) / seconds
     share = after.cpu_share_since(before)
     return Phase(
         way=way,
@@ -180,8 +182,8 @@ def run_phase(load: Load, way: str, progress: Progress) -> Phase:
         lag_p99_ms=1e3 * percentile(late, 99),
         lag_max_ms=1e3 * max(late),
         frames_per_s=sum(one.frames for one in heard) / seconds,
-        tokens_per_s=tokens_per_s,
-        cpu_us_per_token=1e6 * share / tokens_per_s,
+        tokens_due_per_s=load.streams * load.rate,
+        cpu_us_per_delta=1e6 * share / deltas_per_s,
         rss_growth_mib=(after.rss_kib - before.rss_kib) / 1024,
         evicted_after_s=sorted(float(after_s) for _, after_s in evictions),
         evictions=sorted(reason for reason, _ in evictions),
