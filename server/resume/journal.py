@@ -12,7 +12,7 @@ that waits, and never moves past another event. What is written gets the next nu
 rise by one on the wire however much was merged, and stays here as *told* for a while. When the
 client comes back over another socket it names the last number that it has seen. All behind that is
 untold again, merged, and numbered anew from there: to the client, numbers rise by one over any
-number of sockets, and nothing comes twice.
+number of sockets, and nothing comes twice. A greeting is for one socket and is not told on another.
 
 What is told is bounded in bytes and in age; the oldest is forgotten first. A client whose place has
 been forgotten has a *gap*: it is told anew what the items are now that the gap may have touched.
@@ -27,6 +27,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 E = TypeVar("E")
@@ -57,6 +58,8 @@ class EventRules(Generic[E]):
         items: Ids of the conversation's items that an event speaks of.
         announces: Whether a client knows of these items by this event.
         is_end: Whether an event is the last of something that a client waits for.
+        is_greeting: Whether an event speaks of the socket that it is told on, and so means nothing
+            on the next one.
     """
 
     name: Callable[[int], str]
@@ -67,6 +70,7 @@ class EventRules(Generic[E]):
     items: Callable[[E], tuple[str, ...]]
     announces: Callable[[E], bool]
     is_end: Callable[[E], bool]
+    is_greeting: Callable[[E], bool]
 
 
 class Hold:
@@ -89,6 +93,8 @@ class _Message:
         items: See ``EventRules``.
         announces: See ``EventRules``.
         is_end: See ``EventRules``.
+        is_greeting: See ``EventRules``.
+        is_first: Whether it was put before all that waited.
         at: When it was told.
     """
 
@@ -97,6 +103,8 @@ class _Message:
     items: tuple[str, ...]
     announces: bool
     is_end: bool
+    is_greeting: bool
+    is_first: bool = False
     at: float = 0.0
 
     num_numbers = 1
@@ -169,6 +177,12 @@ class Gap:
         told_anew = (item for item in items if item not in self.unsaid)
         return any(self.items is None or item in self.items for item in told_anew)
 
+    def joined(self, other: Gap | None) -> Gap:
+        """Both in one."""
+        if other is None:
+            return self
+        return Gap(None if self.items is None or other.items is None else self.items | other.items)
+
 
 class Journal(Generic[E]):
     """Of one session; see the module.
@@ -195,6 +209,8 @@ class Journal(Generic[E]):
         self._num_told = 0  # numbers that are kept
         self._lost: dict[str, int] = {}  # last forgotten number by item, oldest first
         self._lost_ends: deque[tuple[int, _Message]] = deque(maxlen=MAX_LOST_ENDS)
+        self._gap: Gap | None = None  # that the last greeting was to tell of
+        self._greeted_at = 0  # its number
         self._vague_before = 0  # a gap that begins before this number may have touched any item
         self.last_number = 0
         self.num_untold_bytes = 0
@@ -271,6 +287,7 @@ class Journal(Generic[E]):
         """Put events before all that waits; nothing that waits may be text of the same items."""
         for event in reversed(events):
             message = self._message(event, self._rules.encode(event, ""), "")
+            message.is_first = True
             self._untold.appendleft(message)
             self.num_untold_bytes += message.num_bytes
 
@@ -286,7 +303,7 @@ class Journal(Generic[E]):
             self._forget_oldest()
 
     def rewind(self, after: int | None) -> Gap | None:
-        """Make everything untold again that a client has not seen.
+        """Make everything untold again that a client has not seen, but for earlier greetings.
 
         Args:
             after: The last number that it has seen; ``None`` where it does not know. Numbers go on
@@ -302,14 +319,18 @@ class Journal(Generic[E]):
         if after is not None and not 0 <= after <= self.last_number:
             raise ValueError(f"number {after} of {self.last_number}")
         missed = self._confirm(after)
+        has_greeting = after is not None and after >= self._greeted_at
+        if self._gap is not None and not has_greeting:
+            missed = self._gap.joined(missed)  # the client has not heard of it
         told = list(self._told)
         self._told.clear()
         self._num_told_bytes = self._num_told = 0
-        waiting = list(self._untold)
+        is_stale = partial(_is_stale, has_greeting=has_greeting)
+        waiting = [entry for entry in self._untold if not is_stale(entry)]
         self._untold.clear()
         self.num_untold_bytes = 0
         self._open.clear()
-        entries: list[_Entry[E]] = [_again(entry) for entry in told]
+        entries: list[_Entry[E]] = [_again(entry) for entry in told if not is_stale(entry)]
         gap = None
         if missed is not None:
             gap = Gap(missed.items, _announced(waiting))
@@ -323,6 +344,7 @@ class Journal(Generic[E]):
         self._requeue([*entries, *waiting])
         if after is not None:
             self.last_number = after
+        self._gap, self._greeted_at = gap, self.last_number + 1
         return gap
 
     @property
@@ -343,8 +365,14 @@ class Journal(Generic[E]):
 
     def _message(self, event: E, payload: bytes, name: str) -> _Message:
         rules = self._rules
-        items, announces = rules.items(event), rules.announces(event)
-        return _Message(payload, name, items, announces, rules.is_end(event))
+        return _Message(
+            payload,
+            name,
+            items=rules.items(event),
+            announces=rules.announces(event),
+            is_end=rules.is_end(event),
+            is_greeting=rules.is_greeting(event),
+        )
 
     def _released(self) -> Iterable[_Message | _Run[E]]:
         while self._untold:
@@ -471,6 +499,16 @@ def _again(entry: _Message | _Run[E]) -> _Message | _Run[E]:
     if isinstance(entry, _Run):
         return _Run(entry.event, entry.key, entry.items, entry.pieces, entry.num_chars)
     return entry
+
+
+def _is_stale(entry: _Entry[E], *, has_greeting: bool) -> bool:
+    """Whether a new greeting takes an entry's place.
+
+    What an earlier one told of the items goes with it, unless the client has seen that greeting.
+    """
+    if not isinstance(entry, _Message):
+        return False
+    return entry.is_greeting or (entry.is_first and not has_greeting)
 
 
 def _announced(waiting: Iterable[_Entry[E]]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from server.protocol.character_events import CharacterSessionResumed
 from server.protocol.codec import encode_server_event
 from server.protocol.event_ids import EventIds
 from server.protocol.server_events import (
@@ -15,6 +16,7 @@ from server.protocol.server_events import (
     ResponseFunctionCallArgumentsDelta,
     ResponseOutputTextDelta,
     ServerEvent,
+    SessionCreated,
 )
 from server.resume.journal import EventRules
 
@@ -46,6 +48,7 @@ def make_event_rules(session_id: str) -> WireRules:
         items=_items,
         announces=lambda event: isinstance(event, ConversationItemAdded),
         is_end=lambda event: isinstance(event, ResponseDone),
+        is_greeting=lambda event: isinstance(event, SessionCreated | CharacterSessionResumed),
         ids=ids,
     )
 

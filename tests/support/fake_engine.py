@@ -84,8 +84,9 @@ class FakeTokenizer:
 @dataclass
 class _Live:
     listener: DeltaListener
-    reply: str
+    reply: Sequence[str]
     num_prompt_tokens: int
+    is_cut: bool = False
     is_final: bool = True
     position: int = 0
     is_cancelled: bool = False
@@ -174,11 +175,13 @@ class FakeEngine:
         """Take a request; its first delta comes with a later turn of the loop."""
         if not self.is_alive:
             raise EngineDead("the engine is gone")
-        reply = self.reply[: params.max_tokens if self.obeys_max_tokens else None]
         self.prompts[request_id] = list(prompt_token_ids)
         self.params[request_id] = params
         self.services[request_id] = service
-        self._live[request_id] = _Live(on_delta, reply, len(prompt_token_ids), service.is_final)
+        live = _Live(on_delta, (), len(prompt_token_ids), is_final=service.is_final)
+        self._live[request_id] = live
+        if live.is_final:
+            self._choose_reply(request_id, live)
         self._arm()
 
     def append(
@@ -198,7 +201,8 @@ class FakeEngine:
         live.is_final = is_final
         if params is not None:
             self.params[request_id] = params
-            live.reply = self.reply[: params.max_tokens if self.obeys_max_tokens else None]
+        if is_final:
+            self._choose_reply(request_id, live)
         self._arm()
 
     def report_playback(self, request_id: str, num_chars: int) -> None:
@@ -216,6 +220,10 @@ class FakeEngine:
             live.is_cancelled = True
             self.cancelled.append(request_id)
             self._arm()
+
+    def reply_to(self, prompt_token_ids: Sequence[int]) -> Sequence[str]:
+        """What it says to a prompt, token by token."""
+        return self.reply
 
     def add_step_listener(self, listener: StepListener) -> Callable[[], None]:
         """Hear of every step."""
@@ -266,6 +274,12 @@ class FakeEngine:
         for request_id, live in list(self._live.items()):
             self._end(request_id, live, FinishReason.ABORT)
 
+    def _choose_reply(self, request_id: str, live: _Live) -> None:
+        reply = self.reply_to(self.prompts[request_id])
+        most = self.params[request_id].max_tokens if self.obeys_max_tokens else None
+        live.reply = reply[:most]
+        live.is_cut = len(live.reply) < len(reply)
+
     def _tell(self, news: EngineNews) -> None:
         for listener in list(self._status_listeners):
             listener(news)
@@ -307,8 +321,8 @@ class FakeEngine:
         elif self.is_stuck or not live.is_final:
             return
         elif live.position >= len(live.reply):
-            cut = live.reply != self.reply
-            self._end(request_id, live, FinishReason.LENGTH if cut else FinishReason.STOP)
+            reason = FinishReason.LENGTH if live.is_cut else FinishReason.STOP
+            self._end(request_id, live, reason)
         else:
             text = live.reply[live.position]
             live.position += 1
@@ -332,7 +346,7 @@ class FakeEngine:
         return RequestDelta(
             request_id=request_id,
             text=text,
-            token_ids=[ord(text)] if text else [],
+            token_ids=[ord(text[0])] if text else [],
             finish_reason=reason,
             num_prompt_tokens=live.num_prompt_tokens,
             num_output_tokens=live.position,

@@ -17,6 +17,7 @@ class Said:
         item: Whose text it is.
         about: The item that another event speaks of.
         is_end: Whether a client waits for it.
+        is_greeting: Whether it is for one socket.
         announces: Whether a client knows of the item by it.
     """
 
@@ -24,6 +25,7 @@ class Said:
     item: str | None = None
     about: str | None = None
     is_end: bool = False
+    is_greeting: bool = False
     announces: bool = False
 
 
@@ -51,4 +53,5 @@ def make_rules() -> EventRules[Said]:
         items=_items,
         announces=lambda event: event.announces,
         is_end=lambda event: event.is_end,
+        is_greeting=lambda event: event.is_greeting,
     )

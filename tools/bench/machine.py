@@ -16,6 +16,7 @@ import transformers
 from safetensors import safe_open
 
 from engine.model.loader import cpu_has_bfloat16
+from tools.bench.processor import describe_processor
 from tools.bench.workload import Workload
 
 _ROUNDS = 7
@@ -23,10 +24,8 @@ _ROUNDS = 7
 
 def describe_machine() -> dict[str, str]:
     """Return what a reader needs to judge the figures; no host name."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((x.split(":")[1].strip() for x in lines if x.startswith("model name")), "")
     return {
-        "processor": f"{len(os.sched_getaffinity(0))} cores of {model or platform.machine()}",
+        "processor": describe_processor(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "transformers": str(transformers.__version__),

@@ -126,6 +126,19 @@ class TestComingBack:
         journal.put_first([Said("hello"), Said("again")])
         assert journal.take(0) == [b"2:hello", b"3:again", b"4:two"]
 
+    def test_a_greeting_is_for_one_socket(self) -> None:
+        """One that was lost is not told on the next socket, whether or not it was written."""
+        journal = make()
+        journal.tell(Said("one"), 0)
+        for token in ("a", "b"):
+            journal.rewind(0)
+            journal.put_first([Said(f"hello {token}", is_greeting=True)])
+        journal.take(0)
+        journal.rewind(0)
+        journal.check_integrity()
+        journal.put_first([Said("hello c", is_greeting=True)])
+        assert journal.take(0) == [b"1:hello c", b"2:one"]
+
     def test_text_goes_on_behind_what_is_told_again(self) -> None:
         """A delta that comes before anything was written joins the last."""
         journal = make()
@@ -220,6 +233,22 @@ class TestForgetting:
         assert gap is not None
         assert gap.items == frozenset("x")
         assert journal.take(0) == [b"4:end"]
+
+    def test_a_gap_is_there_until_its_greeting_was_seen(self) -> None:
+        """A greeting that was lost took what it told of the items along; that is told anew."""
+        journal = make()
+        journal.tell(Said("lost", "x"), 1)
+        journal.forget(5)
+        journal.tell(Said("text", "x"), 9)
+        for state in ("early", "late"):
+            gap = journal.rewind(0)
+            assert gap is not None
+            assert gap.items == {"x"}
+            journal.put_first([Said("hello", is_greeting=True), Said(state, about="x")])
+            journal.check_integrity()
+        journal.take(9)
+        assert journal.rewind(1) is None
+        assert journal.take(9) == [b"2:late"]
 
     def test_a_client_that_goes_back_behind_what_it_has_seen_may_have_missed_anything(self) -> None:
         """What it once said it had seen is not kept for it."""

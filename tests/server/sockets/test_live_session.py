@@ -271,6 +271,19 @@ async def test_what_was_lost_with_the_socket_is_told_again() -> None:
         assert text_of(first) + text_of(socket.sent) == "Hello there."
 
 
+async def test_a_greeting_is_told_on_its_own_socket_only() -> None:
+    """One that was lost with a socket would come again with a token that is void."""
+    async with stage() as one:
+        one.ask()
+        await one.socket.until("response.done")
+        first = one.socket.sent[:6]
+        for _ in range(3):
+            socket = one.come_back(first[-1]["event_id"])
+            await socket.until("response.done")
+        assert [event["type"] for event in socket.sent].count("session.created") == 1
+        assert text_of(first) + text_of(socket.sent) == "Hello there."
+
+
 async def test_a_client_that_was_gone_for_long_finds_an_incomplete_reply() -> None:
     """After the grace the engine is freed; the reply's end is told to who comes back."""
     engine = FakeEngine(reply="x" * 10_000, step_s=0.1)

@@ -1,0 +1,1 @@
+"""Measurements of the gateway: the server without its engine, under faults and load."""

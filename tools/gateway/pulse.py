@@ -1,0 +1,83 @@
+"""A process that beats time, so that lateness is the event loop's own.
+
+``python -m tools.gateway.pulse SECONDS`` writes the clock's reading to stdout, 8 bytes per beat. A
+process that reads them late was late by its own fault: the beat had been there. ``Pulse`` is the
+reader on an event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+import subprocess
+import sys
+import time
+from array import array
+from collections.abc import Callable
+
+_BEAT = struct.Struct("d")
+_MAX_BEATS = 512
+
+
+class Pulse:
+    """Calls back with every beat, on the running loop.
+
+    Attributes:
+        late: Of every beat, when it fell (monotonic seconds) and how many seconds later the loop
+            came to it, in turn.
+    """
+
+    def __init__(
+        self,
+        period_s: float,
+        on_beat: Callable[[], None] = lambda: None,
+        *,
+        max_at_once: int = _MAX_BEATS,
+    ) -> None:
+        """Start the process that beats.
+
+        Args:
+            period_s: Seconds between two beats.
+            on_beat: Called for each.
+            max_at_once: Beats that are taken in one turn of the loop, where it is behind.
+        """
+        command = [sys.executable, "-m", "tools.gateway.pulse", str(period_s)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)
+        assert self._process.stdout is not None
+        self._pipe = self._process.stdout.fileno()
+        os.set_blocking(self._pipe, False)
+        self._on_beat = on_beat
+        self._max_bytes = max_at_once * _BEAT.size
+        self.late = array("d")
+        asyncio.get_running_loop().add_reader(self._pipe, self._read)
+
+    def close(self) -> None:
+        """End it."""
+        asyncio.get_running_loop().remove_reader(self._pipe)
+        self._process.kill()
+        self._process.wait()
+
+    def _read(self) -> None:
+        data = os.read(self._pipe, self._max_bytes)
+        now = time.monotonic()
+        for (beat,) in _BEAT.iter_unpack(data):
+            self.late.extend((beat, now - beat))
+            self._on_beat()
+
+
+def main(arguments: list[str]) -> int:
+    """Beat until nobody listens."""
+    period = float(arguments[0])
+    due = time.monotonic()
+    while True:
+        due += period
+        time.sleep(max(0.0, due - time.monotonic()))
+        try:
+            os.write(1, _BEAT.pack(time.monotonic()))
+        except BrokenPipeError:
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

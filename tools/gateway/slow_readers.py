@@ -1,0 +1,287 @@
+"""Many live streams beside readers that have stalled: what do those cost the others?
+
+    python -m tools.gateway.slow_readers --streams 256 --rate 80 --stalled 32
+
+The same load without stalled readers and with them, in turn, each on a fresh server. The engine is
+scripted and lives in the gateway's process: making its deltas is part of what is measured. Clients
+run in other processes. Lateness is the event loop's own: another process writes the time into a
+pipe every 5 ms, and the loop notes how much later it reads it; fan-out that holds the loop up
+shows in it in full. A stalled reader has a receive buffer of 4 KiB, asks for tokens of 600
+characters, and never reads. Memory counts from before the stalled readers come; every session keeps
+what it has told for a while, so it grows with any stream until ``resume.max_told_bytes``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tools.bench.bars import Bars, draw
+from tools.bench.timing import percentile
+from tools.gateway.crew import Line, crew, split
+from tools.gateway.launched import Launched, scripted
+from tools.gateway.raw_client import RawClient, StalledReaders, ask, open_raw
+from tools.gateway.report import command_line, parser_of, progress_bar, surroundings, write
+from tools.gateway.script import Script
+
+_TARGET = "/v1/realtime?model=aoi"
+_LONG_CHARS = 600
+_SPARE_S = 40.0
+"""Replies are so much longer than the measurement: everybody has to come first."""
+_STALLED_S = 20.0
+"""Length of the stalled readers' replies; a conversation holds its text, whoever reads it."""
+_EVICTED = re.compile(r"evicted=(\w+) seconds=([\d.]+)")
+_WAYS = ("without", "with stalled readers")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one load process holds: an address, and a wish for each of its streams."""
+
+    address: tuple[str, int]
+    wishes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What streams have received between two words: frames, deltas of text, bytes; and ends."""
+
+    frames: int
+    deltas: int
+    num_bytes: int
+    num_gone: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """What one phase came to; times in milliseconds.
+
+    Attributes:
+        way: With stalled readers, or without.
+        cpu_share: Of one core, the gateway's process.
+        lag_p50_ms: Lateness of the loop.
+        lag_p99_ms: Likewise.
+        lag_max_ms: Likewise.
+        frames_per_s: That live streams received.
+        tokens_due_per_s: Of them all; where fewer frames came, the gateway could not keep up.
+        cpu_us_per_delta: The gateway's, over the deltas that live streams received.
+        rss_growth_mib: Of the gateway's process.
+        evicted_after_s: Of each stalled reader, from its connection to its end.
+        evictions: Reasons.
+        live_cut_off: Live streams whose connection ended; there should be none.
+    """
+
+    way: str
+    cpu_share: float
+    lag_p50_ms: float
+    lag_p99_ms: float
+    lag_max_ms: float
+    frames_per_s: float
+    tokens_due_per_s: float
+    cpu_us_per_delta: float
+    rss_growth_mib: float
+    evicted_after_s: list[float]
+    evictions: list[str]
+    live_cut_off: int
+
+
+async def work(share: Share, line: Line) -> Heard:
+    """Listen to all streams; count between ``begin`` and ``end``."""
+    clients: list[RawClient] = []
+    for wish in share.wishes:
+        client = await open_raw(share.address, _TARGET)
+        client.write(ask(wish))
+        clients.append(client)
+        line.report(1)
+    await asyncio.gather(*(client.talking for client in clients))
+    line.ready()
+    assert await line.hear() == "begin"
+    before = _count(clients)
+    assert await line.hear() == "end"
+    after = _count(clients)
+    return Heard(
+        after.frames - before.frames,
+        after.deltas - before.deltas,
+        after.num_bytes - before.num_bytes,
+        after.num_gone,
+    )
+
+
+def _count(clients: Sequence[RawClient]) -> Heard:
+    return Heard(
+        sum(client.num_frames for client in clients),
+        sum(client.num_deltas for client in clients),
+        sum(client.num_bytes for client in clients),
+        sum(client.closed.done() for client in clients),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What all phases have in common."""
+
+    streams: int
+    rate: float
+    stalled: int
+    seconds: float
+    processes: int
+    seed: int
+    settings: Sequence[str]
+
+    def wishes(self) -> list[str]:
+        """Of the live streams."""
+        num_pieces = int((self.seconds + _SPARE_S) * self.rate)
+        return [Script(self.seed * 1000 + n, num_pieces).wish for n in range(self.streams)]
+
+    def long_wishes(self) -> list[str]:
+        """Of the stalled readers."""
+        num_pieces = int(_STALLED_S * self.rate)
+        seeds = range(self.stalled)
+        return [Script(self.seed * 7000 + n, num_pieces, _LONG_CHARS).wish for n in seeds]
+
+
+def run_phase(load: Load, way: str, progress: Progress) -> Phase:
+    """One phase, on a fresh server."""
+    settings = ["log.level=info", f"limits.max_connections={load.streams + load.stalled + 64}"]
+    with scripted(1 / load.rate, [*settings, *load.settings], has_lag=True) as server:
+        shares = [Share(server.address, part) for part in split(load.wishes(), load.processes)]
+        with crew(work, shares) as listeners:
+            bar = progress.add_task(f"{way}: streams", total=load.streams)
+            listeners.ready(lambda done: progress.advance(bar, done))
+            before = server.look()
+            stalled = None
+            if way != _WAYS[0]:
+                stalled = StalledReaders(server.address, _TARGET, load.long_wishes())
+            listeners.tell("begin")
+            began = time.monotonic()
+            _sleep(load.seconds, progress, f"{way}: seconds")
+            listeners.tell("end")
+            ended = time.monotonic()
+            after = server.look()
+            heard = listeners.results()
+            if stalled is not None:
+                stalled.close()
+        late = _late_after_flush(server, began, ended)
+        evictions = _EVICTED.findall(server.log_text())
+    seconds = ended - began
+    deltas_per_s = sum(one.deltas for one in heard) / seconds
+    share = after.cpu_share_since(before)
+    return Phase(
+        way=way,
+        cpu_share=share,
+        lag_p50_ms=1e3 * percentile(late, 50),
+        lag_p99_ms=1e3 * percentile(late, 99),
+        lag_max_ms=1e3 * max(late),
+        frames_per_s=sum(one.frames for one in heard) / seconds,
+        tokens_due_per_s=load.streams * load.rate,
+        cpu_us_per_delta=1e6 * share / deltas_per_s,
+        rss_growth_mib=(after.rss_kib - before.rss_kib) / 1024,
+        evicted_after_s=sorted(float(after_s) for _, after_s in evictions),
+        evictions=sorted(reason for reason, _ in evictions),
+        live_cut_off=sum(one.num_gone for one in heard),
+    )
+
+
+def _late_after_flush(server: Launched, began: float, ended: float) -> list[float]:
+    time.sleep(1.2)  # the server writes it down twice a second
+    return server.late_s(began, ended)
+
+
+def _sleep(seconds: float, progress: Progress, name: str) -> None:
+    bar = progress.add_task(name, total=int(seconds))
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(1.0, left))
+        progress.advance(bar)
+
+
+def medians(phases: Sequence[Phase], way: str) -> dict[str, float]:
+    """Of each figure, over the phases of one way."""
+    ours = [asdict(phase) for phase in phases if phase.way == way]
+    names = [name for name, value in ours[0].items() if isinstance(value, int | float)]
+    return {name: statistics.median(one[name] for one in ours) for name in names}
+
+
+def table(phases: Sequence[Phase]) -> Table:
+    """All phases, and the medians."""
+    shown = Table("", *(phase.way for phase in phases), *(f"median {way}" for way in _WAYS))
+    middle = [medians(phases, way) for way in _WAYS]
+    for name in middle[0]:
+        values = [getattr(phase, name) for phase in phases] + [one[name] for one in middle]
+        shown.add_row(name.replace("_", " "), *(f"{value:,.3g}" for value in values))
+    spans = [phase.evicted_after_s for phase in phases]
+    cells = [f"{len(one)}: {one[0]:.1f} to {one[-1]:.1f} s" if one else "" for one in spans]
+    shown.add_row("evicted", *cells, "", "")
+    return shown
+
+
+def picture(phases: Sequence[Phase]) -> str:
+    """Lateness and processor, without and with stalled readers."""
+    rounds = [f"round {number + 1}" for number in range(len(phases) // len(_WAYS))]
+
+    def values(name: str) -> dict[tuple[int, int], float]:
+        return {
+            (place // len(_WAYS), place % len(_WAYS)): getattr(phase, name)
+            for place, phase in enumerate(phases)
+        }
+
+    charts = [
+        Bars(title, rounds, _WAYS, values(name), ("#8a8f98", "#e0563b"), "{:.2f}".format, True)
+        for title, name in (
+            ("Lateness of the event loop, median, ms", "lag_p50_ms"),
+            ("Lateness of the event loop, 99 of 100, ms", "lag_p99_ms"),
+            ("The gateway's share of one core", "cpu_share"),
+        )
+    ]
+    return draw(charts, "Live streams without and with stalled readers")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print; the exit code is 1 where a live stream was cut off."""
+    parser = parser_of("slow_readers", __doc__)
+    parser.add_argument("--streams", type=int, default=256, help="live ones (%(default)s)")
+    parser.add_argument("--rate", type=float, default=80.0, help="tokens/s each (%(default)s)")
+    parser.add_argument("--stalled", type=int, default=32, help="readers (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=25.0, help="of a phase (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="of both ways (%(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="of the load (%(default)s)")
+    parser.add_argument("--svg", type=Path, help="where to draw it")
+    options = parser.parse_args(arguments)
+    load = Load(
+        options.streams,
+        options.rate,
+        options.stalled,
+        options.seconds,
+        options.processes,
+        options.seed,
+        options.set,
+    )
+    machine = surroundings()
+    phases = []
+    with progress_bar(Console(stderr=True)) as progress:
+        for _ in range(options.rounds):
+            phases += [run_phase(load, way, progress) for way in _WAYS]
+    Console(width=140).print(table(phases))
+    report = {
+        "command": command_line("slow_readers", arguments),
+        "machine": machine,
+        "phases": [asdict(phase) for phase in phases],
+        "medians": {way: medians(phases, way) for way in _WAYS},
+    }
+    write(options.json, report)
+    if options.svg:
+        options.svg.write_text(picture(phases) + "\n", encoding="utf-8")
+    return int(any(phase.live_cut_off for phase in phases))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
