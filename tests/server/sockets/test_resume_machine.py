@@ -106,6 +106,7 @@ class View:
     num_heard: int = 0  # of the present socket's
     base: int = 0  # number before the first of the events
     confirmed: int = 0  # the last number that the server was told of
+    gap_at: int = 0  # number of the greeting that told of the last gap
 
     @property
     def last(self) -> int:
@@ -124,7 +125,7 @@ class View:
         self.num_heard, self.confirmed = 0, after
         self.events = [] if has_gap else self.events[: after - self.base]
         if has_gap:
-            self.base, self.is_whole = after, False
+            self.base, self.gap_at, self.is_whole = after, after + 1, False
 
     def stream(self) -> list[Event]:
         """What was said, however it was cut."""
@@ -258,7 +259,8 @@ class ResumeMachine(RuleBasedStateMachine):
     def come_back(self, num_lost: int) -> None:
         """From any place, over another socket, whether or not the old one is gone."""
         after = max(self.view.base, self.view.last - num_lost, 1)
-        has_gap = after < self.view.confirmed  # it had said that it had seen more
+        # It had said that it had seen more, or has not heard of the last gap.
+        has_gap = after < max(self.view.confirmed, self.view.gap_at)
         self.view.go_back(after, has_gap=has_gap)
         self._come_back(IDS.name(after))
         assert self.one.socket.sent[0]["session"]["resume"]["gap"] is has_gap
