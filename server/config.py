@@ -161,7 +161,7 @@ class LimitsConfig:
     """Tokens of one key's prompts and replies per minute."""
     max_wait_s: float = 30.0
     """Seconds to the first token above which new responses are refused; ``inf`` queues them all."""
-    max_late_share: float = 0.05
+    max_late_share: float = 0.25
     """Of all tokens, those that may reach listeners too late before new responses are refused."""
     max_bad_messages: int = 10
     """Messages in a row that are not understood before the socket is closed with 4400."""

@@ -23,6 +23,7 @@ from prometheus_client import (
 
 from engine.outputs import EngineInfo, EngineNews, EngineStatus, StepStats
 from server.config import MetricsConfig
+from server.quick_histogram import QuickHistogram
 from server.response_times import EndedResponse
 from server.vllm_names import WithVllmNames
 
@@ -97,7 +98,9 @@ class Metrics:
             "engine_progress_age_seconds", "Since the last step while requests are live."
         )
         self.ttft = histogram("time_to_first_token_seconds", "Submission to first token.", _TTFT)
-        self.itl = histogram("inter_token_latency_seconds", "Between two deltas, per token.", _ITL)
+        self.itl = QuickHistogram(
+            "kaiwa_inter_token_latency_seconds", "Between two deltas, per token.", _ITL, registry
+        )
         self.e2e = histogram("e2e_request_latency_seconds", "Submission to the end.", _E2E)
         self.queue_time = histogram("request_queue_time_seconds", "Waiting to be scheduled.", _TTFT)
         self.prefill_time = histogram("request_prefill_time_seconds", "To the first token.", _TTFT)

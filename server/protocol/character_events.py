@@ -258,12 +258,9 @@ def grant_events(names: Iterable[str]) -> frozenset[str]:
     return _NAMES if CHARACTER_V1 in wanted else _NAMES & wanted
 
 
-_OF_A_REPLY = (
-    CharacterSegment,
-    CharacterExpression,
-    CharacterMotion,
-    CharacterVisemes,
-    CharacterMetrics,
+_KINDS = frozenset(CHARACTER_EVENTS)
+_OF_A_REPLY = frozenset(
+    {CharacterSegment, CharacterExpression, CharacterMotion, CharacterVisemes, CharacterMetrics}
 )
 
 
@@ -273,5 +270,5 @@ def is_granted(event: ServerEvent, granted: frozenset[str]) -> bool:
     What performs a reply was chosen when that began, and is not chosen again: half of it would be
     of no use.
     """
-    name = event_name(type(event))
-    return name not in _NAMES or name in granted or isinstance(event, _OF_A_REPLY)
+    kind = type(event)
+    return kind not in _KINDS or kind in _OF_A_REPLY or event_name(kind) in granted

@@ -204,7 +204,7 @@ class Floor:
             return [], None
         events = response.receive(delta, now)
         is_default = self._active_id == response.id
-        if is_default and response.has_words:
+        if is_default and self.mood.state != "speaking" and response.has_words:
             events[:0] = self.mood.change("speaking", "words", response_id=response.id)
         if not response.is_done:
             return send(events), None

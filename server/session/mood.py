@@ -13,6 +13,11 @@ class Mood:
     def __init__(self) -> None:
         self._state: CharacterMood = "idle"
 
+    @property
+    def state(self) -> CharacterMood:
+        """What it is doing."""
+        return self._state
+
     def change(
         self,
         state: CharacterMood,

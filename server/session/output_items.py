@@ -156,9 +156,7 @@ class MessageOutput:
         return self._perform(pieces, t_ms)
 
     def open(self) -> list[ServerEvent]:
-        """Announce the item, if that was not done."""
-        if self.item is not None:
-            return []
+        """Announce the item; to be called once."""
         self.item = MessageItem(
             id=self._item_id,
             role="assistant",
@@ -222,7 +220,8 @@ class MessageOutput:
     def _perform(self, pieces: list[Piece], t_ms: float) -> list[ServerEvent]:
         events: list[ServerEvent] = []
         for piece in pieces:
-            events += self.open()
+            if self.item is None:
+                events += self.open()
             match piece:
                 case TextPiece(text):
                     self._clean.append(text)
@@ -233,7 +232,8 @@ class MessageOutput:
                         content_index=0,
                         delta=text,
                     )
-                    events += [delta, *self._delivery.say(text, t_ms)]
+                    events.append(delta)
+                    events += self._delivery.say(text, t_ms)
                 case ExpressionTag():
                     events += self._delivery.express(piece, t_ms)
                 case MotionTag():

@@ -135,7 +135,7 @@ class Response:
     def receive(self, delta: RequestDelta, now: float) -> list[ServerEvent]:
         """Take what one step brought, and end the reply if it was the last."""
         self._clock.note(delta, now)
-        t_ms = self._clock.since_ms(now)
+        t_ms = self._clock.since_ms(now) if self._show.events else 0.0  # nobody else looks at it
         events = self._take(self._parse(delta.text), t_ms)
         self._num_chars += len(delta.text)
         match delta.finish_reason:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -34,7 +34,7 @@ from server.protocol.character_events import CharacterSessionExpiring
 from server.protocol.client_events import ClientEvent
 from server.protocol.close_codes import CloseCode
 from server.protocol.objects import ResumeObject
-from server.protocol.server_events import ServerEvent
+from server.protocol.server_events import ResponseOutputTextDelta, ServerEvent
 from server.resume.journal import Gap, Hold, Journal
 from server.session.effects import (
     Abort,
@@ -335,8 +335,13 @@ class LiveSession:
         except Exception as error:
             self.crash(error)
 
-    def _execute(self, effects: Iterable[Effect]) -> None:
+    def _execute(self, effects: Sequence[Effect]) -> None:
         """Carry out effects in order, also those that come up meanwhile."""
+        if len(effects) == 1 and isinstance(effects[0], Send) and not self._todo:
+            event = effects[0].event
+            if isinstance(event, ResponseOutputTextDelta):  # most are: no item is another by it
+                self.outbox.push(event)
+                return
         self._todo.extend(effects)
         if self._is_executing:
             return
