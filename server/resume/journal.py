@@ -35,7 +35,7 @@ E = TypeVar("E")
 ENVELOPE_BYTES = 256
 """What an entry takes beside its text or its payload, about."""
 _NUMBER_BYTES = 8
-_CHAR_BYTES = 2
+_CHAR_BYTES = 4  # of text beyond the Basic Multilingual Plane; of most, less
 _MAX_RUN_CHARS = 16 * 1024
 """Told text of one item is forgotten in pieces of this size, about."""
 _FOLD_PIECES = 64

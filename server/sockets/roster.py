@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import Callable
 
 from engine.outputs import EngineNews, EngineStatus
@@ -25,6 +24,7 @@ from server.state import ServerState
 CLOSE_BATCH = 200
 """Sockets that are closed at once at the end, so that not everybody comes back in one moment."""
 _BATCH_PAUSE_S = 0.05
+_LAST_WORDS_S = 0.1
 
 KEY_ENDED = ProtocolError(
     "api_key_ended", "this session's API key has expired or was taken away; come with another"
@@ -41,7 +41,8 @@ class Roster:
         self._connections: set[Connection] = set()
         self._live: dict[str, LiveSession] = {}
         self._credentials: dict[str, Credential] = {}  # by session id: what its client last showed
-        self._parked: dict[str, str] = {}  # tenant by session id, longest parked first
+        self._parked: dict[str, str] = {}  # tenant by session id
+        self._parked_of: dict[str, dict[str, None]] = {}  # session ids by tenant, oldest first
         self._tickets = Tickets()
 
     def __len__(self) -> int:
@@ -180,7 +181,7 @@ class Roster:
             code: Close code.
             reason: For people.
             error: How replies end.
-            is_hurried: Leaves the pauses between the batches out, once it is true.
+            is_hurried: Once it is true nothing is waited for but last words.
         """
         sessions = list(self._live.values())
         random.shuffle(sessions)
@@ -188,10 +189,14 @@ class Roster:
             live.close(code, reason, error=error)
             if index % CLOSE_BATCH == CLOSE_BATCH - 1 and not is_hurried():
                 await asyncio.sleep(_BATCH_PAUSE_S)
-        closings = [asyncio.create_task(one.closed()) for one in list(self._connections)]
-        if closings:
-            await asyncio.wait(closings, timeout=self._state.settings.drain.close_timeout_s)
-        for closing in closings:
+        closings = {asyncio.create_task(one.closed()) for one in list(self._connections)}
+        loop, pending = asyncio.get_running_loop(), closings
+        deadline = loop.time() + self._state.settings.drain.close_timeout_s
+        while pending and loop.time() < deadline:
+            _, pending = await asyncio.wait(pending, timeout=_LAST_WORDS_S)
+            if is_hurried():
+                break
+        for closing in pending:
             closing.cancel()
 
     def _issue(self, live: LiveSession, principal: str) -> str:
@@ -200,14 +205,20 @@ class Roster:
 
     def _park(self, live: LiveSession, tenant: str) -> None:
         self._parked[live.session.id] = tenant
+        self._parked_of.setdefault(tenant, {})[live.session.id] = None
         while len(self._parked) > self._state.settings.resume.max_parked:
-            (greediest, _), *_ = Counter(self._parked.values()).most_common(1)
-            oldest = next(one for one, whose in self._parked.items() if whose == greediest)
-            self._live[oldest].end()
+            most = max(self._parked_of.values(), key=len)
+            self._live[next(iter(most))].end()
         self._state.metrics.parked.set(len(self._parked))
 
     def _unpark(self, session_id: str) -> None:
-        self._parked.pop(session_id, None)
+        tenant = self._parked.pop(session_id, None)
+        if tenant is None:
+            return
+        own = self._parked_of[tenant]
+        del own[session_id]
+        if not own:
+            del self._parked_of[tenant]
         self._state.metrics.parked.set(len(self._parked))
 
     def _forget(self, live: LiveSession) -> None:
