@@ -80,6 +80,7 @@ class _Live:
     num_prompt_tokens: int
     is_final: bool = True
     position: int = 0
+    is_cut: bool = False
     is_cancelled: bool = False
 
 
@@ -164,11 +165,12 @@ class FakeEngine:
         """Take a request; its first delta comes with a later turn of the loop."""
         if not self.is_alive:
             raise EngineDead("the engine is gone")
-        reply = self.reply[: params.max_tokens if self.obeys_max_tokens else None]
         self.prompts[request_id] = list(prompt_token_ids)
         self.params[request_id] = params
         self.services[request_id] = service
-        self._live[request_id] = _Live(on_delta, reply, len(prompt_token_ids), service.is_final)
+        live = _Live(on_delta, "", len(prompt_token_ids), service.is_final)
+        self._live[request_id] = live
+        self._script(request_id, live)
         self._arm()
 
     def append(
@@ -188,8 +190,12 @@ class FakeEngine:
         live.is_final = is_final
         if params is not None:
             self.params[request_id] = params
-            live.reply = self.reply[: params.max_tokens if self.obeys_max_tokens else None]
+        self._script(request_id, live)
         self._arm()
+
+    def reply_to(self, prompt: str) -> str:
+        """What is said to a prompt; for engines that listen."""
+        return self.reply
 
     def report_playback(self, request_id: str, num_chars: int) -> None:
         """Take note."""
@@ -232,6 +238,12 @@ class FakeEngine:
         for request_id, live in list(self._live.items()):
             self._end(request_id, live, FinishReason.ABORT)
 
+    def _script(self, request_id: str, live: _Live) -> None:
+        whole = self.reply_to("".join(map(chr, self.prompts[request_id])))
+        most = self.params[request_id].max_tokens if self.obeys_max_tokens else None
+        live.reply = whole[:most]
+        live.is_cut = live.reply != whole
+
     def _arm(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self.step_s, self._run_step)
@@ -269,8 +281,8 @@ class FakeEngine:
         elif self.is_stuck or not live.is_final:
             return
         elif live.position >= len(live.reply):
-            cut = live.reply != self.reply
-            self._end(request_id, live, FinishReason.LENGTH if cut else FinishReason.STOP)
+            reason = FinishReason.LENGTH if live.is_cut else FinishReason.STOP
+            self._end(request_id, live, reason)
         else:
             text = live.reply[live.position]
             live.position += 1

@@ -1,0 +1,185 @@
+"""The server that is attacked: a process of its own, with one line in for a question about itself.
+
+``python -m tests.attacks.target [PATH=JSON …]`` serves the scripted engine, or with ``engine=demo``
+the real one with the demo model. It prints the ready line of the server; after that each line on
+its standard input is a JSON object with an ``op``, answered by one JSON line:
+
+* ``gauges`` — what must come back to where it was after every attack.
+* ``script`` — sets fields of the scripted engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+from typing import Any
+
+import uvloop
+
+from engine.config import EngineConfig
+from engine.progress import LoadProgress
+from server import app
+from server.config_loader import load_settings
+from server.log_lines import configure_logging
+from server.sockets.front_door import FrontDoor
+from server.state import ServerState
+from tests.support.fake_engine import FakeEngine
+
+SONG = "sing "
+"""A user who says this and a number hears that number's song, and nobody else does."""
+
+LONG = "go on and on"
+"""Whoever says this gets a reply of many thousand tokens."""
+
+ECHO = "repeat: "
+"""What stands behind it is the reply."""
+
+SONG_CHARS = 48
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz,. あいうえお漢字🙂é"
+
+
+def song(seed: int) -> str:
+    """The words that belong to a seed."""
+    return "".join(random.Random(seed).choices(_ALPHABET, k=SONG_CHARS)).strip() + "!"
+
+
+@dataclass
+class ListeningEngine(FakeEngine):
+    """Says what the user's last message asks for.
+
+    Attributes:
+        busiest_s: The most processor time that the loop has spent between two steps.
+    """
+
+    busiest_s: float = 0.0
+    _computed_s: float = 0.0
+
+    def reply_to(self, prompt: str) -> str:
+        """Sing, repeat, go on, or say hello."""
+        said = prompt.rpartition("<user>")[2].rpartition("<assistant>")[0]
+        if said.startswith(SONG):
+            return song(int(said.removeprefix(SONG)))
+        if said.startswith(ECHO):
+            return said.removeprefix(ECHO)
+        return "On and on. " * 5000 if said.startswith(LONG) else self.reply
+
+    def _run_step(self) -> None:
+        now = time.thread_time()
+        self.busiest_s = max(self.busiest_s, now - self._computed_s)
+        self._computed_s = now
+        super()._run_step()
+
+
+class Control:
+    """Answers questions about the running server."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self.door: FrontDoor | None = None
+
+    @property
+    def state(self) -> ServerState:
+        """The server's."""
+        assert self.door is not None
+        return self.door.state
+
+    def gauges(self) -> dict[str, float]:
+        """Everything that an attack might leave behind."""
+        assert self.door is not None
+        gc.collect()
+        metrics = self.state.metrics
+        return {
+            "sessions": metrics.ws_active._value.get(),
+            "connections": len(self.door.accept_limits),
+            "pending_heads": self.door.accept_limits.num_pending,
+            "requests": self.state.engine.health().num_live_requests if self.state.engine else 0,
+            "kv_blocks": round(metrics.kv_used_bytes._value.get()),
+            "tasks": len(asyncio.all_tasks()),
+            "descriptors": len(os.listdir("/proc/self/fd")),
+        }
+
+    def perform(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one line."""
+        match order.pop("op"):
+            case "gauges":
+                return self.gauges()
+            case "script":
+                for name, value in order.items():
+                    setattr(self.engine, name, value)
+                return {}
+            case "busiest":
+                busiest, self.engine.busiest_s = self.engine.busiest_s, 0.0
+                return {"busiest_s": busiest}
+            case "die":
+                self.engine.die()
+                return {}
+            case other:
+                return {"error": f"no such op: {other}"}
+
+
+def listen(control: Control, loop: asyncio.AbstractEventLoop, on_end: Callable[[], None]) -> None:
+    """Have the loop answer line by line until the other side is gone; runs in a thread."""
+
+    def answer(line: str) -> None:
+        try:
+            reply = control.perform(json.loads(line))
+        except Exception as error:
+            reply = {"failure": repr(error)}
+        print(json.dumps(reply), flush=True)
+
+    for line in sys.stdin:
+        loop.call_soon_threadsafe(answer, line)
+    loop.call_soon_threadsafe(on_end)
+
+
+async def run(engine_name: str, values: dict[str, object]) -> int:
+    """Serve until told to stop, by a signal or because nobody asks any more."""
+    settings = load_settings(command_line={"listen.port": 0, **values}).settings
+    configure_logging(settings.log)
+    stop = app.StopSignal()
+    engine: Any = ListeningEngine(step_s=0.001, max_model_len=16_384)
+    control = Control(engine)
+
+    class KnownDoor(FrontDoor):
+        """The server's door, known to the control."""
+
+        async def open(self) -> None:
+            control.door = self
+            await super().open()
+
+    async def start(config: EngineConfig, progress: LoadProgress) -> Any:
+        if engine_name == "demo":
+            control.engine = await app.start_engine(config, progress)
+        return control.engine
+
+    def hurry() -> None:
+        stop.ask()
+        stop.ask()
+
+    app.FrontDoor = KnownDoor  # type: ignore[misc]
+    loop = asyncio.get_running_loop()
+    Thread(target=listen, args=(control, loop, hurry), daemon=True).start()
+    return await app.serve(settings, start=start, stop=stop)
+
+
+def main(arguments: list[str]) -> int:
+    """Read the settings and serve."""
+    values: dict[str, object] = {}
+    for argument in arguments:
+        path, _, value = argument.partition("=")
+        values[path] = json.loads(value)
+    engine_name = str(values.pop("engine", "scripted"))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(run(engine_name, values))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
