@@ -13,14 +13,14 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.attacks.target import ECHO, SONG, song
-from tests.support.raw_http import Answer, dialled, exchange, read_answer, upgrade_head
+from tests.support.raw_http import Answer, exchange
 from tests.support.realtime import receive_until, say
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -205,6 +205,23 @@ async def answer_to(there: Target, data: bytes, *, patience_s: float = 10.0) -> 
         return None
 
 
+async def post(there: Target, path: str, body: str | bytes, **headers: str) -> Answer:
+    """Post JSON; headers are named with ``_`` for ``-``."""
+    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    usual = {"Host": "localhost", "Content-Type": "application/json", "Connection": "close"}
+    usual |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"POST {path} HTTP/1.1", f"Content-Length: {len(content)}"]
+    lines += [f"{name}: {value}" for name, value in usual.items()]
+    head = "\r\n".join([*lines, "", ""]).encode()
+    return await exchange(there.address, head + content, patience_s=20.0)
+
+
+async def get(there: Target, path: str, method: str = "GET") -> Answer | None:
+    """Ask for an address; ``None`` when the door was closed without a word."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    return await answer_to(there, head.encode("latin-1"))
+
+
 def message(text: str) -> dict[str, Any]:
     """A client event that puts a user's words into the conversation."""
     part = {"type": "input_text", "text": text}
@@ -241,5 +258,3 @@ async def still_talks(client: ClientConnection) -> None:
     response = await reply_of(client, f"{ECHO}still here")
     assert response["status"] == "completed"
     assert response["output"][0]["content"][0]["text"] == "still here"
-
-

@@ -42,6 +42,8 @@ LONG = "go on and on"
 ECHO = "repeat: "
 """What stands behind it is the reply."""
 
+MAX_MODEL_LEN = 16_384
+
 SONG_CHARS = 48
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz,. あいうえお漢字🙂é"
 
@@ -133,7 +135,8 @@ def listen(control: Control, loop: asyncio.AbstractEventLoop, on_end: Callable[[
             reply = control.perform(json.loads(line))
         except Exception as error:
             reply = {"failure": repr(error)}
-        print(json.dumps(reply), flush=True)
+        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.flush()
 
     for line in sys.stdin:
         loop.call_soon_threadsafe(answer, line)
@@ -145,7 +148,7 @@ async def run(engine_name: str, values: dict[str, object]) -> int:
     settings = load_settings(command_line={"listen.port": 0, **values}).settings
     configure_logging(settings.log)
     stop = app.StopSignal()
-    engine: Any = ListeningEngine(step_s=0.001, max_model_len=16_384)
+    engine: Any = ListeningEngine(step_s=0.001, max_model_len=MAX_MODEL_LEN)
     control = Control(engine)
 
     class KnownDoor(FrontDoor):

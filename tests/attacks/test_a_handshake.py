@@ -7,14 +7,8 @@ import ssl
 
 import pytest
 
-from tests.attacks.harness import (
-    Answer,
-    Target,
-    answer_to,
-    dialled,
-    read_answer,
-    upgrade_head,
-)
+from tests.attacks.harness import Target, answer_to
+from tests.support.raw_http import Answer, dialled, read_answer, upgrade_head
 
 pytestmark = [
     pytest.mark.slow,
