@@ -29,14 +29,30 @@ SECRET = "pomegranate"
 """A word that attackers say; no log may repeat it."""
 
 MOST_BUSY_S = 0.5
-"""Processor time that the event loop may spend between two engine steps, whatever it is sent.
+"""Processor time that the event loop may spend before it looks at its timers, whatever it is sent.
 
-Not wall time: a busy machine does not make it longer. An ordinary step takes well under 1 ms; this
+Not wall time: a busy machine does not make it longer. An ordinary turn takes well under 1 ms; this
 bound is for work that grows with what a stranger sends.
 """
 
 _SETTLE_S = 10.0
 _FIRST_SEED = 7_000
+_SEEDED = {
+    "type": "response.create",
+    "response": {
+        "conversation": "none",
+        "input": [
+            {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_text", "text": "Sing me a song."}],
+            }
+        ],
+        "seed": 7,
+        "temperature": 0.8,
+        "max_output_tokens": 24,
+    },
+}
 
 Gauges = dict[str, float]
 
@@ -44,7 +60,9 @@ Gauges = dict[str, float]
 class Target:
     """A running server, and the line to it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, url: str, log: Path, *, is_scripted: bool
+    ) -> None:
         """Take over a process that has printed its ready line."""
         self.process = process
         self.url = url
@@ -52,7 +70,8 @@ class Target:
         self.baseline: Gauges = {}
         self.expects_in_log: tuple[str, ...] = ()
         self._seed = _FIRST_SEED
-        self._songs: Mapping[int, str] | None = None
+        self._song: str | None = None
+        self._is_scripted = is_scripted
 
     @property
     def address(self) -> tuple[str, int]:
@@ -124,20 +143,29 @@ class Target:
         return num_songs
 
     async def _sing(self, client: ClientConnection) -> None:
-        """Ask for one song and hear it: every delta in order, and the whole of it, as it is."""
+        """Ask for one song and hear it: every delta in order, and the whole of it, as it is.
+
+        A real model sings the same song again and again: with a seed, its first words are those
+        that it said when nobody else was there.
+        """
         self._seed += 1
-        async with asyncio.timeout(30):
-            await say(client, f"{SONG}{self._seed}")
+        async with asyncio.timeout(60):
+            if self._is_scripted:
+                await say(client, f"{SONG}{self._seed}")
+                self._song = song(self._seed)
+            else:
+                await client.send(json.dumps(_SEEDED))
             events = await receive_until(client, "response.done")
         kinds = {event["type"] for event in events}
         assert "error" not in kinds, [event for event in events if event["type"] == "error"]
         heard = "".join(
             event["delta"] for event in events if event["type"] == "response.output_text.delta"
         )
-        assert heard == song(self._seed), heard
+        self._song = self._song or heard
         response = events[-1]["response"]
-        assert response["status"] == "completed"
-        assert response["output"][0]["content"][0]["text"] == song(self._seed)
+        assert heard == self._song
+        assert response["status"] in ("completed", "incomplete")
+        assert response["output"][0]["content"][0]["text"] == heard
 
     async def _gauges_are_back(self) -> None:
         loop = asyncio.get_running_loop()
@@ -157,7 +185,10 @@ class Target:
             text = file.read().decode(errors="replace")
         assert "Traceback" not in text, text
         assert SECRET not in text
-        assert song(self._seed)[:12] not in text
+        assert self._song is not None
+        assert self._song[:12] not in text
+        strange = {char for char in text if not char.isprintable()} - {"\n"}
+        assert not strange, f"the log holds {strange}"
         for line in text.splitlines():
             is_loud = " error " in line[:40] or " critical" in line[:40]
             assert not is_loud or any(known in line for known in self.expects_in_log), line
@@ -184,7 +215,8 @@ async def target(folder: Path, **settings: object) -> AsyncIterator[Target]:
     try:
         ready = (await process.stdout.readline()).decode().split()
         assert ready[:1] == ["ready"], log.read_text(encoding="utf-8")[-2000:]
-        running = Target(process, ready[1], log)
+        is_scripted = settings.get("engine") != "demo"
+        running = Target(process, ready[1], log, is_scripted=is_scripted)
         await running.settle()
         yield running
         if process.returncode is None:
