@@ -291,6 +291,7 @@ async def _drain(
     timeout = state.settings.drain.timeout_s
     busy = _busy(roster, engine)
     log_line(logger, "draining", timeout_s=timeout, sessions=len(roster), replies=busy)
+    roster.go_away(timeout)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout
     while loop.time() < deadline:
@@ -310,7 +311,9 @@ async def _send_home(roster: Roster, door: FrontDoor, stop: StopSignal) -> None:
         type=ErrorType.SERVER,
     )
     reason = "The server restarts; come back in a few seconds."
-    roster.close_all(CloseCode.SERVICE_RESTART, reason, error)
+    await roster.close_all(
+        CloseCode.SERVICE_RESTART, reason, error, is_hurried=lambda: stop.is_hurried
+    )
     patience = 0.0 if stop.is_hurried else None
     await door.close(CloseCode.SERVICE_RESTART, reason, patience_s=patience)
 

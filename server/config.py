@@ -172,6 +172,27 @@ class HistoryConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeConfig:
+    """What a client finds that comes back over another socket."""
+
+    window_s: float = 120.0
+    """Seconds that a session waits for its client; 0 ends it with its socket."""
+    detach_grace_s: float = 60.0
+    """Seconds that replies go on for a client that is gone; then they are kept as incomplete."""
+    max_told_bytes: int = 256 * 1024
+    """Of one session's events that were written, and may have been lost with a socket."""
+    max_parked: int = 4096
+    """Sessions that wait; whoever has the most of them gives the oldest one up."""
+
+    def __post_init__(self) -> None:
+        """Refuse negative numbers."""
+        _within("resume.window_s", self.window_s, 0, 24 * 3600)
+        _within("resume.detach_grace_s", self.detach_grace_s, 0, 24 * 3600)
+        _within("resume.max_told_bytes", self.max_told_bytes, 1024, 2**30)
+        _within("resume.max_parked", self.max_parked, 0, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PacingConfig:
     """How fast replies are taken in where a client does not say."""
 
@@ -274,6 +295,7 @@ class ServerSettings:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     history: HistoryConfig = field(default_factory=HistoryConfig)
+    resume: ResumeConfig = field(default_factory=ResumeConfig)
     pacing: PacingConfig = field(default_factory=PacingConfig)
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)

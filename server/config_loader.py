@@ -29,6 +29,7 @@ from server.config import (
     MemoryConfig,
     OutboxConfig,
     PacingConfig,
+    ResumeConfig,
     ServerSettings,
 )
 
@@ -41,6 +42,7 @@ _ROOMS: dict[str, tuple[type, ...]] = {
     "limits": (LimitsConfig,),
     "memory": (MemoryConfig,),
     "history": (HistoryConfig,),
+    "resume": (ResumeConfig,),
     "pacing": (PacingConfig,),
     "outbox": (OutboxConfig,),
     "drain": (DrainConfig,),
@@ -139,6 +141,7 @@ def _compose(values: Mapping[str, Any]) -> ServerSettings:
         limits=LimitsConfig(**rooms["limits"]),
         memory=MemoryConfig(**rooms["memory"]),
         history=HistoryConfig(**rooms["history"]),
+        resume=ResumeConfig(**rooms["resume"]),
         pacing=PacingConfig(**rooms["pacing"]),
         outbox=OutboxConfig(**rooms["outbox"]),
         drain=DrainConfig(**rooms["drain"]),

@@ -78,6 +78,8 @@ class Metrics:
         self.ws_closes = counter("ws_closes", "Ended WebSocket sessions.", "code")
         self.ws_evictions = counter("ws_evictions", "Sockets that were cut off.", "reason")
         self.ws_coalesced = counter("ws_coalesced_deltas", "Deltas merged for slow readers.")
+        self.resumes = counter("resume", "Wishes to come back to a session.", "result")
+        self.parked = gauge("sessions_parked", "Sessions that wait for their client.")
         self.ws_send_buffer = histogram("ws_send_buffer_bytes", "Unsent bytes per look.", _BYTES)
         self.barge_in = histogram("barge_in_cancel_seconds", "Cancel to the terminal delta.", _ITL)
         self.loop_lag = histogram("event_loop_lag_seconds", "How late the event loop is.", _LAG)

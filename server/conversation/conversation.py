@@ -264,6 +264,8 @@ class Conversation:
         Args:
             text: What is to be read; nothing happens where it is empty.
         """
+        if not text:
+            return
         last = self._entries[-1] if self._entries else None
         before = self._note if last is None else last.note
         num_new = len(join_notes(before, text).encode()) - len(before.encode())

@@ -182,6 +182,38 @@ class CharacterMemory(ServerEvent, kw_only=True, tag="character.memory"):
     entries: list[str] | UnsetType = UNSET
 
 
+class CharacterSessionResumed(ServerEvent, kw_only=True, tag="character.session.resumed"):
+    """The client has come back; what it may not have seen follows.
+
+    Attributes:
+        from_event_id: The last event that it has seen, as it said; ``None`` where it did not.
+        replayed: How many events follow before what is new.
+        gap: Whether some are lost for good.
+    """
+
+    from_event_id: str | None
+    replayed: int
+    gap: bool
+
+
+class CharacterSessionExpiring(ServerEvent, kw_only=True, tag="character.session.expiring"):
+    """The session is about to reach its maximum age."""
+
+    in_ms: int
+
+
+class CharacterSessionGoingAway(ServerEvent, kw_only=True, tag="character.session.going_away"):
+    """The server is about to stop; what runs may finish, and nothing new begins.
+
+    Attributes:
+        time_left_ms: Until the socket is closed with 1012, at most.
+        reason: ``restart``.
+    """
+
+    time_left_ms: int
+    reason: str
+
+
 CHARACTER_EVENTS: tuple[type[ServerEvent], ...] = (
     CharacterSegment,
     CharacterExpression,
@@ -192,6 +224,9 @@ CHARACTER_EVENTS: tuple[type[ServerEvent], ...] = (
     CharacterQueued,
     CharacterMetrics,
     CharacterMemory,
+    CharacterSessionResumed,
+    CharacterSessionExpiring,
+    CharacterSessionGoingAway,
 )
 CHARACTER_V1 = "character.v1"
 """Stands for every event of the extension where a client names those it wants."""

@@ -32,6 +32,8 @@ class CloseCode(enum.IntEnum):
     """Too many events that could not be read."""
     STALLED_READER = 4408
     """The client did not read for too long; it may resume."""
+    REPLACED = 4409
+    """The client has come back to this session over another socket."""
 
     @property
     def is_retryable(self) -> bool:

@@ -65,7 +65,7 @@ def encode_server_event(event: ServerEvent, event_id: str | None = None) -> byte
 
     Args:
         event: Changed when ``event_id`` is given.
-        event_id: From the session's ``EventCounter``; ``None`` keeps the one the event has.
+        event_id: From the session's journal; ``None`` keeps the one the event has.
     """
     if event_id is not None:
         event.event_id = event_id

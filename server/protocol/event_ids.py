@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 _PREFIX = "evt_"
+_MAX_DIGITS = 18
 
 
-class EventCounter:
-    """Gives the events of one session their ids: ``evt_<session>_<number>``, from 1.
+class EventIds:
+    """The ids of one session's events: ``evt_<session>_<number>``, from 1."""
 
-    Held by the session for its whole life, over every connection; used by whoever writes events.
-    """
-
-    __slots__ = ("_last", "_stem")
+    __slots__ = ("_stem",)
 
     def __init__(self, session_id: str) -> None:
+        """Take the session's part of them from its id."""
         self._stem = f"{_PREFIX}{session_id.removeprefix('sess_')}_"
-        self._last = 0
 
-    def next_id(self) -> str:
-        """Count one event and name it."""
-        self._last += 1
-        return f"{self._stem}{self._last}"
+    def name(self, number: int) -> str:
+        """The id of the event with this number."""
+        return f"{self._stem}{number}"
+
+    def number(self, event_id: str) -> int | None:
+        """The number of the event with this id; ``None`` where it is no id of this session."""
+        digits = event_id.removeprefix(self._stem)
+        is_ours = digits != event_id and digits.isascii() and digits.isdigit()
+        return int(digits) if is_ours and len(digits) <= _MAX_DIGITS else None

@@ -128,12 +128,18 @@ class ResumeObject(msgspec.Struct, kw_only=True, frozen=True):
     """How to come back to this session, as an extra field of ``session.created``.
 
     Attributes:
-        token: For ``?resume=``.
+        token: For ``?resume=``, once.
         window_s: How long the session waits for it.
+        resumed: Whether this greets a client that has come back.
+        replayed: How many events follow that the client may not have seen.
+        gap: Whether some are lost for good; the items that they spoke of follow as they are now.
     """
 
     token: str
     window_s: float
+    resumed: bool | UnsetType = UNSET
+    replayed: int | UnsetType = UNSET
+    gap: bool | UnsetType = UNSET
 
 
 class ConversationObject(msgspec.Struct, kw_only=True, frozen=True):

@@ -24,7 +24,7 @@ class SessionContext:
             other name is what a client calls its model by habit (agents SDKs send ``gpt-realtime``
             in every update), and is passed over. ``None`` refuses every name but the session's.
         missing_conversation: The URL's ``?conversation=``, where nothing of that name was found.
-        asked_to_resume: The URL had ``?resume=``, which nothing here can do yet.
+        asked_to_resume: The URL had ``?resume=``, for which no session waits.
         tenant: Whose requests these are; those of different tenants take turns.
         listener: How replies are taken in where the client does not say.
         eager_prefill: Whether prompts are read before a reply is asked for.

@@ -16,8 +16,8 @@ from server.protocol.server_events import ServerEvent
 class Send:
     """Write an event to the client, after those before it.
 
-    It has no ``event_id`` yet: the writer takes one from ``Session.event_counter`` when it encodes
-    the event, because it may merge deltas before.
+    It has no ``event_id`` yet: the writer gives it one when it writes the event, because it may
+    merge deltas before.
     """
 
     event: ServerEvent

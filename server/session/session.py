@@ -2,8 +2,11 @@
 
 The driver calls ``open`` when a socket is there, ``receive`` or ``refuse`` for every frame,
 ``receive_delta`` for everything the engine says of this session's requests, and ``close`` once. It
-carries out the effects in order (``server.session.effects``), and gives events their ids from
-``event_counter`` as it writes them: ids rise by one on the wire, also where it merged deltas.
+carries out the effects in order (``server.session.effects``), and gives events their ids as it
+writes them: ids rise by one on the wire, also where it merged deltas.
+
+The session does not know whether anybody listens: a client whose socket is gone may come back, and
+is then greeted by ``resumed``. ``abandon`` says that it has been gone for long.
 
 A response is *running* from its ``response.created`` to its ``response.done``, and only then. At
 most one running response writes the default conversation; others run beside it. Cancelling ends a
@@ -26,6 +29,7 @@ from server.conversation.items import accept_item
 from server.errors import ConversationNotFound, LimitExceeded, ProtocolError
 from server.protocol.character_events import (
     CharacterMemory,
+    CharacterSessionResumed,
     grant_events,
     is_granted,
 )
@@ -44,7 +48,6 @@ from server.protocol.client_events import (
     ResponseCreate,
     SessionUpdate,
 )
-from server.protocol.event_ids import EventCounter
 from server.protocol.items import FunctionCallItem, Item, MessageItem
 from server.protocol.objects import (
     ConversationObject,
@@ -58,6 +61,7 @@ from server.protocol.server_events import (
     ConversationItemDeleted,
     ConversationItemDone,
     ConversationItemRetrieved,
+    ServerEvent,
     SessionCreated,
     SessionUpdated,
 )
@@ -75,6 +79,7 @@ from server.session.failures import from_exception, refusal
 from server.session.floor import Floor, send
 from server.session.notes import Notes
 from server.session.requests import Requests, name_response_create
+from server.session.retelling import retell
 from server.session.settings import SessionLimits, SessionSettings
 from server.session.setup import Setup
 from server.session.silence import Silence
@@ -103,7 +108,6 @@ class Session:
             context: Everything else from outside.
         """
         self.id = session_id
-        self.event_counter = EventCounter(session_id)
         self.choice = choice
         self._context = context or SessionContext()
         self._stem = session_id.removeprefix("sess_")
@@ -159,7 +163,7 @@ class Session:
         return self._setup.granted
 
     def open(self, now: float, *, resume: ResumeObject | None = None) -> list[Effect]:
-        """Greet a connection: the session's first, or one that resumes it.
+        """Greet the session's first connection.
 
         Args:
             now: Seconds.
@@ -173,11 +177,38 @@ class Session:
             return created
         error = ProtocolError(
             "session_not_resumed",
-            "this server keeps no session after its socket; this one is new, so send what was "
-            "said again with conversation.item.create",
+            "no session waits for this token: its time is over, it has ended, or the server was "
+            "started anew; this session is new, so set it up again, and look at "
+            "session.conversation for what was kept of the conversation",
             param="resume",
         )
         return [*created, *self.refuse(error, now)]
+
+    def resumed(
+        self, resume: ResumeObject, *, from_event_id: str | None, missed: frozenset[str] | None
+    ) -> list[ServerEvent]:
+        """Greet a client that has come back.
+
+        Args:
+            resume: How to come back again, and what follows.
+            from_event_id: The last event that it has seen, as it said.
+            missed: Ids of the items that it may not know as they are; ``None`` for any.
+
+        Returns:
+            What to tell it before anything else.
+        """
+        created = SessionCreated(session=self._describe(resume))
+        news = CharacterSessionResumed(
+            from_event_id=from_event_id,
+            replayed=resume.replayed or 0,
+            gap=bool(resume.gap),
+        )
+        told = [news] if is_granted(news, self._setup.granted) else []
+        return [created, *told, *retell(self._conversation, self._floor, missed)]
+
+    def tell(self, event: ServerEvent) -> list[Effect]:
+        """Tell the client something that is not of this session's making, if it wants to know."""
+        return [] if self._is_closed else self._granted_only([Send(event)])
 
     def restore(self, conversation_id: str, entries: Iterable[Entry], summary: str) -> None:
         """Go on with a conversation that was kept; before ``open``."""
@@ -289,10 +320,18 @@ class Session:
             error: Why, when it is the server that ends it; replies then end as failed with it,
                 otherwise as cancelled by the client.
         """
+        effects = self._end_all(now, error)
+        self._is_closed = True
+        return effects
+
+    def abandon(self, now: float) -> list[Effect]:
+        """Nobody has listened for long: end what runs, and keep what there is as incomplete."""
+        return self._end_all(now, None)
+
+    def _end_all(self, now: float, error: ProtocolError | None) -> list[Effect]:
         effects = self._requests.send_line_home("the session has ended")
         for response_id in self._floor.running_ids:
             effects += self._floor.cancel(response_id, now, by="cancelled", error=error)
-        self._is_closed = True
         return self._granted_only(effects)
 
     def _dispatch(self, event: ClientEvent, now: float) -> list[Effect]:

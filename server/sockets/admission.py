@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from server.auth import (
+    ANONYMOUS,
     REALTIME_SUBPROTOCOL,
     key_from_bearer,
     key_from_subprotocols,
@@ -66,6 +67,10 @@ class Admission:
     query: Mapping[str, str] = field(default_factory=dict)
     subprotocol: str | None = None
     session: SessionPatch | None = None
+
+    def tenant(self, address: str) -> str:
+        """Who takes turns with others: the key's owner; without keys, whoever is at an address."""
+        return address if self.principal == ANONYMOUS else self.principal
 
 
 @dataclass(frozen=True, slots=True)

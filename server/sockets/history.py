@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -36,12 +37,16 @@ class History:
         self._has_begun = is_known
         self._clock = clock
 
-    def keep(self) -> None:
-        """Write down what has changed since the last time; cheap where nothing has."""
+    def keep(self) -> asyncio.Future[None] | None:
+        """Write down what has changed since the last time; cheap where nothing has.
+
+        Returns:
+            Done when that is safe; ``None`` where there is nothing to wait for.
+        """
         changes = self._session.take_changes()
         if not changes or self._store is None:
-            return
-        self._store.append(
+            return None
+        written = self._store.append(
             Write(
                 principal=self._principal,
                 conversation_id=self._session.conversation.id,
@@ -52,3 +57,8 @@ class History:
             )
         )
         self._has_begun = True
+        return written
+
+    def stop(self) -> None:
+        """Keep nothing any more."""
+        self._store = None

@@ -1,4 +1,4 @@
-"""One bounded outbox per socket: events leave at once while the reader keeps up, else they merge.
+"""One bounded outbox per session: events leave at once while the reader keeps up, else they merge.
 
 The rule, after measuring what a reader that stalls does to a server:
 
@@ -10,21 +10,20 @@ The rule, after measuring what a reader that stalls does to a server:
 * When the transport has drained to the low-water mark, what was kept leaves.
 * A reader that takes no byte for the stall timeout, or lets too much pile up, is cut off with
   ``abort()``. A closing handshake would wait for the same reader.
+* While there is no socket, events count as told: the client hears them when it comes back.
 
-An event gets its id when it is written or takes a place of its own among the kept, so that ids rise
-by exactly one on the wire however many deltas were merged. Kept events other than text are encoded
-at once: what they describe may change while they wait. ``Backlog`` and ``StallClock`` decide;
-``Outbox`` drives a ``Wire``.
+What is kept, numbered and told again is the ``server.resume.journal``'s; ``StallClock`` decides who
+has stalled; ``Outbox`` drives a ``Wire``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from server.config import OutboxConfig
 from server.metrics import Metrics
+from server.resume.journal import Journal
 
 E = TypeVar("E")
 
@@ -49,89 +48,6 @@ class Wire(Protocol):
     def abort(self) -> None:
         """Cut the socket off at once."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class EventRules(Generic[E]):
-    """What an outbox needs to know of the events that pass through it.
-
-    Attributes:
-        stamp: Gives an event its id; called once per message, in the order of the wire.
-        encode: A stamped event's bytes.
-        text: For a text delta ``(item, text)``, where the item tells streams apart; else ``None``.
-        with_text: The same delta, id included, with another text.
-    """
-
-    stamp: Callable[[E], None]
-    encode: Callable[[E], bytes]
-    text: Callable[[E], tuple[Hashable, str] | None]
-    with_text: Callable[[E, str], E]
-
-
-@dataclass(slots=True)
-class _KeptDelta(Generic[E]):
-    event: E
-    pieces: list[str]
-
-
-class Backlog(Generic[E]):
-    """Events that wait for a slow reader, in order, with adjacent text merged.
-
-    Attributes:
-        num_bytes: About how much memory waits here.
-        num_merged: Deltas that found a place in an earlier one, ever.
-    """
-
-    _ENVELOPE_BYTES = 256
-
-    def __init__(self, rules: EventRules[E]) -> None:
-        """Start empty."""
-        self._rules = rules
-        self._kept: list[_KeptDelta[E] | bytes] = []
-        self._open: dict[Hashable, _KeptDelta[E]] = {}
-        self.num_bytes = 0
-        self.num_merged = 0
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def add(self, event: E) -> None:
-        """Keep an event; text joins the last kept delta of its item if nothing but text follows."""
-        delta = self._rules.text(event)
-        if delta is None:
-            self._open.clear()
-            self._rules.stamp(event)
-            payload = self._rules.encode(event)
-            self._kept.append(payload)
-            self.num_bytes += len(payload)
-            return
-        item, text = delta
-        self.num_bytes += len(text.encode("utf-8", "surrogatepass"))
-        earlier = self._open.get(item)
-        if earlier is not None:
-            earlier.pieces.append(text)
-            self.num_merged += 1
-            return
-        self._rules.stamp(event)
-        self._open[item] = kept = _KeptDelta(event, [text])
-        self._kept.append(kept)
-        self.num_bytes += self._ENVELOPE_BYTES
-
-    def take_all(self) -> list[bytes]:
-        """Empty the backlog; returns its messages in order."""
-        kept, self._kept = self._kept, []
-        self._open.clear()
-        self.num_bytes = 0
-        return [one if isinstance(one, bytes) else self._encode(one) for one in kept]
-
-    def clear(self) -> None:
-        """Forget everything; for a reader that is gone."""
-        self._kept.clear()
-        self._open.clear()
-        self.num_bytes = 0
-
-    def _encode(self, kept: _KeptDelta[E]) -> bytes:
-        return self._rules.encode(self._rules.with_text(kept.event, "".join(kept.pieces)))
 
 
 class StallClock:
@@ -161,59 +77,96 @@ class StallClock:
 
 
 class Outbox(Generic[E]):
-    """Writes events to one socket as the rule above says.
+    """Writes a session's events to the socket that it has, if it has one, as the rule above says.
 
     Attributes:
-        evicted: Why the reader was cut off, once it was.
+        evicted: Why the reader of the present socket was cut off, once it was.
     """
 
     def __init__(
-        self, wire: Wire, rules: EventRules[E], config: OutboxConfig, metrics: Metrics
+        self,
+        journal: Journal[E],
+        config: OutboxConfig,
+        metrics: Metrics,
+        clock: Callable[[], float],
     ) -> None:
-        """Start with nothing written."""
-        self._wire = wire
-        self._rules = rules
+        """Start without a socket.
+
+        Args:
+            journal: Numbers and keeps the events; changed by every call.
+            config: Water marks and timeouts.
+            metrics: Told of evictions and merged deltas.
+            clock: Seconds on any steady clock.
+        """
+        self._journal = journal
         self._config = config
         self._metrics = metrics
-        self._backlog: Backlog[E] = Backlog(rules)
+        self._clock = clock
+        self._wire: Wire | None = None
         self._stall = StallClock(config.stall_timeout_s)
         self._written = 0
         self._counted_merged = 0
         self.evicted: str | None = None
 
+    def attach(self, wire: Wire) -> None:
+        """Write to this socket from now on, beginning with what waits."""
+        self._wire = wire
+        self._stall = StallClock(self._config.stall_timeout_s)
+        self._written = 0
+        self.evicted = None
+        self.flush()
+
+    def detach(self) -> None:
+        """There is no socket any more."""
+        self._wire = None
+        self.flush()
+
     @property
     def is_empty(self) -> bool:
         """Whether everything has been handed to the transport."""
-        return not self._backlog
+        return not self._journal.has_untold
 
     def push(self, event: E) -> None:
         """Send an event now, or keep it while the reader is behind. Never waits."""
-        if self.evicted is not None:
+        wire, journal = self._open_wire, self._journal
+        if wire is None:
+            journal.add(event)
+            journal.pass_over(self._clock())
             return
-        if not self._backlog and self._wire.buffered() <= self._config.high_water_bytes:
-            self._rules.stamp(event)
-            self._write(self._rules.encode(event))
+        if not journal.has_untold and wire.buffered() <= self._config.high_water_bytes:
+            self._write(wire, journal.tell(event, self._clock()))
             return
-        self._backlog.add(event)
-        if self._backlog.num_bytes > self._config.max_kept_bytes:
+        journal.add(event)
+        if journal.num_untold_bytes > self._config.max_kept_bytes:
             self._evict(OVERFLOW)
 
     def flush(self) -> None:
-        """Send what was kept, all of it; called when the transport has drained.
+        """Send what was kept, all that is not held; called when the transport has drained.
 
         What is kept is bounded, so this writes a bounded amount above the mark.
         """
-        if not self._backlog or self.evicted is not None:
+        if not self._journal.has_untold:
             return
         self._count_merged()
-        for payload in self._backlog.take_all():
-            self._write(payload)
+        wire = self._open_wire
+        if wire is None:
+            self._journal.pass_over(self._clock())
+            return
+        for payload in self._journal.take(self._clock()):
+            self._write(wire, payload)
+
+    def release(self) -> None:
+        """A hold was opened: send what it kept back, unless the reader is behind."""
+        wire = self._open_wire
+        if wire is None or wire.buffered() <= self._config.high_water_bytes:
+            self.flush()
 
     def watch(self, now: float) -> None:
         """Look at the reader's progress; a stalled one is cut off. Called a few times a second."""
-        if self.evicted is not None:
+        wire = self._open_wire
+        if wire is None:
             return
-        buffered = self._wire.buffered()
+        buffered = wire.buffered()
         self._metrics.ws_send_buffer.observe(buffered)
         if buffered <= self._config.low_water_bytes:
             self.flush()  # in case the transport's own notice went astray
@@ -222,20 +175,24 @@ class Outbox(Generic[E]):
         elif buffered > self._config.high_water_bytes + 2 * self._config.max_kept_bytes:
             self._evict(OVERFLOW)  # answers to a flood of pings pile up behind our back
 
-    def _write(self, payload: bytes) -> None:
+    @property
+    def _open_wire(self) -> Wire | None:
+        return self._wire if self.evicted is None else None
+
+    def _write(self, wire: Wire, payload: bytes) -> None:
         self._written += len(payload) + _frame_header_size(len(payload))
-        self._wire.write(payload)
+        wire.write(payload)
 
     def _evict(self, reason: str) -> None:
+        assert self._wire is not None
         self.evicted = reason
-        self._count_merged()
-        self._backlog.clear()
         self._metrics.ws_evictions.labels(reason).inc()
         self._wire.abort()
+        self.flush()  # for nobody: it is told when the client comes back
 
     def _count_merged(self) -> None:
-        self._metrics.ws_coalesced.inc(self._backlog.num_merged - self._counted_merged)
-        self._counted_merged = self._backlog.num_merged
+        self._metrics.ws_coalesced.inc(self._journal.num_merged - self._counted_merged)
+        self._counted_merged = self._journal.num_merged
 
 
 def _frame_header_size(num_bytes: int) -> int:

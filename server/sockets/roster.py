@@ -1,120 +1,179 @@
-"""Everybody who is connected: a session for each socket, a watchful eye, and a way home."""
+"""Everybody who is here: a live session for each client, with a socket or waiting for one."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from functools import partial
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
 
-from server.auth import ANONYMOUS
-from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
-from server.errors import ConversationNotFound, ProtocolError
+from server.errors import ProtocolError
+from server.protocol.character_events import CharacterSessionGoingAway
 from server.protocol.close_codes import CloseCode
-from server.session.context import SessionContext
-from server.session.session import Session
-from server.session.settings import SessionLimits
+from server.resume.tickets import Tickets
+from server.sockets.admission import Admission
 from server.sockets.arrivals import RealtimeConnection
 from server.sockets.connection import Connection
-from server.sockets.history import History
-from server.sockets.wire import SocketWire
+from server.sockets.live_session import LiveSession, Return
+from server.sockets.opening import open_session
+from server.sockets.wire import Socket, SocketWire
 from server.state import ServerState
-from server.store.interface import StoredConversation
+
+CLOSE_BATCH = 200
+"""Sockets that are closed at once at the end, so that not everybody comes back in one moment."""
+_BATCH_PAUSE_S = 0.05
 
 
 class Roster:
-    """The live connections of one server."""
+    """The live sessions of one server."""
 
     def __init__(self, state: ServerState) -> None:
         """Start with nobody."""
         self._state = state
         self._connections: set[Connection] = set()
+        self._live: dict[str, LiveSession] = {}
+        self._parked: dict[str, str] = {}  # tenant by session id, longest parked first
+        self._tickets = Tickets()
 
     def __len__(self) -> int:
-        return len(self._connections)
+        return len(self._live)
 
     @property
     def num_replies(self) -> int:
-        """Replies that are being written for somebody."""
-        return sum(len(connection.replies) for connection in self._connections)
+        """Replies that are being written for somebody, with or without a socket."""
+        return sum(len(live.replies) for live in self._live.values())
 
     async def serve(self, socket: RealtimeConnection) -> None:
-        """Run one session from an admitted, open socket to its end."""
-        admission, engine = socket.admission, self._state.engine
-        assert admission is not None
-        if engine is None:  # admission saw one, so it was lost this very moment
-            await socket.close(CloseCode.TRY_AGAIN_LATER, "The server is not ready.")
-            return
-        settings = self._state.settings
-        limits = settings.limits
-        is_anonymous = admission.principal == ANONYMOUS
-        room = room_for_prompt(
-            engine.info.max_model_len, MAX_REPLY_RESERVE, limits.max_prompt_tokens
-        )
-        wanted = admission.query.get("conversation") or None
-        stored = await self._load(admission.principal, wanted)
-        session = Session(
-            f"sess_{secrets.token_hex(8)}",
-            choice=admission.model,
-            limits=SessionLimits(vocab_size=engine.info.vocab_size),
-            granted_events=frozenset(admission.query.get("events", "").split(",")),
-            context=SessionContext(
-                cache_salt="" if is_anonymous else admission.principal,
-                tenant=_address_of(socket) if is_anonymous else admission.principal,
-                eager_prefill=limits.eager_prefill,
-                listener=settings.pacing.listener,
-                high_water_tokens=int(limits.compact_above * room),
-                writes_summaries=settings.memory.auto_summary,
-                expires_at=int(time.time() + limits.max_session_s),
-                known_models=frozenset(self._state.catalog.model_names_of(admission.principal)),
-                missing_conversation=wanted if stored is None else None,
-                asked_to_resume="resume" in admission.query,
-                tool_dialect=engine.tokenizer.tool_dialect,
-                find_character=partial(self._state.catalog.find, principal=admission.principal),
-                clock=time.thread_time,
-            ),
-        )
+        """Run an admitted, open socket to its end: a new session's, or one that is come back to."""
+        assert socket.admission is not None
         patience = self._state.settings.drain.close_timeout_s
         wire = SocketWire(socket, close_timeout_s=patience)
+        await self.serve_socket(wire, socket.admission, _address_of(socket))
+
+    async def serve_socket(self, wire: Socket, admission: Admission, address: str) -> None:
+        """The same for any socket.
+
+        Args:
+            wire: Open.
+            admission: What its handshake came to.
+            address: Where the client comes from: all that tells one without a key from others.
+        """
+        token = admission.query.get("resume")
+        session_id = self._tickets.find(token, admission.principal) if token else None
+        if session_id is not None:
+            await self._come_back(wire, admission, self._live[session_id], address)
+            return
+        if "resume" in admission.query:
+            self._state.metrics.resumes.labels("refused").inc()
+        await self._begin(wire, admission, address)
+
+    async def _begin(self, wire: Socket, admission: Admission, address: str) -> None:
+        state, engine = self._state, self._state.engine
+        if engine is None:  # admission saw one, so it was lost this very moment
+            await wire.close(CloseCode.TRY_AGAIN_LATER, "The server is not ready.")
+            return
         try:
-            if admission.session is not None:
-                session.configure(admission.session)
+            session, history = await open_session(state, engine, admission, address)
         except ProtocolError as error:
             await wire.close(CloseCode.POLICY_VIOLATION, f"The client secret: {error.message}")
             return
-        if stored is not None:
-            session.restore(stored.head.id, stored.entries, stored.summary)
-        history = History(
-            session, self._state.store, admission.principal, is_known=stored is not None
+        live = LiveSession(session, state, engine, history, on_end=self._forget)
+        self._live[session.id] = live
+        connection = Connection(wire, live, state)
+        token = None
+        if state.settings.resume.window_s:
+            token = self._issue(live, admission.principal)
+        live.greet(connection, token)
+        await self._run(connection, live, admission, address)
+
+    async def _come_back(
+        self, wire: Socket, admission: Admission, live: LiveSession, address: str
+    ) -> None:
+        session_id = live.session.id
+        self._unpark(session_id)
+        token = self._issue(live, admission.principal)
+        connection = Connection(
+            wire, live, self._state, on_reached=lambda: self._tickets.settle(session_id)
         )
-        connection = Connection(wire, session, self._state, engine, history)
+        has_gap = live.come_back(connection, Return(admission.query.get("last_event_id"), token))
+        self._state.metrics.resumes.labels("gap" if has_gap else "resumed").inc()
+        await self._run(connection, live, admission, address)
+
+    async def _run(
+        self, connection: Connection, live: LiveSession, admission: Admission, address: str
+    ) -> None:
         self._connections.add(connection)
         try:
             await connection.run()
         finally:
             self._connections.discard(connection)
-
-    async def _load(self, principal: str, wanted: str | None) -> StoredConversation | None:
-        """The conversation that is to be gone on with, if there is one."""
-        store = self._state.store
-        if wanted is None or store is None:
-            return None
-        try:
-            return await store.load(principal, wanted)
-        except ConversationNotFound:
-            return None
+            if live.parked_since is not None:
+                self._park(live, admission.tenant(address))
 
     def watch(self, now: float) -> None:
         """Look for readers that have stalled."""
-        for connection in list(self._connections):
-            connection.watch(now)
+        for live in list(self._live.values()):
+            live.watch(now)
 
-    def close_all(self, code: CloseCode, reason: str, error: ProtocolError) -> None:
-        """Begin to close every connection; replies that still run end with ``error``."""
-        for connection in list(self._connections):
-            connection.close(code, reason, error=error)
+    def go_away(self, time_left_s: float) -> None:
+        """Tell everybody who wants to know that the server is about to stop."""
+        time_left_ms = int(time_left_s * 1000)
+        for live in list(self._live.values()):
+            live.tell(CharacterSessionGoingAway(time_left_ms=time_left_ms, reason="restart"))
+
+    async def close_all(
+        self,
+        code: CloseCode,
+        reason: str,
+        error: ProtocolError,
+        *,
+        is_hurried: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """End every session, and close the sockets in batches; replies that run end with ``error``.
+
+        Every reply is ended first, so that none is written on while others are sent home.
+
+        Args:
+            code: Close code.
+            reason: For people.
+            error: How replies end.
+            is_hurried: Leaves the pauses between the batches out, once it is true.
+        """
+        sessions = list(self._live.values())
+        random.shuffle(sessions)
+        for index, live in enumerate(sessions):
+            live.close(code, reason, error=error)
+            if index % CLOSE_BATCH == CLOSE_BATCH - 1 and not is_hurried():
+                await asyncio.sleep(_BATCH_PAUSE_S)
+        closings = [asyncio.create_task(one.closed()) for one in list(self._connections)]
+        if closings:
+            await asyncio.wait(closings, timeout=self._state.settings.drain.close_timeout_s)
+        for closing in closings:
+            closing.cancel()
+
+    def _issue(self, live: LiveSession, principal: str) -> str:
+        session = live.session
+        return self._tickets.issue(session.id, principal, session.conversation.id)
+
+    def _park(self, live: LiveSession, tenant: str) -> None:
+        self._parked[live.session.id] = tenant
+        while len(self._parked) > self._state.settings.resume.max_parked:
+            (greediest, _), *_ = Counter(self._parked.values()).most_common(1)
+            oldest = next(one for one, whose in self._parked.items() if whose == greediest)
+            self._live[oldest].end()
+        self._state.metrics.parked.set(len(self._parked))
+
+    def _unpark(self, session_id: str) -> None:
+        self._parked.pop(session_id, None)
+        self._state.metrics.parked.set(len(self._parked))
+
+    def _forget(self, live: LiveSession) -> None:
+        session_id = live.session.id
+        self._live.pop(session_id, None)
+        self._tickets.revoke(session_id)
+        self._unpark(session_id)
 
 
 def _address_of(socket: RealtimeConnection) -> str:
-    """Where a client without a key comes from: all that tells it from others."""
     peer = socket.remote_address
     return str(peer[0]) if peer else ""

@@ -29,6 +29,10 @@ class Socket(Wire, Protocol):
         """Close politely, within the drain settings' patience; then cut off."""
         ...
 
+    async def reaches(self) -> bool:
+        """Wait until the other side has taken in all that was written; false if it never does."""
+        ...
+
     @property
     def close_code(self) -> int | None:
         """How it was closed, once it was."""
@@ -76,6 +80,14 @@ class SocketWire:
             async with asyncio.timeout(self._close_timeout_s):
                 await self._connection.close(code, short)
         self._connection.transport.abort()
+
+    async def reaches(self) -> bool:
+        """Ask with a ping: its answer comes behind what was written before (RFC 6455, 5.5.2)."""
+        try:
+            await (await self._connection.ping())
+        except ConnectionClosed:
+            return False
+        return True
 
     @property
     def close_code(self) -> int | None:

@@ -85,7 +85,7 @@ class Talk:
         for effect in effects:
             match effect:
                 case Send(event):
-                    event_id = self.session.event_counter.next_id()
+                    event_id = f"evt_t_{len(self.events) + len(sent) + 1}"
                     sent.append(json.loads(encode_server_event(event, event_id)))
                 case Generate():
                     self.generates.append(effect)

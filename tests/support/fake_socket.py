@@ -77,6 +77,10 @@ class FakeSocket:
         self.closed = (code, reason)
         self.hang_up()
 
+    async def reaches(self) -> bool:
+        await asyncio.sleep(0)
+        return not self.is_aborted
+
     @property
     def close_code(self) -> int | None:
         return None if self.closed is None else self.closed[0]

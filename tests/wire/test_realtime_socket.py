@@ -45,9 +45,9 @@ async def test_a_cancel_frees_the_engine() -> None:
 
 
 async def test_a_dropped_socket_frees_the_engine() -> None:
-    """What was being written for somebody who left is called off."""
+    """What was being written for somebody who has been gone for the grace is called off."""
     engine = FakeEngine(reply="x" * 10_000, step_s=0.005)
-    async with running_server(engine) as server:
+    async with running_server(engine, resume__detach_grace_s=0.1) as server:
         async with connect(server.socket_url()) as client:
             await say(client, "Talk.")
             await receive_until(client, "response.output_text.delta")

@@ -72,6 +72,7 @@ async def test_stalled_readers_are_cut_off_and_others_unharmed() -> None:
         "outbox__stall_timeout_s": 0.5,
         "outbox__watch_interval_s": 0.05,
         "outbox__send_buffer_bytes": 8192,
+        "resume__window_s": 0.0,
     }
     async with running_server(engine, **settings) as server, contextlib.AsyncExitStack() as stack:
         for _ in range(10):

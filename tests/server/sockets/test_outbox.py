@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import random
-from collections.abc import Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
 
 from server.config import OutboxConfig
 from server.metrics import Metrics
-from server.sockets.outbox import OVERFLOW, STALLED, Backlog, EventRules, Outbox, StallClock
-
-
-@dataclass
-class Said:
-    """A text delta when ``item`` is set, else some other event."""
-
-    text: str
-    item: str | None = None
-    number: int = 0
+from server.resume.journal import Journal
+from server.sockets.outbox import OVERFLOW, STALLED, Outbox, StallClock
+from tests.support.said import Said, make_rules
 
 
 @dataclass
@@ -44,25 +35,6 @@ class FakeWire:
         self.aborted = True
 
 
-def _text(event: Said) -> tuple[Hashable, str] | None:
-    return None if event.item is None else (event.item, event.text)
-
-
-def make_rules() -> EventRules[Said]:
-    """Rules that number events as they are stamped, ``1:text``."""
-    count = itertools.count(1)
-
-    def stamp(event: Said) -> None:
-        event.number = next(count)
-
-    return EventRules(
-        stamp=stamp,
-        encode=lambda event: f"{event.number}:{event.text}".encode("utf-8", "surrogatepass"),
-        text=_text,
-        with_text=lambda event, text: replace(event, text=text),
-    )
-
-
 @pytest.fixture
 def wire() -> FakeWire:
     """A reader that keeps up."""
@@ -71,55 +43,11 @@ def wire() -> FakeWire:
 
 def make_outbox(wire: FakeWire, **config: float) -> Outbox[Said]:
     """An outbox on a wire, with a few settings changed."""
-    return Outbox(wire, make_rules(), OutboxConfig(**config), Metrics())  # type: ignore[arg-type]
-
-
-class TestBacklog:
-    """What is merged and what is not."""
-
-    def test_text_of_one_item_merges(self) -> None:
-        """Adjacent deltas of an item leave as one."""
-        backlog = Backlog(make_rules())
-        for word in ("a", "b", "c"):
-            backlog.add(Said(word, "item"))
-        assert backlog.take_all() == [b"1:abc"]
-        assert backlog.num_merged == 2
-
-    def test_items_do_not_mix(self) -> None:
-        """Interleaved deltas of two items merge each with their own."""
-        backlog = Backlog(make_rules())
-        for text, item in (("a", "x"), ("1", "y"), ("b", "x"), ("2", "y")):
-            backlog.add(Said(text, item))
-        assert backlog.take_all() == [b"1:ab", b"2:12"]
-
-    def test_no_text_moves_past_another_event(self) -> None:
-        """An event between two deltas keeps its place."""
-        backlog = Backlog(make_rules())
-        for event in (Said("a", "x"), Said("smile"), Said("b", "x")):
-            backlog.add(event)
-        assert backlog.take_all() == [b"1:a", b"2:smile", b"3:b"]
-
-    def test_a_kept_event_is_told_as_it_was(self) -> None:
-        """What an event describes may change while it waits; the message does not."""
-        backlog = Backlog(make_rules())
-        backlog.add(event := Said("in progress"))
-        event.text = "completed"
-        assert backlog.take_all() == [b"1:in progress"]
-
-    def test_it_is_empty_after_it_was_taken(self) -> None:
-        """Taking empties, and later text starts a new delta."""
-        backlog = Backlog(make_rules())
-        backlog.add(Said("a", "x"))
-        backlog.take_all()
-        assert (len(backlog), backlog.num_bytes) == (0, 0)
-        backlog.add(Said("b", "x"))
-        assert backlog.take_all() == [b"2:b"]
-
-    def test_a_lone_surrogate_does_not_break_the_count(self) -> None:
-        """Text that cannot be encoded strictly is weighed all the same."""
-        backlog = Backlog(make_rules())
-        backlog.add(Said("\ud800", "x"))
-        assert backlog.num_bytes > 0
+    journal = Journal(make_rules(), max_told_bytes=10**6)
+    settings = OutboxConfig(**config)  # type: ignore[arg-type]
+    outbox = Outbox(journal, settings, Metrics(), lambda: 0.0)
+    outbox.attach(wire)
+    return outbox
 
 
 class TestStallClock:
@@ -226,6 +154,33 @@ class TestOutbox:
         outbox.push(Said("late"))
         outbox.flush()
         assert wire.sent == []
+
+    def test_what_nobody_heard_can_be_told_again(self, wire: FakeWire) -> None:
+        """Without a socket events count as told; the next socket gets them after a rewind."""
+        journal = Journal(make_rules(), max_told_bytes=10**6)
+        outbox = Outbox(journal, OutboxConfig(), Metrics(), lambda: 0.0)
+        outbox.attach(wire)
+        outbox.push(Said("a", "x"))
+        outbox.detach()
+        for word in "bc":
+            outbox.push(Said(word, "x"))
+        assert wire.sent == [b"1:a"]
+        journal.rewind(1)
+        outbox.attach(wire)
+        assert wire.sent == [b"1:a", b"2:bc"]
+
+    def test_what_is_held_leaves_when_it_is_released(self, wire: FakeWire) -> None:
+        """Events behind a hold wait for it, in order, however fast the reader is."""
+        journal = Journal(make_rules(), max_told_bytes=10**6)
+        outbox = Outbox(journal, OutboxConfig(), Metrics(), lambda: 0.0)
+        outbox.attach(wire)
+        hold = journal.hold()
+        outbox.push(Said("safe"))
+        outbox.push(Said("a", "x"))
+        assert wire.sent == []
+        hold.is_open = True
+        outbox.release()
+        assert wire.sent == [b"1:safe", b"2:a"]
 
     def test_a_flood_of_pong_bytes_cuts_off(self, wire: FakeWire) -> None:
         """Bytes that the library queues by itself are bounded too."""

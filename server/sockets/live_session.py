@@ -1,0 +1,468 @@
+"""Drives one session for as long as it lives, with a socket or without: effects out, news in.
+
+Everything a session decides is carried out here, in order and without waiting: events go to the
+outbox, requests to the engine, changes to the store. The engine's deltas come in synchronously, all
+of one step in one go, and leave the same way.
+
+::
+
+            greet                     detach                       grace over
+    (new) ─────────► attached ◄─────────────────► parked ──────────► parked, replies ended
+                        │        come back          │ window over
+                        └────────► ended ◄──────────┘
+
+An event that acknowledges something of the conversation waits until that is safe in the store, and
+so does everything behind it; the engine is asked at once. Where it cannot be made safe the session
+ends: what it remembers is more than what is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from engine.outputs import RequestDelta
+from server.engine_port import EnginePort
+from server.errors import InvalidValue, ProtocolError, StoreFailed, shorten
+from server.log_lines import bare, log_line
+from server.protocol.character_events import CharacterSessionExpiring
+from server.protocol.client_events import ClientEvent
+from server.protocol.close_codes import CloseCode
+from server.protocol.objects import ResumeObject
+from server.protocol.server_events import ServerEvent
+from server.resume.journal import Hold, Journal
+from server.session.effects import (
+    Abort,
+    Compact,
+    Discard,
+    Effect,
+    Generate,
+    Prepare,
+    ReportPlayback,
+    Send,
+    Wake,
+)
+from server.session.session import Session
+from server.sockets.event_rules import make_event_rules
+from server.sockets.history import History
+from server.sockets.outbox import Outbox
+from server.sockets.replies import Replies, ReplyListener
+from server.sockets.wire import Socket
+from server.state import ServerState
+
+logger = logging.getLogger(__name__)
+
+EXPIRY_NOTICE_S = 60.0
+"""How long before its end a session says so."""
+
+
+class Attachment(Protocol):
+    """The socket's half: what a live session needs of a connection."""
+
+    @property
+    def socket(self) -> Socket:
+        """Where events go."""
+        ...
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Close the socket, soon; what was written before leaves first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """How a client has come back.
+
+    Attributes:
+        last_event_id: The last event that it has seen, as it says.
+        token: For the next time.
+    """
+
+    last_event_id: str | None
+    token: str
+
+
+class LiveSession:
+    """One session, from its first socket to its end.
+
+    Attributes:
+        session: The state machine.
+        outbox: What leaves, and how.
+        replies: What the engine is writing for this session.
+        num_sockets: How many it has had.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        state: ServerState,
+        engine: EnginePort,
+        history: History | None = None,
+        *,
+        on_end: Callable[[LiveSession], None] = lambda _: None,
+    ) -> None:
+        """Put the parts together; ``greet`` starts them.
+
+        Args:
+            session: The state machine.
+            state: Shared with every room.
+            engine: Who writes.
+            history: Keeps the conversation; ``None`` for nobody.
+            on_end: Called once, when the session has ended.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._state = state
+        self._todo: deque[Effect] = deque()
+        self._is_executing = False
+        self._is_ended = False
+        self._on_end = on_end
+        self._history = history or History(session, None, "")
+        self._unsafe: set[asyncio.Future[None]] = set()
+        self._attached: Attachment | None = None
+        self._started = self._loop.time()
+        self._parked_since: float | None = None
+        self._parked_timers: list[asyncio.TimerHandle] = []
+        self._life_timers: list[asyncio.TimerHandle] = []
+        self._waking: asyncio.TimerHandle | None = None  # when nobody has spoken for long
+        self._has_overslept = False
+        self.session = session
+        self._rules = make_event_rules(session.id)
+        self._journal: Journal[ServerEvent] = Journal(
+            self._rules, max_told_bytes=state.settings.resume.max_told_bytes
+        )
+        self.outbox: Outbox[ServerEvent] = Outbox(
+            self._journal, state.settings.outbox, state.metrics, self._loop.time
+        )
+        self.replies = Replies(
+            state,
+            engine,
+            session.id,
+            ReplyListener(
+                self._on_delta,
+                self._on_failure,
+                self._on_compacted,
+                session.note_read,
+                on_summarised=self._on_summarised,
+            ),
+        )
+        self.num_sockets = 0
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self._is_ended
+
+    @property
+    def parked_since(self) -> float | None:
+        """Since when it waits for its client; ``None`` while it has a socket, or has ended."""
+        return self._parked_since
+
+    def serves(self, attachment: Attachment) -> bool:
+        """Whether this is the socket that the session has now."""
+        return self._attached is attachment
+
+    def greet(self, attachment: Attachment, token: str | None) -> None:
+        """Begin on the first socket.
+
+        Args:
+            attachment: It.
+            token: How to come back; ``None`` for not at all.
+        """
+        limit = self._state.settings.limits.max_session_s
+        notice = limit - EXPIRY_NOTICE_S
+        if notice > 0:
+            self._life_timers.append(self._loop.call_later(notice, self._on_expiring))
+        self._life_timers.append(self._loop.call_later(limit, self._on_max_age))
+        self._take(attachment)
+        self.outbox.attach(attachment.socket)
+        resume = None if token is None else self._how_to_come_back(token)
+        self._guard(partial(self._open, resume))
+
+    def _open(self, resume: ResumeObject | None) -> None:
+        self._execute(self.session.open(self._loop.time(), resume=resume))
+
+    def come_back(self, attachment: Attachment, how: Return) -> bool:
+        """Go on over another socket; one that is still open is closed.
+
+        Returns:
+            Whether the client has missed something for good.
+        """
+        if self._attached is not None:
+            self._attached.close(CloseCode.REPLACED, "The client has come back on another socket.")
+        self._take(attachment)
+        self.outbox.detach()
+        wish = self._rewind(how.last_event_id)
+        resume = msgspec.structs.replace(
+            self._how_to_come_back(how.token),
+            resumed=True,
+            replayed=self._journal.num_untold,
+            gap=wish.has_gap,
+        )
+        self._journal.put_first(
+            self.session.resumed(resume, from_event_id=how.last_event_id, missed=wish.missed)
+        )
+        self.outbox.attach(attachment.socket)
+        if wish.error is not None:
+            self.refuse(wish.error)
+        if self._has_overslept:
+            self._loop.call_soon(self._wake)
+        return wish.has_gap
+
+    def detach(self, attachment: Attachment) -> None:
+        """The socket is gone: wait for the client, or end."""
+        if self._attached is not attachment:
+            return
+        self._attached = None
+        self.outbox.detach()
+        resume = self._state.settings.resume
+        if self._is_ended:
+            return
+        if not resume.window_s:
+            self.end()
+            return
+        self._parked_since = self._loop.time()
+        self._parked_timers = [
+            self._loop.call_later(resume.detach_grace_s, self._abandon),
+            self._loop.call_later(resume.window_s, self.end),
+        ]
+
+    def watch(self, now: float) -> None:
+        """Look after the reader and what was told; called a few times a second."""
+        self.outbox.watch(now)
+        self._journal.forget(now - self._state.settings.resume.window_s)
+
+    def receive(self, event: ClientEvent) -> None:
+        """Do what the client asks."""
+        self._execute(self.session.receive(event, self._loop.time()))
+
+    def refuse(self, error: ProtocolError) -> None:
+        """Tell the client what could not be done."""
+        self._execute(self.session.refuse(error, self._loop.time()))
+
+    def tell(self, event: ServerEvent) -> None:
+        """Tell the client of something, if it wants to know."""
+        self._execute(self.session.tell(event))
+
+    def close(self, code: CloseCode, reason: str, *, error: ProtocolError | None = None) -> None:
+        """End the session and then the socket; what runs ends with ``error``.
+
+        What is still kept for a slow reader is written before the close frame.
+        """
+        attached = self._attached
+        if not self._is_ended:
+            self._guard(partial(self._close, error))
+        self.outbox.flush()
+        self.end()
+        if attached is not None:
+            attached.close(code, reason)
+
+    def _close(self, error: ProtocolError | None) -> None:
+        self._execute(self.session.close(self._loop.time(), error=error))
+
+    def end(self) -> None:
+        """Stop everything that runs for this session; doing this twice does no harm."""
+        if self._is_ended:
+            return
+        self._is_ended = True
+        self._wake_at(None)
+        for timer in (*self._life_timers, *self._parked_timers):
+            timer.cancel()
+        self._parked_since = None
+        try:
+            for effect in self.session.close(self._loop.time()):
+                if isinstance(effect, Abort):
+                    self.replies.abort(effect.request_id)
+            self._keep()
+        finally:
+            self.replies.close()
+            log_line(
+                logger,
+                "session ended",
+                session=self.session.id,
+                seconds=round(self._loop.time() - self._started, 3),
+                responses=self.replies.num_started,
+                sockets=self.num_sockets,
+            )
+            self._on_end(self)
+
+    async def safe(self) -> None:
+        """Wait until nothing that was said waits for the store any more."""
+        while self._unsafe:
+            await asyncio.wait(self._unsafe)
+
+    def crash(self, error: Exception) -> None:
+        """A mistake of ours: log where, tell the client nothing, let the others be."""
+        logger.error("session %s failed", self.session.id, exc_info=bare(error))
+        self._todo.clear()
+        self.end()
+        if self._attached is not None:
+            reason = "The server failed; come back and try again."
+            self._attached.close(CloseCode.INTERNAL_ERROR, reason)
+
+    def _take(self, attachment: Attachment) -> None:
+        self._attached = attachment
+        self._parked_since = None
+        for timer in self._parked_timers:
+            timer.cancel()
+        self._parked_timers = []
+        self.num_sockets += 1
+
+    def _how_to_come_back(self, token: str) -> ResumeObject:
+        return ResumeObject(token=token, window_s=self._state.settings.resume.window_s)
+
+    def _rewind(self, last_event_id: str | None) -> _Wish:
+        """Find out what the client has not seen."""
+        error = None
+        number = None
+        if last_event_id is not None:
+            number = self._rules.number(last_event_id)
+            if number is None or number > self._journal.last_number:
+                number = None
+                error = InvalidValue(
+                    "last_event_id",
+                    f"last_event_id is {shorten(last_event_id)}, which this session never sent; "
+                    "its items are told anew instead",
+                )
+        gap = self._journal.rewind(number)
+        return _Wish(gap is not None, frozenset() if gap is None else gap.items, error)
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self.crash(error)
+
+    def _execute(self, effects: Iterable[Effect]) -> None:
+        """Carry out effects in order, also those that come up meanwhile."""
+        self._todo.extend(effects)
+        if self._is_executing:
+            return
+        self._is_executing = True
+        told: list[ServerEvent] = []
+        try:
+            while self._todo:
+                effect = self._todo.popleft()
+                if isinstance(effect, Send):
+                    told.append(effect.event)
+                else:
+                    self._carry_out(effect)
+        finally:
+            self._is_executing = False
+        self._keep()
+        for event in told:
+            self.outbox.push(event)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Generate():
+                self.replies.start(effect)
+            case Abort(request_id):
+                self.replies.abort(request_id)
+            case Prepare():
+                self.replies.prepare(effect)
+            case Discard():
+                self.replies.discard()
+            case Compact():
+                self.replies.compact(effect)
+            case ReportPlayback(request_id, num_chars):
+                self.replies.report_playback(request_id, num_chars)
+            case Wake(at):
+                self._wake_at(at)
+
+    def _keep(self) -> None:
+        """Have what has changed kept, and hold back what is told from here until it is."""
+        written = self._history.keep()
+        if written is None:
+            return
+        self._unsafe.add(written)
+        written.add_done_callback(partial(self._on_written, self._journal.hold()))
+
+    def _on_written(self, hold: Hold, written: asyncio.Future[None]) -> None:
+        self._unsafe.discard(written)
+        failure = None if written.cancelled() else written.exception()
+        if failure is None:
+            hold.is_open = True
+            self.outbox.release()
+            return
+        self._history.stop()
+        self._journal.drop_untold()
+        if self._is_ended:
+            return
+        error = failure if isinstance(failure, StoreFailed) else StoreFailed("the store failed")
+        self.refuse(error)
+        self.close(CloseCode.TRY_AGAIN_LATER, "What was said could not be kept.", error=error)
+
+    def _on_delta(self, delta: RequestDelta) -> None:
+        if self._is_ended:
+            return
+        try:
+            self._execute(self.session.receive_delta(delta, self._loop.time()))
+        except Exception as error:
+            self.crash(error)
+
+    def _on_failure(self, request_id: str, error: Exception) -> None:
+        if self._is_ended:
+            return
+        try:
+            self._execute(self.session.fail_generation(request_id, error, self._loop.time()))
+        except Exception as failure:
+            self.crash(failure)
+
+    def _on_compacted(self, tokens_before: int, tokens_after: int) -> None:
+        if not self._is_ended:
+            self._execute(self.session.compacted(tokens_before, tokens_after))
+
+    def _on_summarised(self, summary: str, tokens_before: int, tokens_after: int) -> None:
+        if not self._is_ended:
+            self._execute(self.session.summarised(summary, tokens_before, tokens_after))
+
+    def _wake_at(self, at: float | None) -> None:
+        if self._waking is not None:
+            self._waking.cancel()
+        self._has_overslept = False
+        self._waking = None if at is None else self._loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        self._waking = None
+        if self._is_ended or self._state.is_draining:
+            return
+        if self._attached is None:  # nobody is there to be spoken to
+            self._has_overslept = True
+            return
+        self._has_overslept = False
+        self._guard(lambda: self._execute(self.session.wake(self._loop.time())))
+
+    def _abandon(self) -> None:
+        self._guard(lambda: self._execute(self.session.abandon(self._loop.time())))
+
+    def _on_expiring(self) -> None:
+        self.tell(CharacterSessionExpiring(in_ms=int(EXPIRY_NOTICE_S * 1000)))
+
+    def _on_max_age(self) -> None:
+        minutes = self._state.settings.limits.max_session_s / 60
+        reason = f"Your session hit the maximum duration of {minutes:g} minutes."
+        error = ProtocolError("session_expired", reason)
+        self.refuse(error)
+        self.close(CloseCode.GOING_AWAY, reason, error=error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a client that comes back has missed.
+
+    Attributes:
+        has_gap: Whether some of it is lost for good.
+        missed: Items that it may not know as they are; ``None`` for any.
+        error: What is wrong with what it said.
+    """
+
+    has_gap: bool
+    missed: frozenset[str] | None
+    error: ProtocolError | None

@@ -1,0 +1,81 @@
+"""Makes a session of an admitted handshake: new, or going on with a conversation that was kept."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from functools import partial
+
+from server.auth import ANONYMOUS
+from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
+from server.engine_port import EnginePort
+from server.errors import ConversationNotFound
+from server.resume.tickets import conversation_of
+from server.session.context import SessionContext
+from server.session.session import Session
+from server.session.settings import SessionLimits
+from server.sockets.admission import Admission
+from server.sockets.history import History
+from server.state import ServerState
+from server.store.interface import StoredConversation
+
+
+async def open_session(
+    state: ServerState, engine: EnginePort, admission: Admission, address: str
+) -> tuple[Session, History]:
+    """Make a session, and who keeps its conversation.
+
+    Args:
+        state: Shared with every room.
+        engine: Who will write.
+        admission: What the handshake came to.
+        address: Where the client comes from.
+
+    Raises:
+        ProtocolError: What the client secret has settled cannot be applied.
+    """
+    settings, principal = state.settings, admission.principal
+    limits = settings.limits
+    is_anonymous = principal == ANONYMOUS
+    room = room_for_prompt(engine.info.max_model_len, MAX_REPLY_RESERVE, limits.max_prompt_tokens)
+    wanted = admission.query.get("conversation") or None
+    # A session that is not there any more, after a restart, has left its conversation at least.
+    left = conversation_of(admission.query.get("resume", ""))
+    stored = await _load(state, principal, wanted or left)
+    session = Session(
+        f"sess_{secrets.token_hex(8)}",
+        choice=admission.model,
+        limits=SessionLimits(vocab_size=engine.info.vocab_size),
+        granted_events=frozenset(admission.query.get("events", "").split(",")),
+        context=SessionContext(
+            cache_salt="" if is_anonymous else principal,
+            tenant=admission.tenant(address),
+            eager_prefill=limits.eager_prefill,
+            listener=settings.pacing.listener,
+            high_water_tokens=int(limits.compact_above * room),
+            writes_summaries=settings.memory.auto_summary,
+            expires_at=int(time.time() + limits.max_session_s),
+            known_models=frozenset(state.catalog.model_names_of(principal)),
+            missing_conversation=wanted if stored is None else None,
+            asked_to_resume="resume" in admission.query,
+            tool_dialect=engine.tokenizer.tool_dialect,
+            find_character=partial(state.catalog.find, principal=principal),
+            clock=time.thread_time,
+        ),
+    )
+    if admission.session is not None:
+        session.configure(admission.session)
+    if stored is not None:
+        session.restore(stored.head.id, stored.entries, stored.summary)
+    return session, History(session, state.store, principal, is_known=stored is not None)
+
+
+async def _load(
+    state: ServerState, principal: str, conversation_id: str | None
+) -> StoredConversation | None:
+    if conversation_id is None or state.store is None:
+        return None
+    try:
+        return await state.store.load(principal, conversation_id)
+    except ConversationNotFound:
+        return None

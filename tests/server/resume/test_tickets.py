@@ -1,0 +1,100 @@
+"""Tokens change hands once, are bound to a key, and are for one session."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from server.resume.tickets import MAX_TOKEN_CHARS, Tickets, conversation_of
+
+
+def test_a_token_finds_its_session() -> None:
+    """For whoever it was made for."""
+    tickets = Tickets()
+    token = tickets.issue("sess_1", "mio", "conv_1")
+    assert tickets.find(token, "mio") == "sess_1"
+    assert tickets.find(token, "kei") is None
+
+
+def test_two_sessions_have_two_tokens() -> None:
+    """Neither finds the other."""
+    tickets = Tickets()
+    one, two = (tickets.issue(f"sess_{n}", "mio", "conv") for n in (1, 2))
+    assert (tickets.find(one, "mio"), tickets.find(two, "mio")) == ("sess_1", "sess_2")
+
+
+def test_a_token_is_void_once_the_next_has_arrived() -> None:
+    """The client has shown that it has read the greeting."""
+    tickets = Tickets()
+    first = tickets.issue("sess_1", "mio", "conv_1")
+    assert tickets.find(first, "mio")
+    second = tickets.issue("sess_1", "mio", "conv_1")
+    tickets.settle("sess_1")
+    assert tickets.find(first, "mio") is None
+    assert tickets.find(second, "mio") == "sess_1"
+
+
+def test_a_greeting_that_was_lost_locks_nobody_out() -> None:
+    """The token before stays good, any number of times, until a greeting arrives."""
+    tickets = Tickets()
+    first = tickets.issue("sess_1", "mio", "conv_1")
+    for _ in range(3):
+        assert tickets.find(first, "mio") == "sess_1"
+        tickets.issue("sess_1", "mio", "conv_1")
+        tickets.check_integrity()
+    assert len(tickets) == 1
+
+
+def test_using_the_newer_token_voids_the_older() -> None:
+    """It has arrived, whether or not anybody noticed."""
+    tickets = Tickets()
+    first = tickets.issue("sess_1", "mio", "conv_1")
+    second = tickets.issue("sess_1", "mio", "conv_1")
+    assert tickets.find(second, "mio") == "sess_1"
+    assert tickets.find(first, "mio") is None
+
+
+def test_a_revoked_session_is_not_found() -> None:
+    """By none of its tokens."""
+    tickets = Tickets()
+    tokens = [tickets.issue("sess_1", "mio", "conv_1") for _ in range(2)]
+    tickets.revoke("sess_1")
+    tickets.revoke("sess_1")
+    assert [tickets.find(token, "mio") for token in tokens] == [None, None]
+    tickets.check_integrity()
+
+
+@pytest.mark.parametrize("token", ["", "res_", "garbage", "\ud800", "x" * (MAX_TOKEN_CHARS + 1)])
+def test_garbage_finds_nothing(token: str) -> None:
+    """Whatever it is."""
+    tickets = Tickets()
+    tickets.issue("sess_1", "mio", "conv_1")
+    assert tickets.find(token, "mio") is None
+    assert conversation_of(token) is None
+
+
+def test_a_token_speaks_of_its_conversation() -> None:
+    """Also to a server that has never made it."""
+    token = Tickets().issue("sess_1", "mio", "conv_1")
+    assert conversation_of(token) == "conv_1"
+    assert conversation_of("res_short.conv_1") is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_books_agree(seed: int) -> None:
+    """Whatever is done in whatever order, and each session has a token that finds it."""
+    rng = random.Random(seed)
+    tickets, newest = Tickets(), dict[str, str]()
+    for _ in range(200):
+        session = f"sess_{rng.randrange(5)}"
+        match rng.randrange(4):
+            case 0 | 1:
+                newest[session] = tickets.issue(session, "mio", "conv")
+            case 2:
+                tickets.settle(session)
+            case 3:
+                tickets.revoke(session)
+                newest.pop(session, None)
+        tickets.check_integrity()
+    assert all(tickets.find(token, "mio") == session for session, token in newest.items())

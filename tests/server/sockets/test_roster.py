@@ -1,0 +1,184 @@
+"""The roster finds the session that a client comes back to, and lets go of all others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from server.characters.catalog import Catalog
+from server.characters.character import Character
+from server.config_loader import load_settings
+from server.errors import ProtocolError
+from server.protocol.close_codes import CloseCode
+from server.sockets.admission import Admission
+from server.sockets.roster import Roster
+from server.state import ServerState
+from server.store.memory_store import InMemoryStore
+from tests.server.sockets.stage import ASK
+from tests.support.fake_engine import FakeEngine
+from tests.support.fake_socket import FakeSocket
+
+
+class House:
+    """A roster, and whoever rings."""
+
+    def __init__(self, engine: FakeEngine | None = None, **settings: object) -> None:
+        self.engine = engine or FakeEngine()
+        catalog = Catalog("fake", [Character.from_prompt("aoi", "You are Aoi.")])
+        paths = {name.replace("__", ".", 1): value for name, value in settings.items()}
+        loaded = load_settings(command_line=paths)
+        self.state = ServerState(settings=loaded.settings, catalog=catalog, engine=self.engine)
+        self.state.store = InMemoryStore(max_conversations=9, max_bytes=10**6)
+        self.roster = Roster(self.state)
+
+    async def ring(
+        self, principal: str = "mio", address: str = "10.0.0.1", **query: str
+    ) -> tuple[FakeSocket, asyncio.Task[None]]:
+        """Connect, and wait for the greeting."""
+        socket = FakeSocket()
+        admission = Admission(principal, self.state.catalog.resolve("aoi"), query)
+        task = asyncio.create_task(self.roster.serve_socket(socket, admission, address))
+        await socket.until("session.created")
+        await asyncio.sleep(0.01)
+        return socket, task
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A metric's value."""
+        return self.state.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+async def leave(socket: FakeSocket, task: asyncio.Task[None]) -> None:
+    """Lose the socket."""
+    socket.hang_up()
+    await task
+
+
+def session_of(socket: FakeSocket) -> Mapping[str, Any]:
+    """What the greeting says."""
+    session: Mapping[str, Any] = socket.sent[0]["session"]
+    return session
+
+
+def token_of(socket: FakeSocket) -> str:
+    """How to come back."""
+    return str(session_of(socket)["resume"]["token"])
+
+
+async def test_a_token_leads_back() -> None:
+    """To the same session, with another token, as often as one likes."""
+    house = House()
+    socket, task = await house.ring()
+    session_id, tokens = session_of(socket)["id"], {token_of(socket)}
+    for _ in range(3):
+        await leave(socket, task)
+        assert house.metric("kaiwa_sessions_parked") == 1
+        socket, task = await house.ring(
+            resume=token_of(socket), last_event_id=socket.sent[-1]["event_id"]
+        )
+        assert session_of(socket)["id"] == session_id
+        tokens.add(token_of(socket))
+    assert len(tokens) == 4
+    assert (len(house.roster), house.metric("kaiwa_sessions_parked")) == (1, 0)
+    assert house.metric("kaiwa_resume_total", result="resumed") == 3
+
+
+async def test_a_token_is_good_once() -> None:
+    """Once the next greeting has arrived, the one before leads nowhere."""
+    house = House()
+    socket, task = await house.ring()
+    first = token_of(socket)
+    await leave(socket, task)
+    socket, task = await house.ring(resume=first)
+    await leave(socket, task)
+    other, _ = await house.ring(resume=first)
+    assert session_of(other)["id"] != session_of(socket)["id"]
+    assert other.sent[1]["error"]["code"] == "session_not_resumed"
+
+
+async def test_a_token_is_nobody_elses() -> None:
+    """Another key gets a new session, and the answer of a token that never was."""
+    house = House()
+    socket, task = await house.ring("mio")
+    await leave(socket, task)
+    thief, _ = await house.ring("kei", resume=token_of(socket))
+    stranger, _ = await house.ring("kei", resume="res_garbage")
+    assert session_of(thief)["id"] != session_of(socket)["id"]
+    assert thief.sent[1]["error"] == stranger.sent[1]["error"]
+    assert house.metric("kaiwa_resume_total", result="refused") == 2
+
+
+async def test_a_socket_that_is_still_open_is_taken_over() -> None:
+    """The newest wins, the old one is closed with 4409, and the session lives on."""
+    house = House()
+    old, old_task = await house.ring()
+    new, _ = await house.ring(resume=token_of(old))
+    await old_task
+    assert old.closed is not None
+    assert old.closed[0] == CloseCode.REPLACED
+    for event in ASK:
+        new.send(event)
+    await new.until("response.done")
+    assert len(house.roster) == 1
+
+
+async def test_after_the_window_the_conversation_is_still_there() -> None:
+    """The session is a new one, but the token still names what was said."""
+    house = House(resume__window_s=5.0)
+    socket, task = await house.ring()
+    for event in ASK:
+        socket.send(event)
+    await socket.until("response.done")
+    await leave(socket, task)
+    await asyncio.sleep(6)
+    assert (len(house.roster), house.metric("kaiwa_sessions_parked")) == (0, 0)
+    again, _ = await house.ring(resume=token_of(socket))
+    assert again.sent[1]["error"]["code"] == "session_not_resumed"
+    assert session_of(again)["conversation"]["id"] == session_of(socket)["conversation"]["id"]
+    assert session_of(again)["conversation"]["num_items"] == 2
+
+
+async def test_whoever_has_most_that_waits_gives_up_the_oldest() -> None:
+    """The number of sessions that wait is bounded, and one client does not push out another."""
+    house = House(resume__max_parked=3)
+    sockets = []
+    for principal in ("kei", "mio", "mio", "mio", "mio"):
+        socket, task = await house.ring(principal)
+        await leave(socket, task)
+        sockets.append((principal, socket))
+    assert len(house.roster) == 3
+    back = []
+    for principal, socket in sockets:
+        again, _ = await house.ring(principal, resume=token_of(socket))
+        back.append(session_of(again)["id"] == session_of(socket)["id"])
+    assert back == [True, False, False, True, True]
+
+
+async def test_everybody_hears_that_the_server_goes_away() -> None:
+    """Those who asked for the extension's events, that is."""
+    house = House()
+    told, _ = await house.ring(events="character.v1")
+    other, _ = await house.ring()
+    house.roster.go_away(30.0)
+    event = told.sent[-1]
+    assert (event["type"], event["time_left_ms"]) == ("character.session.going_away", 30_000)
+    assert other.kinds == ["session.created"]
+
+
+async def test_the_end_is_for_everybody() -> None:
+    """With a socket or without, replies end, and nothing is left."""
+    engine = FakeEngine(reply="x" * 10_000, step_s=0.1)
+    house = House(engine)
+    here, _ = await house.ring()
+    gone, task = await house.ring()
+    for socket in (here, gone):
+        for event in ASK:
+            socket.send(event)
+        await socket.until("response.output_text.delta")
+    await leave(gone, task)
+    assert house.roster.num_replies == 2
+    error = ProtocolError("server_draining", "later")
+    await house.roster.close_all(CloseCode.SERVICE_RESTART, "bye", error)
+    await asyncio.sleep(1)
+    assert here.closed == (CloseCode.SERVICE_RESTART, "bye")
+    assert (len(house.roster), house.roster.num_replies, engine.num_live) == (0, 0, 0)
