@@ -35,6 +35,11 @@ Not wall time: a busy machine does not make it longer. An ordinary turn takes we
 bound is for work that grows with what a stranger sends.
 """
 
+_USUAL = {
+    "log__level": "debug",
+    "resume__window_s": 0.1,  # whoever has left is soon forgotten, so that gauges can come back
+    "resume__detach_grace_s": 0.05,
+}
 _SETTLE_S = 10.0
 _FIRST_SEED = 7_000
 _SEEDED = {
@@ -198,7 +203,7 @@ class Target:
 async def target(folder: Path, **settings: object) -> AsyncIterator[Target]:
     """Run a server for a section; settings are named ``room__name``, and ``engine`` is one."""
     log = folder / "server.log"
-    values = {"log__level": "debug", **settings}
+    values = {**_USUAL, **settings}
     arguments = [
         f"{name.replace('__', '.', 1)}={json.dumps(value)}" for name, value in values.items()
     ]

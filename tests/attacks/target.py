@@ -32,6 +32,7 @@ from server import app
 from server.config_loader import load_settings
 from server.log_lines import configure_logging
 from server.sockets.front_door import FrontDoor
+from server.sockets.roster import Roster
 from server.state import ServerState
 from tests.support.fake_engine import FakeEngine
 
@@ -76,6 +77,7 @@ class Control:
     def __init__(self, engine: Any) -> None:
         self.engine = engine
         self.door: FrontDoor | None = None
+        self.roster: Roster | None = None
         self._busiest_s = 0.0
         self._computed_s = time.thread_time()
 
@@ -95,10 +97,12 @@ class Control:
     def gauges(self) -> dict[str, float]:
         """Everything that an attack might leave behind."""
         assert self.door is not None
+        assert self.roster is not None
         gc.collect()
         metrics = self.state.metrics
         return {
-            "sessions": metrics.ws_active._value.get(),
+            "sockets": metrics.ws_active._value.get(),
+            "sessions": len(self.roster),
             "connections": len(self.door.accept_limits),
             "pending_heads": self.door.accept_limits.num_pending,
             "requests": self.state.engine.health().num_live_requests if self.state.engine else 0,
@@ -157,6 +161,13 @@ async def run(engine_name: str, values: dict[str, object]) -> int:
             control.door = self
             await super().open()
 
+    class KnownRoster(Roster):
+        """The server's sessions, likewise."""
+
+        def __init__(self, state: ServerState) -> None:
+            control.roster = self
+            super().__init__(state)
+
     async def start(config: EngineConfig, progress: LoadProgress) -> Any:
         if engine_name == "demo":
             control.engine = await app.start_engine(config, progress)
@@ -167,6 +178,7 @@ async def run(engine_name: str, values: dict[str, object]) -> int:
         stop.ask()
 
     app.FrontDoor = KnownDoor  # type: ignore[misc]
+    app.Roster = KnownRoster  # type: ignore[misc]
     loop = asyncio.get_running_loop()
     control.beat()
     Thread(target=listen, args=(control, loop, hurry), daemon=True).start()
