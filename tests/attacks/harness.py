@@ -109,7 +109,11 @@ class Target:
         async with connect(self.socket_url()) as client:
             await self._sing(client)
         await self.is_alive()
-        await asyncio.sleep(0.2)
+        await self.rebase()
+
+    async def rebase(self) -> None:
+        """What there is now is usual, once it has come to rest."""
+        await asyncio.sleep(0.3)
         self.baseline = await self.ask("gauges")
 
     async def is_alive(self) -> None:

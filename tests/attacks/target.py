@@ -42,6 +42,9 @@ SONG = "sing "
 LONG = "go on and on"
 """Whoever says this gets a reply of many thousand tokens."""
 
+FLOOD = "flood me"
+"""And this is a million characters without a single space."""
+
 ECHO = "repeat: "
 """What stands behind it is the reply."""
 
@@ -68,6 +71,8 @@ class ListeningEngine(FakeEngine):
             return song(int(said.removeprefix(SONG)))
         if said.startswith(ECHO):
             return said.removeprefix(ECHO)
+        if said.startswith(FLOOD):
+            return "x" * 2**20
         return "On and on. " * 5000 if said.startswith(LONG) else self.reply
 
 
