@@ -182,8 +182,7 @@ async def run(engine_name: str, values: dict[str, object]) -> int:
         stop.ask()
         stop.ask()
 
-    app.FrontDoor = KnownDoor  # type: ignore[misc]
-    app.Roster = KnownRoster  # type: ignore[misc]
+    vars(app).update(FrontDoor=KnownDoor, Roster=KnownRoster)
     loop = asyncio.get_running_loop()
     control.beat()
     Thread(target=listen, args=(control, loop, hurry), daemon=True).start()
