@@ -25,7 +25,8 @@ examples:
   kaiwa serve --model ./folder --character aoi.toml --port 9000
   kaiwa serve --character mika.png               a character card
   kaiwa card mika.png                            what is in a card, and what a model reads
-  kaiwa serve --config kaiwa.toml --host 0.0.0.0 --api-keys keys.txt
+  kaiwa key new --name alice                     an API key, and what to keep of it
+  kaiwa serve --config kaiwa.toml --host 0.0.0.0 --api-keys keys.toml
   kaiwa chat                                     talk in the terminal
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
@@ -44,6 +45,7 @@ Once it can answer, it prints one line on standard output: ready http://HOST:POR
 _ELSEWHERE = {
     "chat": ("clients.terminal", "talk to a character in the terminal"),
     "card": ("server.card_command", "show a character card, or write it in another format"),
+    "key": ("server.key_command", "make an API key, and say what to keep of it"),
     "bench": ("clients.bench", "measure a server; engine, server: Kaiwa beside its peers"),
     "simulate": ("server.simulate", "see what listeners would feel, without a model"),
 }
@@ -198,7 +200,7 @@ def _settings_parser() -> argparse.ArgumentParser:
     option("--port", "listen.port", int, "PORT", "default 8000; 0 lets the system choose")
     option("--tls-cert", "listen.tls_cert", str, "FILE", "PEM certificate; then the port is TLS")
     option("--tls-key", "listen.tls_key", str, "FILE", "PEM private key")
-    option("--api-keys", "auth.api_keys_file", str, "FILE", "one key per line, or name:key")
+    option("--api-keys", "auth.api_keys_file", str, "FILE", "hashes of keys; see kaiwa key new")
     target.add_argument(
         "--insecure",
         dest="auth.insecure",

@@ -18,6 +18,7 @@ import gc
 import logging
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +28,13 @@ from engine.chat_template import ChatMessage
 from engine.config import EngineConfig
 from engine.errors import ConfigError
 from engine.progress import LoadProgress
-from server.auth import Authenticator, check_exposure
-from server.characters.card_folder import CardFolder
+from server.auth.authenticator import Authenticator
+from server.auth.key_file import read_keys
+from server.auth.origins import check_exposure
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.characters.files import load_character_file, load_lorebook_file
+from server.characters.kept_cards import read_kept_cards, take_in
 from server.characters.persona import read_persona
 from server.characters.uploads import Uploads
 from server.config import ServerSettings
@@ -41,6 +44,7 @@ from server.errors import ErrorType, ProtocolError
 from server.http.app import build_http_app
 from server.log_lines import log_line
 from server.protocol.close_codes import CloseCode
+from server.reload import certificate_of, keys_of, reloading
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
 from server.speech.visemes import warm_up
@@ -127,11 +131,15 @@ async def serve(
     state = build_state(settings)
     roster = Roster(state)
     door = FrontDoor(state, build_http_app(state), roster.serve)
+    reloadable = [*keys_of(state), *certificate_of(settings.listen, door.renew_certificate)]
     stop = stop or StopSignal()
     await door.open()
     with _signals(stop):
         try:
-            async with _engine(state, start, stop) as engine:
+            async with (
+                reloading(reloadable, settings.auth.reload_interval_s),
+                _engine(state, start, stop) as engine,
+            ):
                 if engine is None:
                     return EXIT_OK
                 (on_ready or _settle_and_print)(door.url)
@@ -153,8 +161,11 @@ def build_state(settings: ServerSettings) -> ServerState:
     Raises:
         ConfigError: Keys, exposure or characters cannot be used.
     """
-    auth = Authenticator.from_config(settings.auth)
-    check_exposure(settings.listen, settings.auth, auth)
+    found = read_keys(settings.auth)
+    check_exposure(settings.listen, settings.auth, requires_key=bool(found.keys))
+    for warning in found.warnings:
+        logger.warning("%s", warning)
+    auth = Authenticator(found.keys)
     name = Path(settings.engine.model.model.rstrip("/")).name
     characters = [load_character_file(path) for path in settings.characters.resolved()]
     books = tuple(load_lorebook_file(path) for path in settings.characters.lorebooks)
@@ -169,7 +180,7 @@ def build_state(settings: ServerSettings) -> ServerState:
         raise ConfigError(str(error), param="characters.files") from None
     _tell_of_other_engines(catalog)
     if limits.folder is not None:
-        _read_uploads(limits.folder, catalog, auth)
+        take_in(read_kept_cards(limits.folder, auth.principals), catalog)
     history = settings.history
     store = None
     if history.keep == "memory":
@@ -177,17 +188,6 @@ def build_state(settings: ServerSettings) -> ServerState:
             max_conversations=history.max_conversations, max_bytes=history.max_bytes
         )
     return ServerState(settings=settings, catalog=catalog, auth=auth, store=store)
-
-
-def _read_uploads(folder: Path, catalog: Catalog, auth: Authenticator) -> None:
-    """Take in what clients sent before this start."""
-    cards = CardFolder(folder)
-    for principal in auth.principals:
-        for character in cards.read(auth.owner_of(principal)):
-            try:
-                catalog.put_upload(character, principal)
-            except ProtocolError as error:
-                logger.warning("an uploaded card is left out: %s", error.message)
 
 
 def _tell_of_other_engines(catalog: Catalog) -> None:
@@ -330,6 +330,7 @@ async def _watch(state: ServerState, roster: Roster, engine: RunningEngine) -> N
         now = loop.time()
         state.metrics.loop_lag.observe(max(0.0, now - due))
         roster.watch(now)
+        roster.recheck(time.time())
 
 
 @contextlib.contextmanager

@@ -66,7 +66,9 @@ class AuthConfig:
     """Who may connect."""
 
     api_keys_file: Path | None = None
-    """One key per line, ``name:key`` or ``key``, ``#`` comments; without it any key is accepted."""
+    """Hashes of keys, as lines or as TOML (docs/security.md); without it any key is accepted."""
+    reload_interval_s: float = 5.0
+    """Seconds between two looks at the key file and the certificate; SIGHUP looks at once."""
     insecure: bool = False
     """Allow an address that others can reach without any API key."""
     allowed_origins: tuple[str, ...] = ()
@@ -74,11 +76,23 @@ class AuthConfig:
 
     def __post_init__(self) -> None:
         """Refuse origins that could never match."""
+        _within("auth.reload_interval_s", self.reload_interval_s, 0.05, 3600)
         for origin in self.allowed_origins:
             scheme, separator, rest = origin.partition("://")
             if scheme not in ("http", "https") or not separator or not rest or "/" in rest:
                 raise ConfigError(
                     f"auth.allowed_origins has {origin!r}; an origin is scheme://host[:port]",
+                    param="auth.allowed_origins",
+                )
+            if not origin.isascii() or origin != origin.lower():
+                raise ConfigError(
+                    f"auth.allowed_origins has {origin!r}; browsers send host names in lower case, "
+                    "and those beyond ASCII as xn--…",
+                    param="auth.allowed_origins",
+                )
+            if rest.endswith(":443" if scheme == "https" else ":80"):
+                raise ConfigError(
+                    f"auth.allowed_origins has {origin!r}; browsers leave the usual port out",
                     param="auth.allowed_origins",
                 )
 

@@ -14,12 +14,13 @@ from typing import Literal
 
 from engine.errors import ConfigError, EngineError
 from engine.native.build import KernelsUnavailable, library_path
-from server.auth import Authenticator, check_exposure
+from server.auth.key_file import read_keys
+from server.auth.origins import check_exposure
 from server.characters.files import load_character_file
 from server.config import ServerSettings
 from server.errors import CharacterFileError
 from server.open_files import SPARE, open_files_limit
-from server.sockets.front_door import tls_context
+from server.sockets.tls import tls_context
 
 Verdict = Literal["pass", "warn", "fail"]
 
@@ -169,12 +170,14 @@ def _characters(settings: ServerSettings) -> Iterator[Finding]:
 
 def _access(settings: ServerSettings) -> Iterator[Finding]:
     try:
-        auth = Authenticator.from_config(settings.auth)
-        check_exposure(settings.listen, settings.auth, auth)
+        found = read_keys(settings.auth)
+        check_exposure(settings.listen, settings.auth, requires_key=bool(found.keys))
     except ConfigError as error:
         yield Finding("fail", "access", error.message)
     else:
-        yield Finding("pass", "access", "with an API key" if auth.requires_key else "without a key")
+        yield Finding("pass", "access", "with an API key" if found.keys else "without a key")
+        for warning in found.warnings:
+            yield Finding("warn", "access", warning)
 
 
 def _certificate(settings: ServerSettings) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from engine.errors import EngineDead
-from server.auth import Authenticator
+from server.auth.authenticator import Authenticator
 from server.characters.catalog import Catalog
 from server.config import ServerSettings
 from server.conversation.pinned import PinnedPrompts

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -26,7 +27,13 @@ from websockets.exceptions import ConnectionClosed
 
 from clients.python.address import realtime_address, with_query
 from clients.python.connecting import lost, open_socket
-from clients.python.errors import ConnectionLost, ReplyTimeout, RequestRefused
+from clients.python.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    ConnectRefused,
+    ReplyTimeout,
+    RequestRefused,
+)
 from clients.python.events import (
     Event,
     Reply,
@@ -47,7 +54,7 @@ from server.protocol.client_events import (
 )
 from server.protocol.codec import encode_client_event
 from server.protocol.items import ContentPart, Item, MessageItem
-from server.protocol.objects import ResponseParams, SessionObject
+from server.protocol.objects import ResponseParams, ResumeObject, SessionObject
 from server.protocol.server_events import (
     ErrorEvent,
     ResponseCreated,
@@ -59,6 +66,9 @@ from server.protocol.server_events import (
 DEFAULT_URL = "ws://127.0.0.1:8000/v1/realtime"
 _REQUEST_KEY = "client_event_id"
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+FIRST_BACKOFF_S = 0.2
+MAX_BACKOFF_S = 5.0
+_COME_AGAIN = frozenset({429, 502, 503, 504})
 
 
 class RealtimeClient:
@@ -69,13 +79,28 @@ class RealtimeClient:
         last_event_id: Of the last event read.
     """
 
-    def __init__(self, socket: ClientConnection, *, event_timeout_s: float) -> None:
+    def __init__(
+        self,
+        socket: ClientConnection,
+        *,
+        event_timeout_s: float,
+        reopen: Callable[[str, str], Awaitable[ClientConnection]] | None = None,
+    ) -> None:
+        """Take over an open socket; see ``connect`` for the usual way.
+
+        Args:
+            socket: Open.
+            event_timeout_s: The longest silence that ``recv`` and ``respond`` bear.
+            reopen: Connects anew with a resume token and the last event id; ``None`` for never.
+        """
         self._socket = socket
+        self._reopen = reopen
         self._event_timeout_s = event_timeout_s
         self._ids = itertools.count(1)
         self._asked: str | None = None  # our request, while no reply to it has begun
         self._unfinished: str | None = None  # the reply to it, while it has not ended
         self._is_reading_reply = False
+        self._resume: ResumeObject | None = None
         self.session: SessionObject | None = None
         self.last_event_id = ""
 
@@ -90,6 +115,7 @@ class RealtimeClient:
         ca_file: Path | None = None,
         events: Sequence[str] = (CHARACTER_V1,),
         resume: tuple[str, str] | None = None,
+        comes_back: bool = True,
         connect_timeout_s: float = 10.0,
         event_timeout_s: float = 60.0,
     ) -> AsyncIterator[Self]:
@@ -102,8 +128,12 @@ class RealtimeClient:
             api_key: Sent as a bearer token.
             ca_file: Certificate authorities in PEM to trust instead of the system's.
             events: Extension events to ask for.
-            resume: ``(token, last event id)``, sent in the query. Today's server has no resume:
-                it takes no notice and begins a new session.
+            resume: ``(token, last event id)`` of a connection that was lost: its
+                ``session.resume.token`` and ``last_event_id``. What was missed comes first; where
+                the session does not wait any more a new one begins, and an ``error`` says so.
+            comes_back: Whether ``recv`` resumes by itself where the socket was lost. The greeting of
+                the new socket is an event like any other. What was sent and got lost on its way is
+                not sent again.
             connect_timeout_s: For the handshake and for the first event.
             event_timeout_s: The longest silence that ``recv`` and ``respond`` bear.
 
@@ -112,17 +142,22 @@ class RealtimeClient:
             ConnectRefused: The server says no.
         """
         query = {"model": model, "events": ",".join(events)}
-        if resume is not None:
-            query["resume"], query["last_event_id"] = resume
-        target = with_query(realtime_address(url), query)
-        socket = await open_socket(target, api_key, connect_timeout_s, ca_file=ca_file)
-        client = cls(socket, event_timeout_s=event_timeout_s)
+
+        async def open(query: Mapping[str, str | None]) -> ClientConnection:
+            target = with_query(realtime_address(url), query)
+            return await open_socket(target, api_key, connect_timeout_s, ca_file=ca_file)
+
+        async def reopen(token: str, event_id: str) -> ClientConnection:
+            return await open({**query, **_way_back(token, event_id)})
+
+        socket = await open(query if resume is None else {**query, **_way_back(*resume)})
+        client = cls(socket, event_timeout_s=event_timeout_s, reopen=reopen if comes_back else None)
         try:
             while client.session is None:
                 await client.recv(timeout_s=connect_timeout_s)
             yield client
         finally:
-            await socket.close()
+            await client._socket.close()
 
     async def send(self, event: ClientEvent | Mapping[str, Any]) -> None:
         """Send one event; a mapping goes out as it is.
@@ -143,23 +178,58 @@ class RealtimeClient:
         """Read one event.
 
         Raises:
-            ConnectionLost: The socket is closed.
+            ConnectionLost: The socket is closed, and the session does not wait for this client.
             ReplyTimeout: Nothing came for ``timeout_s``, by default the client's own limit.
         """
         limit = self._event_timeout_s if timeout_s is None else timeout_s
         try:
             async with asyncio.timeout(limit):
-                frame = await self._socket.recv()
-        except ConnectionClosed as error:
-            raise lost(error) from None
+                frame = await self._receive()
         except TimeoutError:
             raise ReplyTimeout(limit) from None
         event = decode_event(frame)
         event_id = event.data.get("event_id") if isinstance(event, UnknownEvent) else event.event_id
         self.last_event_id = event_id or self.last_event_id
-        if isinstance(event, SessionCreated | SessionUpdated):
+        if isinstance(event, SessionCreated):
+            self._greet(event.session)
+        elif isinstance(event, SessionUpdated):
             self.session = event.session
         return event
+
+    def _greet(self, session: SessionObject) -> None:
+        is_another = self.session is not None and session.id != self.session.id
+        self.session = session
+        self._resume = session.resume if isinstance(session.resume, ResumeObject) else None
+        if is_another:
+            raise ConnectionLost(1006, "its session did not wait, and what was asked of it is lost")
+
+    async def _receive(self) -> str | bytes:
+        """Read one frame, over as many sockets as it takes."""
+        while True:
+            try:
+                return await self._socket.recv()
+            except ConnectionClosed as error:
+                await self._come_back(lost(error))
+
+    async def _come_back(self, loss: ConnectionLost) -> None:
+        """Resume the session over another socket, or raise what ended this one."""
+        resume = self._resume
+        if self._reopen is None or resume is None or not loss.is_retryable:
+            raise loss
+        deadline = asyncio.get_running_loop().time() + resume.window_s
+        for attempt in itertools.count():
+            await asyncio.sleep(min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * random.random())
+            try:
+                self._socket = await self._reopen(resume.token, self.last_event_id)
+            except ConnectRefused as refused:
+                if refused.status not in _COME_AGAIN:
+                    raise loss from None
+            except ConnectFailed:
+                pass
+            else:
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise loss
 
     async def update_session(self, **fields: object) -> SessionObject:
         """Change part of the configuration, and wait until the server has confirmed it.
@@ -300,6 +370,10 @@ class RealtimeClient:
 def user_message(text: str) -> MessageItem:
     """An item that holds the user's words."""
     return MessageItem(role="user", content=[ContentPart(type="input_text", text=text)])
+
+
+def _way_back(token: str, event_id: str) -> dict[str, str]:
+    return {"resume": token, "last_event_id": event_id}
 
 
 def _with_metadata(fields: Mapping[str, object], request_id: str) -> dict[str, object]:

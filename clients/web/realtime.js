@@ -1,7 +1,9 @@
-// The wire: one WebSocket to /v1/realtime that comes back by itself. No DOM, no conversation.
+// The wire: one WebSocket to /v1/realtime that comes back by itself, to the same session where that still waits.
+// No DOM, no conversation.
 import { HttpRefusal, KeyNeeded, getJson } from "./api.js";
 
 const RETRYABLE = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408]);
+const KEY_ENDED = 4401; // another key is needed, as after 401
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
 const GREETING_TIMEOUT_MS = 10_000;
@@ -26,6 +28,9 @@ export class RealtimeLink extends EventTarget {
     this.attempt = 0;
     this.timer = 0;
     this.turn = 0;
+    /** @type {string|null} leads back to the session, once it has begun */
+    this.token = null;
+    this.lastEventId = "";
     /** @type {LinkState} */
     this.state = { name: "closed" };
   }
@@ -38,10 +43,16 @@ export class RealtimeLink extends EventTarget {
     this.#connect();
   }
 
+  /** Whether a lost socket can be made good, so that nothing that was asked for is lost with it. */
+  get resumable() {
+    return this.token !== null && ["connecting", "waiting", "ready"].includes(this.state.name);
+  }
+
   /** Hang up and stay away. */
   close() {
     this.turn += 1;
     clearTimeout(this.timer);
+    this.token = null;
     const socket = this.socket;
     this.socket = null;
     socket?.close(1000);
@@ -88,7 +99,8 @@ export class RealtimeLink extends EventTarget {
   #dial(turn) {
     const url = new URL("/v1/realtime", window.location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    url.search = new URLSearchParams({ model: this.model, events: "character.v1" }).toString();
+    const way = this.token === null ? {} : { resume: this.token, last_event_id: this.lastEventId };
+    url.search = new URLSearchParams({ model: this.model, events: "character.v1", ...way }).toString();
     const key = this.key();
     const protocols = key ? ["realtime", `openai-insecure-api-key.${key}`] : ["realtime"];
     let socket;
@@ -115,7 +127,9 @@ export class RealtimeLink extends EventTarget {
     } catch {
       return;
     }
+    this.lastEventId = event?.event_id ?? this.lastEventId;
     if (event?.type === "session.created") {
+      this.token = event.session?.resume?.token ?? null;
       clearTimeout(this.timer);
       this.attempt = 0;
       this.#become({ name: "ready" });
@@ -126,7 +140,8 @@ export class RealtimeLink extends EventTarget {
   #closed({ code, reason }) {
     clearTimeout(this.timer);
     this.socket = null;
-    if (RETRYABLE.has(code)) this.#wait(0);
+    if (RETRYABLE.has(code)) this.#wait(0); // 4409, another window has taken the session, is final
+    else if (code === KEY_ENDED) this.#become({ name: "key", wrong: true });
     else this.#become({ name: "stopped", code, reason });
   }
 

@@ -3,7 +3,9 @@ import { wireItem } from "./conversation.js";
 
 const CANCEL_TIMEOUT_MS = 5000;
 const GREET = "greet";
-const QUIET_ERRORS = new Set(["response_cancel_not_active", "item_create_duplicate_item_id"]);
+const QUIET_ERRORS = new Set([
+  "response_cancel_not_active", "item_create_duplicate_item_id", "session_not_resumed", "turn_already_running",
+]);
 
 /**
  * @typedef {object} Reply one reply that has not ended
@@ -34,9 +36,11 @@ export class Session extends EventTarget {
     /** @type {Reply[]} */
     this.replies = [];
     this.stopping = false;
+    this.known = new Set(); // ids of items that the server has acknowledged
+    this.missed = 0; // events that are still told again, after a return
     link.addEventListener("event", (event) => this.#receive(event.detail));
     link.addEventListener("state", (event) => {
-      if (event.detail.name !== "ready") this.#lost();
+      if (event.detail.name !== "ready" && !link.resumable) this.#lost();
     });
   }
 
@@ -121,12 +125,18 @@ export class Session extends EventTarget {
   #ask(response) {
     const reply = this.#open(this.conversation.openReply());
     reply.ask = `ask_${reply.item.key}`;
+    reply.response = response;
     this.stopping = false;
     clearTimeout(this.stopTimer);
-    this.link.send({
-      type: "response.create", event_id: reply.ask, response: { metadata: { ask: reply.ask }, ...response },
-    });
+    this.#send(reply);
     this.#emit("busy", { busy: true });
+  }
+
+  // The name of the turn makes it harmless to ask twice, where the first asking was lost on its way.
+  #send({ ask, response }) {
+    this.link.send({
+      type: "response.create", event_id: ask, response: { metadata: { ask }, turn_id: ask, ...response },
+    });
   }
 
   #open(item) {
@@ -146,6 +156,14 @@ export class Session extends EventTarget {
 
   #receive(event) {
     if (!this.conversation) return;
+    this.#take(event);
+    if (this.missed > 0 && event?.type !== "session.created") {
+      this.missed -= 1;
+      if (this.missed === 0) this.#askAgain();
+    }
+  }
+
+  #take(event) {
     const handler = HANDLERS[event?.type];
     if (handler) handler.call(this, event);
     else if (String(event?.type).startsWith("character.")) this.#act(event);
@@ -170,8 +188,35 @@ export class Session extends EventTarget {
     return this.replies.find((reply) => reply.id !== null && reply.id === id);
   }
 
-  /** `session.created`: the server knows nothing of us. Tell it all, then ask for the reply that is due. */
-  resync({ session = {} }) {
+  /** `session.created`: the server greets us, for the first time, or again. */
+  greeted({ session = {} }) {
+    if (session.resume?.resumed) this.#resumed(session);
+    else this.#resync(session);
+  }
+
+  // The session has waited. What was said meanwhile follows; what got lost on its way there is said again.
+  #resumed(session) {
+    this.updated({ session });
+    this.missed = session.resume.replayed ?? 0;
+    if (this.missed === 0) this.#askAgain();
+  }
+
+  #askAgain() {
+    const unheard = this.conversation.items.filter((item) => item.role === "user" && !this.known.has(item.id));
+    for (const item of unheard) this.#tell(item);
+    const waiting = this.replies.filter((reply) => reply.id === null && reply.ask !== null && !reply.cut);
+    for (const reply of waiting) this.#send(reply);
+    if (!this.conversation.awaitsReply) return;
+    const interrupts = this.busy; // something was said meanwhile
+    for (const reply of this.replies) reply.cut = reply.silent = true;
+    this.#ask(interrupts ? { if_active: "interrupt" } : null);
+  }
+
+  // The server knows nothing of us. Tell it all, then ask for the reply that is due.
+  #resync(session) {
+    this.#lost();
+    this.missed = 0;
+    this.known.clear();
     const { character, greet } = this.profile();
     const { summary } = this.conversation;
     this.configure({ ...character, ...(summary && { memory: { summary } }) });
@@ -199,6 +244,17 @@ export class Session extends EventTarget {
       this.#emit("busy", { busy: true });
     }
     reply.id = response.id ?? null;
+  }
+
+  /** `conversation.item.added`: the server has it; told again after a gap, it holds what was missed. */
+  itemKnown({ item = {} }) {
+    this.known.add(item.id);
+    const ours = this.conversation.items.find((one) => one.id === item.id);
+    const text = item.content?.map((part) => part.text ?? "").join("") ?? "";
+    if (!ours || ours.role !== "assistant" || !text.startsWith(ours.text) || text === ours.text) return;
+    const delta = text.slice(ours.text.length);
+    ours.text = text;
+    this.#emit("text", { item: ours, delta });
   }
 
   /** `response.output_item.added`: the reply has an item id, which survives a reconnect. */
@@ -289,7 +345,8 @@ function measure(response, { asked, first, last, deltas }) {
 }
 
 const HANDLERS = {
-  "session.created": Session.prototype.resync,
+  "session.created": Session.prototype.greeted,
+  "conversation.item.added": Session.prototype.itemKnown,
   "session.updated": Session.prototype.updated,
   "response.created": Session.prototype.started,
   "response.output_item.added": Session.prototype.itemNamed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from server.auth.keys import Scope
 from server.http.card_files import card_file_endpoints
 from server.http.card_upload import CardUpload
 from server.http.characters import character_endpoints
@@ -22,6 +24,7 @@ from server.http.crash_guard import CrashGuard
 from server.http.event_stream import EventStream
 from server.http.guard import Endpoint, HostGuard, guarded
 from server.http.health import health_endpoints
+from server.http.keys import keys_endpoint
 from server.http.live import LiveView
 from server.http.models import model_endpoints
 from server.http.pages import StaticFile, page_endpoints, read_web_files
@@ -52,13 +55,16 @@ def build_http_app(
     live, ready, metrics = health_endpoints(state)
     index, static = page_endpoints(read_web_files() if web_files is None else web_files)
 
-    def read(path: str, endpoint: Endpoint) -> Route:
-        return Route(path, guarded(state, endpoint), methods=["GET"])
+    def read(path: str, endpoint: Endpoint, scope: Scope | None = None) -> Route:
+        return Route(
+            path, guarded(state, endpoint, scope=scope, takes_secrets=True), methods=["GET"]
+        )
 
-    def keyed(path: str, endpoint: Endpoint, method: str = "POST") -> Route:
+    def keyed(path: str, endpoint: Endpoint, scope: Scope | None, method: str = "POST") -> Route:
         """What a client secret, which any page's visitor may hold, is not enough for."""
-        return Route(path, guarded(state, endpoint, takes_secrets=False), methods=[method])
+        return Route(path, guarded(state, endpoint, scope=scope), methods=[method])
 
+    one_conversation = "/v1/conversations/{conversation_id}"
     return Starlette(
         routes=[
             Route("/", index, methods=["GET"]),
@@ -69,17 +75,18 @@ def build_http_app(
             read("/v1/models", list_models),
             read("/v1/models/{model:path}", get_model),
             read("/v1/characters", list_characters),
-            keyed("/v1/characters", upload.create),
+            keyed("/v1/characters", upload.create, Scope.CHARACTERS_WRITE),
             read("/v1/characters/{id}", get_character),
-            keyed("/v1/characters/{id}", upload.delete, "DELETE"),
+            keyed("/v1/characters/{id}", upload.delete, Scope.CHARACTERS_WRITE, "DELETE"),
             read("/v1/characters/{id}/picture", picture),
-            keyed("/v1/characters/{id}/card", card, "GET"),
-            keyed("/v1/conversations", list_conversations, "GET"),
-            keyed("/v1/conversations/{conversation_id}", get_conversation, "GET"),
-            keyed("/v1/conversations/{conversation_id}", erase_conversation, "DELETE"),
-            read("/v1/engine/live", _live_endpoint(state)),
-            keyed("/v1/chat/completions", completions_endpoint(state)),
-            keyed("/v1/realtime/client_secrets", client_secrets_endpoint(state)),
+            keyed("/v1/characters/{id}/card", card, None, "GET"),
+            keyed("/v1/conversations", list_conversations, Scope.CONVERSATIONS, "GET"),
+            keyed(one_conversation, get_conversation, Scope.CONVERSATIONS, "GET"),
+            keyed(one_conversation, erase_conversation, Scope.CONVERSATIONS, "DELETE"),
+            read("/v1/engine/live", _live_endpoint(state), Scope.REALTIME),
+            keyed("/v1/chat/completions", completions_endpoint(state), Scope.CHAT),
+            keyed("/v1/admin/keys", keys_endpoint(state), Scope.ADMIN, "GET"),
+            keyed("/v1/realtime/client_secrets", client_secrets_endpoint(state), Scope.REALTIME),
         ],
         middleware=_middleware(state),
         exception_handlers={
@@ -108,12 +115,18 @@ def _middleware(state: ServerState) -> list[Middleware]:
 def _live_endpoint(state: ServerState) -> Endpoint:
     views: list[LiveView] = []
 
-    async def watch_engine(_request: Request) -> Response:
+    async def watch_engine(request: Request) -> Response:
         engine = state.engine
         if engine is None:
             raise unavailable("loading", "the model is being loaded; try again in a few seconds")
         if not views:
             views.append(LiveView(engine))
-        return EventStream(views[0].watch(is_over=lambda: state.is_draining))
+        credential = request.state.credential
+
+        def is_over() -> bool:
+            is_good = state.auth.is_still_good(credential, time.time(), Scope.REALTIME)
+            return state.is_draining or not is_good
+
+        return EventStream(views[0].watch(is_over=is_over))
 
     return watch_engine

@@ -74,7 +74,6 @@ class CardUpload:
     async def delete(self, request: Request) -> Response:
         """Forget a card."""
         principal: str = request.state.principal
-        owner = self._state.auth.owner_of(principal)
         async with self._changing:
             character = find_character(self._state, request)
             if self._state.catalog.is_configured(character.id):
@@ -86,7 +85,7 @@ class CardUpload:
                     param="id",
                 )
             if self._folder is not None:
-                await self._on_disk(partial(self._folder.remove, character.id, owner))
+                await self._on_disk(partial(self._folder.remove, character.id, principal))
             self._state.catalog.remove_upload(character.id, principal)
         return json_response({"id": character.id, "object": "character.deleted", "deleted": True})
 
@@ -95,7 +94,6 @@ class CardUpload:
         if id and not is_id(id):
             raise invalid("id", f"id is {shorten(id)}; it must be {ID_FORM}")
         principal: str = request.state.principal
-        owner = self._state.auth.owner_of(principal)
         content_type, body = await self._read(request)
         loop = asyncio.get_running_loop()
         character, num_bytes, warnings = await loop.run_in_executor(
@@ -105,7 +103,7 @@ class CardUpload:
             try:
                 self._state.catalog.check_upload(character, principal, num_bytes)
                 if self._folder is not None:
-                    await self._on_disk(partial(self._folder.write, character, owner))
+                    await self._on_disk(partial(self._folder.write, character, principal))
                 is_other = self._state.catalog.put_upload(character, principal, num_bytes)
             except CharacterTaken as error:
                 raise HttpRefusal(409, error.message, code=error.code, param="id") from None

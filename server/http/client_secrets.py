@@ -9,7 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.auth import MAX_SECRET_S, MIN_SECRET_S
+from server.auth.client_secrets import MAX_SECRET_S, MIN_SECRET_S
 from server.errors import ProtocolError
 from server.http.body import read_json_body
 from server.http.guard import Endpoint
@@ -48,7 +48,7 @@ def client_secrets_endpoint(state: ServerState) -> Endpoint:
         if body.session is not None:
             _check_session(state, body.session, request.state.principal)
         secret = state.auth.mint(
-            request.state.principal, time.time(), lifetime_s=lifetime_s, session=body.session
+            request.state.credential, time.time(), lifetime_s=lifetime_s, session=body.session
         )
         return json_response(
             {

@@ -17,7 +17,7 @@ from engine.errors import EngineError, InvalidParameter
 from engine.outputs import EngineInfo
 from engine.request import Service
 from engine.sampling_params import SamplingParams
-from server.auth import ANONYMOUS
+from server.auth.keys import ANONYMOUS
 from server.characters.catalog import ResolvedModel
 from server.characters.persona import Persona, read_persona
 from server.conversation.prompt import build_prompt

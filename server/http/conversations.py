@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.auth import ANONYMOUS
+from server.auth.keys import ANONYMOUS
 from server.errors import ConversationNotFound, shorten
 from server.http.guard import Endpoint
 from server.http.refusals import HttpRefusal, invalid, json_response

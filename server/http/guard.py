@@ -9,9 +9,13 @@ from collections.abc import Awaitable, Callable
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
-from server.auth import CLIENT_SECRET_PREFIX, is_host_ours, key_from_bearer, may_page_call
+from server.auth.authenticator import BadKey, Credential
+from server.auth.keys import INSUFFICIENT_SCOPE, Scope, missing_scope
+from server.auth.origins import is_host_ours, may_page_call
+from server.auth.presented import key_from_bearer, query_hint
 from server.errors import shorten
 from server.http.refusals import HttpRefusal
 from server.state import ServerState
@@ -21,47 +25,61 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 _FORWARDING_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 
-def principal_of(state: ServerState, request: Request) -> str:
-    """Name who asks.
+def credential_of(state: ServerState, request: Request) -> Credential:
+    """Find out who asks, and what they may.
 
     Raises:
         HttpRefusal: 401 when a key is needed and the request has no good one.
     """
-    key = key_from_bearer(request.headers.get("authorization"))
-    principal = state.auth.check(key, time.time())
-    if principal is not None:
-        return principal
-    if key is None:
-        message = "an API key is needed; send it as Authorization: Bearer <key>"
-    else:
-        message = "this API key is not known here; check it with whoever runs the server"
-    raise HttpRefusal(401, message, code="invalid_api_key")
+    shown = request.headers.getlist("authorization")
+    key = key_from_bearer(shown[0]) if len(shown) == 1 else None
+    try:
+        return state.auth.authenticate(key, time.time())
+    except BadKey as error:
+        hint = query_hint(request.query_params) if key is None else None
+        raise HttpRefusal(401, hint or error.message, code=error.code) from None
 
 
-def guarded(state: ServerState, endpoint: Endpoint, *, takes_secrets: bool = True) -> Endpoint:
+def guarded(
+    state: ServerState, endpoint: Endpoint, *, scope: Scope | None, takes_secrets: bool = False
+) -> Endpoint:
     """Put the key check, and for writes the origin check, in front of an endpoint.
+
+    The endpoint finds ``principal`` and ``credential`` in the request's state.
 
     Args:
         state: Shared with every room.
         endpoint: What is asked for.
+        scope: What the key must be allowed; ``None`` where any good key will do.
         takes_secrets: Whether a client secret is as good as the key that it was made with.
     """
 
     async def guard(request: Request) -> Response:
-        request.state.principal = principal_of(state, request)
-        key = key_from_bearer(request.headers.get("authorization")) or ""
-        is_secret = state.auth.requires_key and key.startswith(CLIENT_SECRET_PREFIX)
-        if is_secret and not takes_secrets:
+        credential = credential_of(state, request)
+        if credential.is_secret and state.auth.requires_key and not takes_secrets:
             raise HttpRefusal(
                 403,
                 "a client secret opens Realtime sessions only; use an API key here",
                 code="client_secret_not_allowed",
             )
+        check_scope(credential, scope)
+        request.state.credential = credential
+        request.state.principal = credential.principal
         if request.method not in ("GET", "HEAD"):
             check_origin(state, request)
         return await endpoint(request)
 
     return guard
+
+
+def check_scope(credential: Credential, scope: Scope | None) -> None:
+    """Keep a key to what it was made for.
+
+    Raises:
+        HttpRefusal: 403 that names what is missing.
+    """
+    if scope is not None and scope not in credential.scopes:
+        raise HttpRefusal(403, missing_scope(scope), code=INSUFFICIENT_SCOPE)
 
 
 def check_origin(state: ServerState, request: Request) -> None:
@@ -92,7 +110,7 @@ class HostGuard:
         self._app = app
         self._settings = state.settings
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer 400 or 403 in the application's place, or pass the request on."""
         refusal = self._judge(scope) if scope["type"] == "http" else None
         if refusal is None:
@@ -100,7 +118,7 @@ class HostGuard:
         else:
             await refusal.as_response()(scope, receive, send)
 
-    def _judge(self, scope: Scope) -> HttpRefusal | None:
+    def _judge(self, scope: AsgiScope) -> HttpRefusal | None:
         hosts = Headers(scope=scope).getlist("host")
         if len(hosts) > 1 or (not hosts and scope["http_version"] != "1.0"):
             return HttpRefusal(400, "send one Host header", code="bad_request")
@@ -132,7 +150,7 @@ def check_metrics_access(state: ServerState, request: Request) -> None:
             "metrics are shown to this machine only, or with a key when API keys are configured",
             code="metrics_not_allowed",
         )
-    principal_of(state, request)
+    check_scope(credential_of(state, request), Scope.METRICS)
 
 
 def _is_loopback(host: str) -> bool:

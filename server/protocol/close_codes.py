@@ -30,6 +30,8 @@ class CloseCode(enum.IntEnum):
     """Overload; come back after a while and resume."""
     BAD_MESSAGES = 4400
     """Too many events that could not be read."""
+    AUTHENTICATION_ENDED = 4401
+    """The key has expired or was taken away; it opens nothing any more."""
     STALLED_READER = 4408
     """The client did not read for too long; it may resume."""
     REPLACED = 4409

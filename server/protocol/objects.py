@@ -131,7 +131,7 @@ class ResumeObject(msgspec.Struct, kw_only=True, frozen=True):
         token: For ``?resume=``, once.
         window_s: How long the session waits for it.
         resumed: Whether this greets a client that has come back.
-        replayed: How many events follow that the client may not have seen.
+        replayed: How many events follow this one before what is new.
         gap: Whether some are lost for good; the items that they spoke of follow as they are now.
     """
 

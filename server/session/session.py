@@ -20,6 +20,8 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from engine.outputs import RequestDelta
 from server.characters.catalog import ResolvedModel
 from server.conversation.changes import Change, SummaryKept
@@ -65,6 +67,7 @@ from server.protocol.server_events import (
     SessionCreated,
     SessionUpdated,
 )
+from server.resume.journal import Gap
 from server.session.ahead import Ahead
 from server.session.audio import NoAudio
 from server.session.context import SessionContext
@@ -185,26 +188,37 @@ class Session:
         return [*created, *self.refuse(error, now)]
 
     def resumed(
-        self, resume: ResumeObject, *, from_event_id: str | None, missed: frozenset[str] | None
+        self,
+        resume: ResumeObject,
+        *,
+        from_event_id: str | None,
+        num_waiting: int,
+        gap: Gap | None,
     ) -> list[ServerEvent]:
         """Greet a client that has come back.
 
         Args:
-            resume: How to come back again, and what follows.
+            resume: How to come back again.
             from_event_id: The last event that it has seen, as it said.
-            missed: Ids of the items that it may not know as they are; ``None`` for any.
+            num_waiting: How many events are to be told behind the greeting.
+            gap: What it has missed for good, if anything.
 
         Returns:
             What to tell it before anything else.
         """
-        created = SessionCreated(session=self._describe(resume))
+        retold = []
+        if gap is not None:
+            retold = retell(self._conversation, self._floor, gap.items)
         news = CharacterSessionResumed(
             from_event_id=from_event_id,
-            replayed=resume.replayed or 0,
-            gap=bool(resume.gap),
+            replayed=num_waiting + len(retold),
+            gap=gap is not None,
         )
-        told = [news] if is_granted(news, self._setup.granted) else []
-        return [created, *told, *retell(self._conversation, self._floor, missed)]
+        told = [news, *retold] if is_granted(news, self._setup.granted) else retold
+        resume = msgspec.structs.replace(
+            resume, resumed=True, replayed=num_waiting + len(told), gap=gap is not None
+        )
+        return [SessionCreated(session=self._describe(resume)), *told]
 
     def tell(self, event: ServerEvent) -> list[Effect]:
         """Tell the client something that is not of this session's making, if it wants to know."""

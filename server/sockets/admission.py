@@ -14,12 +14,14 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import UNSET
 
-from server.auth import (
-    ANONYMOUS,
+from server.auth.authenticator import BadKey, Credential
+from server.auth.keys import ANONYMOUS, INSUFFICIENT_SCOPE, Scope, missing_scope
+from server.auth.origins import may_page_call
+from server.auth.presented import (
     REALTIME_SUBPROTOCOL,
     key_from_bearer,
     key_from_subprotocols,
-    may_page_call,
+    query_hint,
 )
 from server.characters.catalog import ResolvedModel
 from server.errors import ModelNotFound
@@ -55,18 +57,26 @@ class Admission:
     """A handshake that may go on.
 
     Attributes:
-        principal: Whose key it is.
+        credential: What was shown; the session lives no longer than it is good.
         model: Who will answer.
         query: The URL's query, the last of repeated names.
         subprotocol: To be echoed, if there is one.
-        session: What the client secret that was shown has settled beforehand.
     """
 
-    principal: str
+    credential: Credential
     model: ResolvedModel
     query: Mapping[str, str] = field(default_factory=dict)
     subprotocol: str | None = None
-    session: SessionPatch | None = None
+
+    @property
+    def principal(self) -> str:
+        """Whose key it is."""
+        return self.credential.principal
+
+    @property
+    def session(self) -> SessionPatch | None:
+        """What the client secret that was shown has settled beforehand."""
+        return self.credential.session
 
     def tenant(self, address: str) -> str:
         """Who takes turns with others: the key's owner; without keys, whoever is at an address."""
@@ -122,14 +132,12 @@ def admit(state: ServerState, head: HandshakeHead, now: float) -> Admission:
         raise Refusal(400, "bad_request", "send one Host header and at most one Origin header")
     _check_origin(state, head)
     key = key_from_bearer(head.authorization) or key_from_subprotocols(head.subprotocols)
-    principal = _authenticate(state, key, now)
-    session = state.auth.session_of(key, now)
+    credential = _authenticate(state, key, query_text, now)
     _check_ready(state)
     query = _read_query(query_text)
     subprotocol = REALTIME_SUBPROTOCOL if REALTIME_SUBPROTOCOL in head.subprotocols else None
-    return Admission(
-        principal, _resolve(state, query, session, principal), query, subprotocol, session
-    )
+    model = _resolve(state, query, credential.session, credential.principal)
+    return Admission(credential, model, query, subprotocol)
 
 
 def _check_origin(state: ServerState, head: HandshakeHead) -> None:
@@ -144,15 +152,20 @@ def _check_origin(state: ServerState, head: HandshakeHead) -> None:
         )
 
 
-def _authenticate(state: ServerState, key: str | None, now: float) -> str:
-    principal = state.auth.check(key, now)
-    if principal is not None:
-        return principal
-    if key is None:
-        message = "an API key is needed; send it as Authorization: Bearer <key>"
-    else:
-        message = "this API key is not known here; check it with whoever runs the server"
-    raise Refusal(401, "invalid_api_key", message)
+def _authenticate(state: ServerState, key: str | None, query: str, now: float) -> Credential:
+    try:
+        credential = state.auth.authenticate(key, now)
+    except BadKey as error:
+        hint = query_hint(_names_in(query)) if key is None else None
+        raise Refusal(401, error.code, hint or error.message) from None
+    if Scope.REALTIME not in credential.scopes:
+        raise Refusal(403, INSUFFICIENT_SCOPE, missing_scope(Scope.REALTIME))
+    return credential
+
+
+def _names_in(query: str) -> list[str]:
+    """The names of the query's fields, whatever their values are."""
+    return [part.partition("=")[0] for part in query.split("&", _MAX_QUERY_FIELDS)]
 
 
 def _check_ready(state: ServerState) -> None:

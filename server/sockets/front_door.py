@@ -23,10 +23,10 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from engine.errors import ConfigError
-from server.config import ListenConfig
 from server.sockets.accept_limits import AcceptLimits
 from server.sockets.admission import HandshakeHead, Refusal, admit
 from server.sockets.arrivals import Arrival, HttpConnection, RealtimeConnection
+from server.sockets.tls import renew, tls_context
 from server.state import ServerState
 
 KEEPALIVE_S = 20.0
@@ -69,6 +69,7 @@ class FrontDoor:
         self.accept_limits = AcceptLimits(state.settings.limits)
         self._handle_socket = handle_socket
         self._server: Server | None = None
+        self._tls: ssl.SSLContext | None = None
         self._uvicorn = uvicorn.Config(
             http_app,
             ws="none",
@@ -89,7 +90,7 @@ class FrontDoor:
         """
         settings = self.state.settings
         listen = settings.listen
-        tls = tls_context(listen)
+        self._tls = tls = tls_context(listen)
         extra: dict[str, Any] = {}
         if tls is not None:
             extra["ssl_handshake_timeout"] = settings.limits.head_timeout_s
@@ -121,6 +122,15 @@ class FrontDoor:
                 "choose another with --host and --port",
                 param="listen.port",
             ) from None
+
+    def renew_certificate(self) -> None:
+        """Take the certificate from its files again; open connections go on as they are.
+
+        Raises:
+            ConfigError: It cannot be used; the old one stays.
+        """
+        if self._tls is not None:
+            renew(self._tls, self.state.settings.listen)
 
     @property
     def port(self) -> int:
@@ -243,28 +253,6 @@ def _shrink_send_buffer(connection: ServerConnection, num_bytes: int) -> None:
     if sock is not None:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, num_bytes)
-
-
-def tls_context(listen: ListenConfig) -> ssl.SSLContext | None:
-    """What the port speaks TLS with, if it does.
-
-    Raises:
-        ConfigError: The certificate cannot be used.
-    """
-    if listen.tls_cert is None or listen.tls_key is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(listen.tls_cert, listen.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"cannot use the certificate {listen.tls_cert} with the key {listen.tls_key}: "
-            f"{error.strerror or error}",
-            param="listen.tls_cert",
-        ) from None
-    return context
 
 
 def _library_logger() -> logging.Logger:

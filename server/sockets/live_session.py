@@ -26,8 +26,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-import msgspec
-
 from engine.outputs import RequestDelta
 from server.engine_port import EnginePort
 from server.errors import InvalidValue, ProtocolError, StoreFailed, shorten
@@ -37,7 +35,7 @@ from server.protocol.client_events import ClientEvent
 from server.protocol.close_codes import CloseCode
 from server.protocol.objects import ResumeObject
 from server.protocol.server_events import ServerEvent
-from server.resume.journal import Hold, Journal
+from server.resume.journal import Gap, Hold, Journal
 from server.session.effects import (
     Abort,
     Compact,
@@ -198,22 +196,20 @@ class LiveSession:
             self._attached.close(CloseCode.REPLACED, "The client has come back on another socket.")
         self._take(attachment)
         self.outbox.detach()
-        wish = self._rewind(how.last_event_id)
-        resume = msgspec.structs.replace(
+        gap, error = self._rewind(how.last_event_id)
+        greeting = self.session.resumed(
             self._how_to_come_back(how.token),
-            resumed=True,
-            replayed=self._journal.num_untold,
-            gap=wish.has_gap,
+            from_event_id=how.last_event_id,
+            num_waiting=self._journal.num_untold,
+            gap=gap,
         )
-        self._journal.put_first(
-            self.session.resumed(resume, from_event_id=how.last_event_id, missed=wish.missed)
-        )
+        self._journal.put_first(greeting)
         self.outbox.attach(attachment.socket)
-        if wish.error is not None:
-            self.refuse(wish.error)
+        if error is not None:
+            self.refuse(error)
         if self._has_overslept:
             self._loop.call_soon(self._wake)
-        return wish.has_gap
+        return gap is not None
 
     def detach(self, attachment: Attachment) -> None:
         """The socket is gone: wait for the client, or end."""
@@ -319,8 +315,8 @@ class LiveSession:
     def _how_to_come_back(self, token: str) -> ResumeObject:
         return ResumeObject(token=token, window_s=self._state.settings.resume.window_s)
 
-    def _rewind(self, last_event_id: str | None) -> _Wish:
-        """Find out what the client has not seen."""
+    def _rewind(self, last_event_id: str | None) -> tuple[Gap | None, ProtocolError | None]:
+        """Find out what the client has missed for good, and what is wrong with what it said."""
         error = None
         number = None
         if last_event_id is not None:
@@ -332,8 +328,7 @@ class LiveSession:
                     f"last_event_id is {shorten(last_event_id)}, which this session never sent; "
                     "its items are told anew instead",
                 )
-        gap = self._journal.rewind(number)
-        return _Wish(gap is not None, frozenset() if gap is None else gap.items, error)
+        return self._journal.rewind(number), error
 
     def _guard(self, work: Callable[[], None]) -> None:
         try:
@@ -453,18 +448,3 @@ class LiveSession:
         error = ProtocolError("session_expired", reason)
         self.refuse(error)
         self.close(CloseCode.GOING_AWAY, reason, error=error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What a client that comes back has missed.
-
-    Attributes:
-        has_gap: Whether some of it is lost for good.
-        missed: Items that it may not know as they are; ``None`` for any.
-        error: What is wrong with what it said.
-    """
-
-    has_gap: bool
-    missed: frozenset[str] | None
-    error: ProtocolError | None

@@ -6,7 +6,7 @@ import secrets
 import time
 from functools import partial
 
-from server.auth import ANONYMOUS
+from server.auth.keys import ANONYMOUS
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
 from server.engine_port import EnginePort
 from server.errors import ConversationNotFound
@@ -42,6 +42,9 @@ async def open_session(
     # A session that is not there any more, after a restart, has left its conversation at least.
     left = conversation_of(admission.query.get("resume", ""))
     stored = await _load(state, principal, wanted or left)
+    ends_at = time.time() + limits.max_session_s
+    if admission.credential.expires is not None:
+        ends_at = min(ends_at, admission.credential.expires)
     session = Session(
         f"sess_{secrets.token_hex(8)}",
         choice=admission.model,
@@ -54,7 +57,7 @@ async def open_session(
             listener=settings.pacing.listener,
             high_water_tokens=int(limits.compact_above * room),
             writes_summaries=settings.memory.auto_summary,
-            expires_at=int(time.time() + limits.max_session_s),
+            expires_at=int(ends_at),
             known_models=frozenset(state.catalog.model_names_of(principal)),
             missing_conversation=wanted if stored is None else None,
             asked_to_resume="resume" in admission.query,

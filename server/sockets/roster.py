@@ -7,6 +7,8 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
+from server.auth.authenticator import Credential
+from server.auth.keys import Scope
 from server.errors import ProtocolError
 from server.protocol.character_events import CharacterSessionGoingAway
 from server.protocol.close_codes import CloseCode
@@ -23,6 +25,11 @@ CLOSE_BATCH = 200
 """Sockets that are closed at once at the end, so that not everybody comes back in one moment."""
 _BATCH_PAUSE_S = 0.05
 
+KEY_ENDED = ProtocolError(
+    "api_key_ended", "this session's API key has expired or was taken away; come with another"
+)
+"""How replies end whose key does."""
+
 
 class Roster:
     """The live sessions of one server."""
@@ -32,6 +39,7 @@ class Roster:
         self._state = state
         self._connections: set[Connection] = set()
         self._live: dict[str, LiveSession] = {}
+        self._credentials: dict[str, Credential] = {}  # by session id: what its client last showed
         self._parked: dict[str, str] = {}  # tenant by session id, longest parked first
         self._tickets = Tickets()
 
@@ -79,6 +87,7 @@ class Roster:
             return
         live = LiveSession(session, state, engine, history, on_end=self._forget)
         self._live[session.id] = live
+        self._credentials[session.id] = admission.credential
         connection = Connection(wire, live, state)
         token = None
         if state.settings.resume.window_s:
@@ -91,6 +100,7 @@ class Roster:
     ) -> None:
         session_id = live.session.id
         self._unpark(session_id)
+        self._credentials[session_id] = admission.credential
         token = self._issue(live, admission.principal)
         connection = Connection(
             wire, live, self._state, on_reached=lambda: self._tickets.settle(session_id)
@@ -114,6 +124,17 @@ class Roster:
         """Look for readers that have stalled."""
         for live in list(self._live.values()):
             live.watch(now)
+
+    def recheck(self, now: float) -> None:
+        """End the sessions whose key opens none any more, with a socket or without.
+
+        Args:
+            now: Unix seconds; keys expire by the calendar.
+        """
+        for session_id, credential in list(self._credentials.items()):
+            if not self._state.auth.is_still_good(credential, now, Scope.REALTIME):
+                live = self._live[session_id]
+                live.close(CloseCode.AUTHENTICATION_ENDED, KEY_ENDED.message, error=KEY_ENDED)
 
     def go_away(self, time_left_s: float) -> None:
         """Tell everybody who wants to know that the server is about to stop."""
@@ -170,6 +191,7 @@ class Roster:
     def _forget(self, live: LiveSession) -> None:
         session_id = live.session.id
         self._live.pop(session_id, None)
+        self._credentials.pop(session_id, None)
         self._tickets.revoke(session_id)
         self._unpark(session_id)
 

@@ -24,6 +24,7 @@ from clients.python.errors import (
 )
 from clients.python.events import UnknownEvent, decode_event
 from server.protocol.character_events import CharacterExpression
+from server.protocol.objects import ResumeObject
 from server.protocol.server_events import (
     ConversationItemAdded,
     ConversationItemDeleted,
@@ -376,3 +377,41 @@ async def test_what_was_heard_is_reported(slow: LiveServer) -> None:
         while not isinstance(event, ConversationItemTruncated):
             event = await client.recv()
         assert event.text_end == 1
+
+
+async def test_a_lost_socket_is_made_good(slow: LiveServer) -> None:
+    """A reply that is being read goes on over the next socket, whole and once."""
+    text = ""
+    async with (
+        RealtimeClient.connect(slow.realtime_url, model="aoi") as client,
+        aclosing(client.respond("Talk.")) as events,
+    ):
+        async for event in events:
+            if isinstance(event, ResponseOutputTextDelta):
+                text += event.delta
+                if len(text) in (5, 12):
+                    client._socket.transport.abort()
+            if len(text) > 30:
+                break
+    assert text == "a" * len(text)
+
+
+async def test_who_does_not_want_to_come_back_hears_of_the_loss(slow: LiveServer) -> None:
+    """The error says whether it is worth while."""
+    async with RealtimeClient.connect(slow.realtime_url, model="aoi", comes_back=False) as client:
+        client._socket.transport.abort()
+        with pytest.raises(ConnectionLost) as caught:
+            await client.recv()
+        assert caught.value.is_retryable
+
+
+async def test_a_session_that_did_not_wait_is_a_loss() -> None:
+    """The new one is there, and what was asked of the old one is not."""
+    with live_server() as server:
+        async with RealtimeClient.connect(server.realtime_url, model="aoi") as client:
+            assert client._resume is not None
+            client._resume = ResumeObject(token="res_unknown", window_s=60)
+            client._socket.transport.abort()
+            with pytest.raises(ConnectionLost, match="did not wait"):
+                await client.recv()
+            assert (await client.say("hello")).text == "Hello there."

@@ -153,6 +153,11 @@ def test_a_wrong_type_is_refused_by_path(path: str, value: object) -> None:
     ("path", "value"),
     [
         ("listen.port", 65536),
+        ("auth.reload_interval_s", 0.0),
+        ("auth.allowed_origins", ["https://A.example"]),
+        ("auth.allowed_origins", ["https://münchen.example"]),
+        ("auth.allowed_origins", ["https://a.example:443"]),
+        ("auth.allowed_origins", ["http://a.example:80"]),
         ("limits.max_connections", 0),
         ("outbox.low_water_bytes", 10**6),
         ("limits.compact_above", 1.5),

@@ -208,3 +208,17 @@ def test_the_doctor_finds_what_serve_would_refuse(
     code, out, _ = run(capsys, "doctor", "--port", "0", *arguments)
     assert code == 1
     assert words in out
+
+
+def test_the_doctor_looks_at_how_keys_are_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In clear, or where others can read them: both work, and both are told."""
+    file = tmp_path / "keys"
+    file.write_text("alice:kw_0123456789abcdef0123\n")
+    file.chmod(0o644)
+    code, out, _ = run(capsys, "doctor", "--port", "0", "--api-keys", str(file))
+    warnings = [line for line in out.splitlines() if line.startswith("warn  access")]
+    assert code == 0
+    assert len(warnings) == 2
+    assert "0123456789abcdef" not in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -38,10 +39,21 @@ class RealServer:
 
 
 @contextlib.contextmanager
-def real_server(*arguments: str) -> Iterator[RealServer]:
-    """Run ``kaiwa serve`` on a free port until the block ends; it must then end cleanly."""
+def real_server(*arguments: str, **environment: str) -> Iterator[RealServer]:
+    """Run ``kaiwa serve`` on a free port until the block ends; it must then end cleanly.
+
+    Args:
+        arguments: Of its command line.
+        environment: Settings that have no option, as ``KAIWA_…``.
+    """
     command = [sys.executable, "-m", "server", "serve", "--port", "0", "--log-level", "warning"]
-    process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     try:
         ready = process.stdout.readline().split()

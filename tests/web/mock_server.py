@@ -270,6 +270,8 @@ class Talk:
             await self.send("error", error={**error, "code": code, "message": "Slow down."})
         elif "kick" in self.said:
             await self.ws.close(1008, "policy says no")
+        elif "expire" in self.said:
+            await self.ws.close(4401, "the key has expired")
         else:
             self.task = asyncio.create_task(self.answer(asked.get("metadata") or {}))
 

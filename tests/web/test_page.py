@@ -215,6 +215,16 @@ def test_a_policy_close_stops_with_a_reason(visit: Visit, mock: Mock) -> None:
     ready(page)
 
 
+def test_a_key_that_ends_is_asked_for_anew(visit: Visit, mock: Mock) -> None:
+    """Close 4401 is like a key that was refused: coming back with it is no use."""
+    page = ready(visit(mock.url))
+    box = page.get_by_test_id("message-input")
+    box.fill("expire my key")
+    box.press("Enter")
+    expect(page.get_by_test_id("key-dialog")).to_contain_text("did not accept")
+    assert mock.sockets == 1
+
+
 def test_a_refusal_is_told_kindly(visit: Visit, page_url: str) -> None:
     """An error event ends the waiting and says what to do, without its code."""
     page = ready(visit(page_url))

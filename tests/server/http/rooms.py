@@ -14,7 +14,8 @@ from engine.config import EngineConfig
 from engine.outputs import Logprob, RequestDelta, TokenLogprobs
 from engine.request import DEFAULT_SERVICE, Service
 from engine.sampling_params import SamplingParams
-from server.auth import Authenticator
+from server.auth.authenticator import Authenticator
+from server.auth.keys import ApiKey, plain_key
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.characters.uploads import Uploads
@@ -42,7 +43,7 @@ ENGINE_NAME = "tiny"
 def make_state(
     engine: EnginePort | None,
     *,
-    keys: Iterable[tuple[str, str]] = (),
+    keys: Iterable[tuple[str, str] | ApiKey] = (),
     auth: AuthConfig | None = None,
     limits: LimitsConfig | None = None,
     characters: CharactersConfig | None = None,
@@ -61,7 +62,7 @@ def make_state(
     return ServerState(
         settings=settings,
         catalog=Catalog(ENGINE_NAME, [AOI, HARU], uploads=uploads),
-        auth=Authenticator(keys),
+        auth=Authenticator(key if isinstance(key, ApiKey) else plain_key(*key) for key in keys),
         engine=engine,
     )
 

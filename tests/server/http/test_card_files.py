@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from server.auth import ANONYMOUS
+from server.auth.keys import ANONYMOUS
 from server.cards.read import read_card
 from server.characters.card_file import character_from_card
 from server.state import ServerState

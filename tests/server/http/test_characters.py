@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from server.auth import ANONYMOUS
+from server.auth.keys import ANONYMOUS
 from server.characters.card_file import character_from_card
 from server.http.characters import MAX_GREETING_CHARACTERS
 from server.state import ServerState

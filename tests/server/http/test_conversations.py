@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.auth import ANONYMOUS
+from server.auth.keys import ANONYMOUS
 from server.config import ListenConfig
 from server.conversation.changes import ItemKept, SummaryKept
 from server.conversation.entries import Entry

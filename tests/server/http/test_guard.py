@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 import pytest
+from starlette.routing import Route
 
+from server.auth.keys import DEFAULT_SCOPES, ApiKey, Scope, digest_of
 from server.config import AuthConfig
 from server.http.app import build_http_app
 from tests.server.http.conftest import PAGE
@@ -16,7 +18,9 @@ from tests.support.fake_engine import FakeEngine
 KEYS = [("alice", "sk-alice")]
 
 
-def client_for(keys: list[tuple[str, str]], host: str = "127.0.0.1") -> httpx.AsyncClient:
+def client_for(
+    keys: Sequence[tuple[str, str] | ApiKey], host: str = "127.0.0.1"
+) -> httpx.AsyncClient:
     """A client at this address of a server with these keys."""
     app = build_http_app(make_state(FakeEngine(), keys=keys), web_files=PAGE)
     transport = httpx.ASGITransport(app, client=(host, 50000))
@@ -138,3 +142,100 @@ async def test_a_proxy_may_pass_the_host_of_an_allowed_origin_on() -> None:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://kaiwa.example") as client:
         assert (await client.get("/v1/models")).status_code == 200
+
+
+ROUTES = [
+    ("GET", "/v1/models", None),
+    ("GET", "/v1/models/aoi", None),
+    ("GET", "/v1/characters", None),
+    ("GET", "/v1/characters/aoi", None),
+    ("GET", "/v1/characters/aoi/picture", None),
+    ("GET", "/v1/characters/aoi/card", None),
+    ("POST", "/v1/characters", Scope.CHARACTERS_WRITE),
+    ("DELETE", "/v1/characters/aoi", Scope.CHARACTERS_WRITE),
+    ("GET", "/v1/conversations", Scope.CONVERSATIONS),
+    ("GET", "/v1/conversations/conv_1", Scope.CONVERSATIONS),
+    ("DELETE", "/v1/conversations/conv_1", Scope.CONVERSATIONS),
+    ("GET", "/v1/engine/live", Scope.REALTIME),
+    ("POST", "/v1/chat/completions", Scope.CHAT),
+    ("POST", "/v1/realtime/client_secrets", Scope.REALTIME),
+    ("GET", "/v1/admin/keys", Scope.ADMIN),
+]
+"""Every route under ``/v1``, and what its key must be allowed."""
+
+
+def key_with(scopes: frozenset[Scope], **times: float) -> ApiKey:
+    """A key of alice's, ``sk-alice``."""
+    return ApiKey(name="alice", digest=digest_of("sk-alice"), scopes=scopes, **times)  # type: ignore[arg-type]
+
+
+def test_the_list_of_routes_is_complete() -> None:
+    """A new route is given its scope here, or its lack of one."""
+    app = build_http_app(make_state(FakeEngine()), web_files=PAGE)
+    served = set()
+    for route in app.routes:
+        assert isinstance(route, Route)
+        path = route.path.replace("{model:path}", "aoi").replace("{id}", "aoi")
+        path = path.replace("{conversation_id}", "conv_1")
+        if path.startswith("/v1/"):
+            served |= {(method, path) for method in (route.methods or set()) - {"HEAD"}}
+    assert served == {(method, path) for method, path, _ in ROUTES}
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), [one for one in ROUTES if one[2]])
+async def test_a_key_without_the_scope_is_told_which_it_lacks(
+    method: str, path: str, scope: Scope
+) -> None:
+    """403, before anything is looked up; a key with that scope alone passes."""
+    headers = {"authorization": "Bearer sk-alice"}
+    async with client_for([key_with(frozenset(Scope) - {scope})]) as client:
+        answer = await client.request(method, path, headers=headers)
+        assert answer.status_code == 403
+        assert answer.json()["error"]["code"] == "insufficient_scope"
+        assert f"the scope {scope};" in answer.json()["error"]["message"]
+    if path != "/v1/engine/live":  # it never ends
+        async with client_for([key_with(frozenset({scope}))]) as client:
+            answer = await client.request(method, path, headers=headers)
+            assert "insufficient_scope" not in answer.text
+
+
+@pytest.mark.parametrize(("method", "path"), [one[:2] for one in ROUTES if one[2] is None])
+async def test_lists_take_any_good_key(method: str, path: str) -> None:
+    """Whoever may do anything needs to know what there is."""
+    headers = {"authorization": "Bearer sk-alice"}
+    async with client_for([key_with(frozenset())]) as client:
+        answer = await client.request(method, path, headers=headers)
+    assert answer.status_code in (200, 404)  # 404: that character has no picture
+
+
+async def test_metrics_from_elsewhere_need_their_scope() -> None:
+    """A key for chat is none for them."""
+    async with client_for([key_with(frozenset({Scope.CHAT}))], "192.0.2.7") as client:
+        headers = {"authorization": "Bearer sk-alice"}
+        answer = await client.get("/metrics", headers=headers)
+    assert answer.json()["error"]["code"] == "insufficient_scope"
+
+
+@pytest.mark.parametrize(
+    ("times", "code"),
+    [({"expires": 1.0}, "api_key_expired"), ({"not_before": 1e12}, "api_key_not_yet_valid")],
+)
+async def test_a_key_out_of_its_time_is_told_so(times: dict[str, float], code: str) -> None:
+    """To who holds it."""
+    async with client_for([key_with(DEFAULT_SCOPES, **times)]) as client:
+        answer = await client.get("/v1/models", headers={"authorization": "Bearer sk-alice"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, code)
+
+
+async def test_a_key_in_the_query_is_not_taken(locked: httpx.AsyncClient) -> None:
+    """The answer says why, and does not say the key again."""
+    answer = await locked.get("/v1/models?api_key=sk-alice")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert "in the address (api_key)" in answer.json()["error"]["message"]
+    assert "sk-alice" not in answer.text
+
+
+async def test_two_authorization_headers_are_none(locked: httpx.AsyncClient) -> None:
+    """Nobody can know which one a proxy has looked at."""
+    twice = [("authorization", "Bearer sk-alice"), ("authorization", "Bearer sk-alice")]
+    assert (await locked.get("/v1/models", headers=twice)).status_code == 401

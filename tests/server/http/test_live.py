@@ -9,6 +9,8 @@ import msgspec
 from starlette.types import ASGIApp
 
 from engine.outputs import StepStats
+from server.auth.keys import plain_key
+from server.http.app import build_http_app
 from server.http.live import (
     MAX_LISTENERS,
     RING_STEPS,
@@ -18,7 +20,8 @@ from server.http.live import (
     step_view,
 )
 from server.state import ServerState
-from tests.server.http.rooms import AsgiCall, chat_body
+from tests.server.http.conftest import PAGE
+from tests.server.http.rooms import AsgiCall, chat_body, make_state
 from tests.support.fake_engine import FakeEngine
 
 PATH = "/v1/engine/live"
@@ -83,6 +86,19 @@ async def test_a_busy_engine_shows_its_steps_ten_times_a_second(
     assert 40 < call.events[-1]["tokens_per_second"] < 60
     await asking.hang_up()
     await call.hang_up()
+
+
+async def test_watching_ends_with_the_key() -> None:
+    """It would go on for ever otherwise."""
+    state = make_state(FakeEngine(), keys=[("alice", "sk-1"), ("bob", "sk-2")])
+    app = build_http_app(state, web_files=PAGE)
+    calls = [AsgiCall(app, PATH, headers={"authorization": f"Bearer sk-{n}"}) for n in (1, 2)]
+    for call in calls:
+        await call.until(1)
+    state.auth.replace_keys([plain_key("bob", "sk-2")])
+    await calls[0].task
+    assert (calls[0].status, calls[1].task.done()) == (200, False)
+    await calls[1].hang_up()
 
 
 async def test_leaving_unsubscribes(state: ServerState, engine: FakeEngine) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from server.protocol.codec import encode_server_event
 from server.protocol.objects import ResumeObject
 from server.protocol.server_events import ServerEvent
+from server.resume.journal import Gap
 from tests.server.talk import Talk
 
-RESUME = ResumeObject(token="tok", window_s=60, resumed=True, replayed=3, gap=True)
+RESUME = ResumeObject(token="tok", window_s=60)
 
 
 def told(talk: Talk, missed: frozenset[str] | None) -> list[ServerEvent]:
     """What comes behind the greeting."""
-    events = talk.session.resumed(RESUME, from_event_id="evt_t_1", missed=missed)
+    events = talk.session.resumed(RESUME, from_event_id="evt_t_1", num_waiting=3, gap=Gap(missed))
     assert encode_server_event(events[0]).startswith(b'{"type":"session.created"')
     return events[1:]
 

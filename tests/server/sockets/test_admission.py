@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from server.auth import Authenticator
+from server.auth.authenticator import Authenticator
+from server.auth.keys import plain_key
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
@@ -25,7 +26,7 @@ def make_state(engine: FakeEngine | None = None, *, key: str | None = None) -> S
             command_line={"auth.allowed_origins": ["https://a.example"]}
         ).settings,
         catalog=Catalog("fake", [Character.from_prompt("aoi", "You are Aoi.")]),
-        auth=Authenticator([("alice", key)] if key else []),
+        auth=Authenticator([plain_key("alice", key)] if key else []),
         engine=engine or FakeEngine(),
     )
 
@@ -33,6 +34,12 @@ def make_state(engine: FakeEngine | None = None, *, key: str | None = None) -> S
 def knock(state: ServerState, target: str = GOOD, **head: object) -> Admission:
     """Judge a handshake to this host."""
     return admit(state, HandshakeHead(target=target, **{"hosts": ["x"], **head}), 0.0)  # type: ignore[arg-type]
+
+
+def secret_of(state: ServerState, key: str, session: SessionPatch | None = None) -> str:
+    """A bearer header with a client secret that was made with a key."""
+    maker = state.auth.authenticate(key, 0.0)
+    return f"Bearer {state.auth.mint(maker, 0.0, session=session).value}"
 
 
 def refusal(state: ServerState, target: str = GOOD, **head: object) -> Refusal:
@@ -59,7 +66,7 @@ def test_characters_and_engine_can_be_named(model: str) -> None:
 def test_an_uploaded_character_is_its_owners_alone() -> None:
     """Others are told what there is for them."""
     state = make_state(key="sk-1")
-    state.auth = Authenticator([("alice", "sk-1"), ("bob", "sk-2")])
+    state.auth = Authenticator([plain_key("alice", "sk-1"), plain_key("bob", "sk-2")])
     state.catalog.put_upload(Character.from_prompt("mika", "You are Mika."), "alice")
     target = "/v1/realtime?model=mika"
     admitted = knock(state, target, authorization="Bearer sk-1")
@@ -73,8 +80,7 @@ def test_a_client_secret_may_be_for_an_uploaded_character() -> None:
     """It is then for no other."""
     state = make_state(key="sk-1")
     state.catalog.put_upload(Character.from_prompt("mika", "You are Mika."), "alice")
-    session = SessionPatch(type="realtime", model="mika")
-    key = f"Bearer {state.auth.mint('alice', 0.0, session=session).value}"
+    key = secret_of(state, "sk-1", SessionPatch(type="realtime", model="mika"))
     admitted = knock(state, "/v1/realtime", authorization=key)
     assert admitted.model.model == "mika"
     assert refusal(state, GOOD, authorization=key).code == "client_secret_not_allowed"
@@ -113,8 +119,7 @@ def test_a_key_in_the_query_is_not_taken() -> None:
 def test_a_client_secret_opens_a_session() -> None:
     """A browser comes with what its page was given."""
     state = make_state(key="good")
-    secret = state.auth.mint("alice", 0.0)
-    assert knock(state, authorization=f"Bearer {secret.value}").principal == "alice"
+    assert knock(state, authorization=secret_of(state, "good")).principal == "alice"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +194,7 @@ def test_a_secrets_session_comes_with_the_handshake() -> None:
     """Its model answers when the URL names none, and no other may be named."""
     state = make_state(key="good")
     session = SessionPatch(model="aoi", instructions="Be brief.")
-    bearer = {"authorization": f"Bearer {state.auth.mint('alice', 0.0, session=session).value}"}
+    bearer = {"authorization": secret_of(state, "good", session)}
     admission = knock(state, "/v1/realtime", **bearer)
     assert (admission.model.model, admission.session) == ("aoi", session)
     assert refusal(state, "/v1/realtime?model=fake", **bearer).status == 403

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from server.auth.authenticator import Credential
+from server.auth.keys import ApiKey, digest_of
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
@@ -36,8 +38,17 @@ class House:
         self, principal: str = "mio", address: str = "10.0.0.1", **query: str
     ) -> tuple[FakeSocket, asyncio.Task[None]]:
         """Connect, and wait for the greeting."""
+        return await self._greeted(Credential(principal=principal), address, query)
+
+    async def come(self, key: str, **query: str) -> tuple[FakeSocket, asyncio.Task[None]]:
+        """The same with a key, at 100 s."""
+        return await self._greeted(self.state.auth.authenticate(key, 100.0), "10.0.0.1", query)
+
+    async def _greeted(
+        self, credential: Credential, address: str, query: Mapping[str, str]
+    ) -> tuple[FakeSocket, asyncio.Task[None]]:
         socket = FakeSocket()
-        admission = Admission(principal, self.state.catalog.resolve("aoi"), query)
+        admission = Admission(credential, self.state.catalog.resolve("aoi"), query)
         task = asyncio.create_task(self.roster.serve_socket(socket, admission, address))
         await socket.until("session.created")
         await asyncio.sleep(0.01)
@@ -182,3 +193,68 @@ async def test_the_end_is_for_everybody() -> None:
     await asyncio.sleep(1)
     assert here.closed == (CloseCode.SERVICE_RESTART, "bye")
     assert (len(house.roster), house.roster.num_replies, engine.num_live) == (0, 0, 0)
+
+
+KEYS = [
+    ApiKey(name="mio", digest=digest_of("kw_mio"), expires=200.0),
+    ApiKey(name="eve", digest=digest_of("kw_eve")),
+]
+
+
+async def test_a_session_ends_when_its_key_does() -> None:
+    """In the middle of a reply, which ends with the reason; others go on."""
+    house = House(FakeEngine(reply="word " * 100, step_s=1.0))
+    house.state.auth.replace_keys(KEYS)
+    mio, eve = await house.come("kw_mio"), await house.come("kw_eve")
+    for socket, _ in (mio, eve):
+        for event in ASK:
+            socket.send(event)
+        await socket.until("response.output_text.delta")
+    house.roster.recheck(199.9)
+    assert len(house.roster) == 2
+    house.roster.recheck(200.0)
+    await mio[1]
+    assert mio[0].close_code == CloseCode.AUTHENTICATION_ENDED
+    done = mio[0].sent[-1]
+    assert (done["type"], done["response"]["status"]) == ("response.done", "failed")
+    assert done["response"]["status_details"]["error"]["code"] == "api_key_ended"
+    assert (len(house.roster), eve[0].close_code) == (1, None)
+    await leave(*eve)
+
+
+async def test_the_greeting_says_when_the_key_ends_the_session() -> None:
+    """Where that is sooner than its longest time."""
+    house = House()
+    house.state.auth.replace_keys(KEYS)
+    for key, is_bounded in (("kw_mio", True), ("kw_eve", False)):
+        socket, task = await house.come(key)
+        assert (session_of(socket)["expires_at"] == 200) is is_bounded
+        await leave(socket, task)
+
+
+async def test_a_parked_session_ends_with_its_key_too() -> None:
+    """Its token leads nowhere, whichever key comes with it."""
+    house = House()
+    house.state.auth.replace_keys(KEYS)
+    socket, task = await house.come("kw_mio")
+    await leave(socket, task)
+    house.roster.recheck(200.0)
+    assert (len(house.roster), house.metric("kaiwa_sessions_parked")) == (0, 0)
+    renewed = ApiKey(name="mio", digest=digest_of("kw_mio-2"))
+    house.state.auth.replace_keys([*KEYS, renewed])
+    again, task = await house.come("kw_mio-2", resume=token_of(socket))
+    assert session_of(again)["id"] != session_of(socket)["id"]
+    await leave(again, task)
+
+
+async def test_who_comes_back_with_a_new_key_lasts_as_long_as_that() -> None:
+    """The key of the last socket counts, not the first one's."""
+    house = House()
+    house.state.auth.replace_keys([*KEYS, ApiKey(name="mio", digest=digest_of("kw_mio-2"))])
+    socket, task = await house.come("kw_mio")
+    await leave(socket, task)
+    again, task = await house.come("kw_mio-2", resume=token_of(socket))
+    assert session_of(again)["id"] == session_of(socket)["id"]
+    house.roster.recheck(200.0)
+    assert again.close_code is None
+    await leave(again, task)
