@@ -114,7 +114,9 @@ class Target:
     async def rebase(self) -> None:
         """What there is now is usual, once it has come to rest."""
         await asyncio.sleep(0.3)
-        self.baseline = await self.ask("gauges")
+        while (gauges := await self.ask("gauges"))["sessions"] != gauges["sockets"]:
+            pass
+        self.baseline = gauges
 
     async def is_alive(self) -> None:
         """``/livez`` answers 200."""

@@ -43,6 +43,9 @@ from tools.fuzzing.mutate import as_bytes, as_text, damaged, damaged_bytes, odd_
 
 EVENTS_PER_SESSION = 40
 
+MAX_FIELD_BYTES = 8192
+"""Of a handshake; the request head has a bound of its own."""
+
 HTTP_STATUSES = frozenset({200, 201, 400, 401, 403, 404, 409, 413, 415, 422, 429, 503})
 """What an endpoint may answer to a body; 500 is a finding."""
 
@@ -309,7 +312,8 @@ class HandshakeTarget(Target):
         for name in list(query):
             if rng.random() < 0.4:
                 value = odd_value(rng) if rng.random() < 0.5 else query[name]
-                query[name] = damaged_bytes(str(value).encode("utf-8", "replace"), rng)
+                damage = damaged_bytes(str(value).encode("utf-8", "replace"), rng)
+                query[name] = damage[:MAX_FIELD_BYTES]
         head: dict[str, Any] = {
             "target": "/v1/realtime?" + urlencode(query, quote_via=quote, errors="replace"),
             "hosts": ["localhost:8000"],
