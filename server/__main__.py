@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
-import importlib.metadata
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from engine.errors import EngineDead, EngineError
-from server.config_loader import LoadedSettings, load_settings
+from server.config_loader import LoadedSettings, find_problems, load_settings
 from server.errors import CharacterFileError
+from server.version import version
 
 EXIT_USAGE = 2
 EXIT_ENGINE_LOST = 70
@@ -32,6 +33,7 @@ examples:
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
   kaiwa doctor                                   what would go wrong
   kaiwa config show --port 9000                  what holds, and why
+  kaiwa config check --config kaiwa.toml         all that is wrong with it
 
 exit codes: 0 done, 2 wrong usage or settings, 70 the engine is lost for good
 """
@@ -71,7 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        loaded = _load(options)
+        if options.run is None:
+            return _check(options)
+        loaded = load_settings(**_sources(options))
         command: Callable[[LoadedSettings], int] = options.run
         return command(loaded)
     except (EngineError, CharacterFileError) as error:
@@ -83,12 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(loaded: LoadedSettings) -> int:
     from server.app import serve  # brings the libraries in; `kaiwa --help` stays quick
-    from server.log_lines import configure_logging
+    from server.log_lines import configure_logging, on_loop_error
     from server.open_files import raise_limit
 
     configure_logging(loaded.settings.log)
     raise_limit(loaded.settings.limits.max_connections)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.get_loop().set_exception_handler(on_loop_error)
         return runner.run(serve(loaded.settings))
 
 
@@ -112,6 +117,20 @@ def _show(loaded: LoadedSettings) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    """Say all that is wrong at once; nothing is started or bound."""
+    from server.doctor import examine_files
+
+    problems = find_problems(**_sources(options))
+    if not problems:
+        problems = examine_files(load_settings(**_sources(options)).settings)
+    for problem in problems:
+        sys.stderr.write(f"kaiwa: {problem}\n")
+    if not problems:
+        sys.stdout.write("the settings are good\n")
+    return EXIT_USAGE if problems else 0
+
+
 def _run_elsewhere(module_name: str, arguments: Sequence[str]) -> int:
     try:
         module = importlib.import_module(module_name)
@@ -124,16 +143,26 @@ def _run_elsewhere(module_name: str, arguments: Sequence[str]) -> int:
     return run(list(arguments))
 
 
-def _load(options: argparse.Namespace) -> LoadedSettings:
+class _Sources(TypedDict):
+    """Where settings come from; the arguments of ``load_settings``."""
+
+    file: Path | None
+    environment: Mapping[str, str]
+    command_line: Mapping[str, object]
+
+
+def _sources(options: argparse.Namespace) -> _Sources:
     given = {
         path: value
         for path, value in vars(options).items()
         if "." in path and value is not None and value != []
     }
     file = options.config or os.environ.get("KAIWA_CONFIG")
-    return load_settings(
-        file=Path(file) if file else None, environment=os.environ, command_line=given
-    )
+    return {
+        "file": Path(file) if file else None,
+        "environment": os.environ,
+        "command_line": given,
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -144,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=raw,
     )
-    parser.add_argument("--version", action="version", version=f"kaiwa {_version()}")
+    parser.add_argument("--version", action="version", version=f"kaiwa {version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     settings = _settings_parser()
     serve = commands.add_parser(
@@ -155,18 +184,13 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=text, add_help=False)
     doctor = commands.add_parser("doctor", help="say what would go wrong", parents=[settings])
     doctor.set_defaults(run=_doctor)
-    config = commands.add_parser("config", help="show the settings")
+    config = commands.add_parser("config", help="show or check the settings")
     actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)
     show = actions.add_parser("show", help="print every setting and its origin", parents=[settings])
     show.set_defaults(run=_show)
+    check = actions.add_parser("check", help="say all that is wrong with them", parents=[settings])
+    check.set_defaults(run=None)  # whoever runs loads them first, and would stop at the first
     return parser
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("kaiwa")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _settings_parser() -> argparse.ArgumentParser:
@@ -198,6 +222,9 @@ def _settings_parser() -> argparse.ArgumentParser:
     target = parser.add_argument_group("where")
     option("--host", "listen.host", str, "ADDRESS", "default 127.0.0.1")
     option("--port", "listen.port", int, "PORT", "default 8000; 0 lets the system choose")
+    option(
+        "--admin-port", "listen.admin_port", int, "PORT", "for /metrics and probes; none if none"
+    )
     option("--tls-cert", "listen.tls_cert", str, "FILE", "PEM certificate; then the port is TLS")
     option("--tls-key", "listen.tls_key", str, "FILE", "PEM private key")
     option("--api-keys", "auth.api_keys_file", str, "FILE", "hashes of keys; see kaiwa key new")

@@ -41,15 +41,20 @@ from server.config import ServerSettings
 from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.engine_port import EnginePort
 from server.errors import ErrorType, ProtocolError
+from server.http.admin import build_admin_app
 from server.http.app import build_http_app
 from server.log_lines import log_line
+from server.metrics import Metrics
+from server.notify import Notifier, Watchdog
 from server.protocol.close_codes import CloseCode
 from server.reload import certificate_of, keys_of, reloading
+from server.sockets.admin_door import AdminDoor
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
 from server.speech.visemes import warm_up
-from server.state import ServerState
+from server.state import PROGRESS_TIMEOUT_S, ServerState
 from server.store.memory_store import InMemoryStore
+from server.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +118,7 @@ async def serve(
     start: StartEngine = start_engine,
     stop: StopSignal | None = None,
     on_ready: Callable[[str], None] | None = None,
+    notifier: Notifier | None = None,
 ) -> int:
     """Serve until told to stop.
 
@@ -121,6 +127,7 @@ async def serve(
         start: Starts the engine.
         stop: Tells to stop, beside the signals SIGTERM and SIGINT.
         on_ready: Called with the URL once it can answer; prints the ready line when left out.
+        notifier: Tells systemd; whom the environment names when left out.
 
     Returns:
         The exit code.
@@ -132,20 +139,24 @@ async def serve(
     roster = Roster(state)
     door = FrontDoor(state, build_http_app(state), roster.serve)
     reloadable = [*keys_of(state), *certificate_of(settings.listen, door.renew_certificate)]
-    stop = stop or StopSignal()
+    stop, notifier = stop or StopSignal(), notifier or Notifier()
     await door.open()
     with _signals(stop):
         try:
             async with (
                 reloading(reloadable, settings.auth.reload_interval_s),
+                _numbers(state),
                 _engine(state, start, stop) as engine,
             ):
                 if engine is None:
                     return EXIT_OK
                 (on_ready or _settle_and_print)(door.url)
-                watch = asyncio.create_task(_watch(state, roster, engine))
+                notifier.ready(f"{state.catalog.engine_name} at {door.url}")
+                watch = asyncio.create_task(_watch(state, roster, engine, Watchdog(notifier)))
                 try:
-                    return await _serve_until_told(state, roster, engine, stop, watch)
+                    await _wait_until_told(stop, watch)
+                    notifier.stopping("sending everybody home")
+                    return await _finish(state, roster, engine, stop, watch)
                 finally:
                     state.is_draining = True
                     await _send_home(roster, door, stop)
@@ -187,7 +198,13 @@ def build_state(settings: ServerSettings) -> ServerState:
         store = InMemoryStore(
             max_conversations=history.max_conversations, max_bytes=history.max_bytes
         )
-    return ServerState(settings=settings, catalog=catalog, auth=auth, store=store)
+    return ServerState(
+        settings=settings,
+        catalog=catalog,
+        auth=auth,
+        store=store,
+        metrics=Metrics(settings.metrics),
+    )
 
 
 def _tell_of_other_engines(catalog: Catalog) -> None:
@@ -222,6 +239,27 @@ def _tell_of_little_room(catalog: Catalog, engine: EnginePort) -> None:
                 reply,
                 budget,
             )
+
+
+@contextlib.asynccontextmanager
+async def _numbers(state: ServerState) -> AsyncIterator[None]:
+    """Open the admin port and send spans, where the settings ask for them."""
+    settings = state.settings
+    tracing = start_tracing(settings.tracing, state.catalog.engine_name)
+    admin = None
+    if settings.listen.admin_port is not None:
+        admin = AdminDoor(settings.listen, build_admin_app(state))
+        await admin.open()
+        log_line(logger, "admin port", host=settings.listen.admin_host, port=admin.port)
+    if tracing is not None:
+        state.metrics.on_response = tracing.tracer
+    try:
+        yield
+    finally:
+        if admin is not None:
+            admin.close()
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
 
 @contextlib.asynccontextmanager
@@ -263,18 +301,23 @@ async def _load(state: ServerState, start: StartEngine, stop: StopSignal) -> Run
         return None
 
 
-async def _serve_until_told(
+async def _wait_until_told(stop: StopSignal, watch: asyncio.Task[None]) -> None:
+    """Return when somebody asks for the end, or the engine is lost."""
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((stopping, watch), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+
+
+async def _finish(
     state: ServerState,
     roster: Roster,
     engine: RunningEngine,
     stop: StopSignal,
     watch: asyncio.Task[None],
 ) -> int:
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((stopping, watch), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
+    """Let finish what can be finished; returns the exit code."""
     if watch.done() and not stop.is_asked:
         watch.result()
         logger.critical("the engine is gone for good; leaving with exit code %d", EXIT_ENGINE_LOST)
@@ -318,7 +361,9 @@ async def _send_home(roster: Roster, door: FrontDoor, stop: StopSignal) -> None:
     await door.close(CloseCode.SERVICE_RESTART, reason, patience_s=patience)
 
 
-async def _watch(state: ServerState, roster: Roster, engine: RunningEngine) -> None:
+async def _watch(
+    state: ServerState, roster: Roster, engine: RunningEngine, watchdog: Watchdog
+) -> None:
     """Look at every reader and at the loop itself; returns when the engine is lost."""
     loop = asyncio.get_running_loop()
     interval = state.settings.outbox.watch_interval_s
@@ -331,6 +376,9 @@ async def _watch(state: ServerState, roster: Roster, engine: RunningEngine) -> N
         state.metrics.loop_lag.observe(max(0.0, now - due))
         roster.watch(now)
         roster.recheck(time.time())
+        idle_s = engine.health().seconds_since_progress
+        status = f"{len(roster)} sessions, {roster.num_replies} replies"
+        watchdog.look(now, status, makes_progress=idle_s <= PROGRESS_TIMEOUT_S)
 
 
 @contextlib.contextmanager

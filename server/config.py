@@ -37,6 +37,11 @@ class ListenConfig:
     """PEM file with the certificate's private key."""
     backlog: int = 4096
     """Connections that the kernel may hold unaccepted; 100 makes a reconnect storm take 20 s."""
+    admin_port: int | None = None
+    """A second port for ``/metrics``, ``/version`` and the probes, which then has the numbers to
+    itself; 0 lets the system choose."""
+    admin_host: str = "127.0.0.1"
+    """Address of that port; whoever reaches it may read the numbers, without a key."""
 
     def __post_init__(self) -> None:
         """Refuse half a key pair and ports that do not exist."""
@@ -44,6 +49,12 @@ class ListenConfig:
             raise ConfigError("listen.host is empty; name an address", param="listen.host")
         _within("listen.port", self.port, 0, 65535)
         _within("listen.backlog", self.backlog, 1, 65535)
+        if not self.admin_host:
+            raise ConfigError(
+                "listen.admin_host is empty; name an address", param="listen.admin_host"
+            )
+        if self.admin_port is not None:
+            _within("listen.admin_port", self.admin_port, 0, 65535)
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError(
                 "listen.tls_cert and listen.tls_key come together; give both, or neither",
@@ -267,6 +278,35 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsConfig:
+    """What ``/metrics`` prints."""
+
+    compat: Literal["none", "vllm"] = "none"
+    """``vllm`` prints the numbers that vLLM has too under its names, beside ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingConfig:
+    """Spans of replies for OpenTelemetry; numbers only, no words."""
+
+    otlp_endpoint: str = ""
+    """Where spans are sent, ``http://collector:4318/v1/traces``; empty sends none."""
+    service_name: str = "kaiwa"
+    """What this server is called there."""
+
+    def __post_init__(self) -> None:
+        """Refuse addresses that cannot be sent to."""
+        scheme, separator, rest = self.otlp_endpoint.partition("://")
+        if self.otlp_endpoint and (scheme not in ("http", "https") or not separator or not rest):
+            raise ConfigError(
+                f"tracing.otlp_endpoint is {self.otlp_endpoint!r}; it must be http://HOST:PORT/PATH",
+                param="tracing.otlp_endpoint",
+            )
+        if not self.service_name:
+            raise ConfigError("tracing.service_name is empty", param="tracing.service_name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CharactersConfig:
     """Who is served."""
 
@@ -314,6 +354,8 @@ class ServerSettings:
     outbox: OutboxConfig = field(default_factory=OutboxConfig)
     drain: DrainConfig = field(default_factory=DrainConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
+    tracing: TracingConfig = field(default_factory=TracingConfig)
     characters: CharactersConfig = field(default_factory=CharactersConfig)
 
 

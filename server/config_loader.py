@@ -7,8 +7,9 @@ their path, values of the wrong type by path and type.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -27,10 +28,12 @@ from server.config import (
     ListenConfig,
     LogConfig,
     MemoryConfig,
+    MetricsConfig,
     OutboxConfig,
     PacingConfig,
     ResumeConfig,
     ServerSettings,
+    TracingConfig,
 )
 
 ENVIRONMENT_PREFIX = "KAIWA_"
@@ -47,6 +50,8 @@ _ROOMS: dict[str, tuple[type, ...]] = {
     "outbox": (OutboxConfig,),
     "drain": (DrainConfig,),
     "log": (LogConfig,),
+    "metrics": (MetricsConfig,),
+    "tracing": (TracingConfig,),
     "characters": (CharactersConfig,),
 }
 
@@ -66,7 +71,8 @@ class LoadedSettings:
     def lines(self) -> list[str]:
         """The effective settings, one ``path = value  # origin`` per line; holds no secret."""
         rows = [
-            (f"{path} = {_shown(self._value(path))}", self.origins[path]) for path in _known_types()
+            (f"{path} = {_without_password(_shown(self._value(path)))}", self.origins[path])
+            for path in _known_types()
         ]
         width = max(len(text) for text, _ in rows)
         return [f"{text:<{width}}  # {origin}" for text, origin in rows]
@@ -98,21 +104,92 @@ def load_settings(
     Raises:
         ConfigError: A key is unknown, a value is of the wrong type or cannot work.
     """
+    return _load(_layers(file, environment, command_line), frozenset())
+
+
+def find_problems(
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    command_line: Mapping[str, object] | None = None,
+) -> list[str]:
+    """Say all that is wrong with the settings, where ``load_settings`` stops at the first.
+
+    Arguments are those of ``load_settings``. A value that is wrong is left out to find the next, so
+    what depends on it is looked at with the default in its place.
+    """
+    problems: list[str] = []
+    try:
+        layers = _layers(file, environment, command_line)
+    except ConfigError as error:
+        problems.append(error.message)
+        layers = _layers(None, environment, command_line)
+    left_out: set[tuple[str, str]] = set()
+    while True:
+        try:
+            _load(layers, left_out)
+        except _Misfit as error:
+            problems.append(error.message)
+            left_out.add(error.place)
+        except ConfigError as error:
+            problems.append(error.message)
+            places = _places_of(error, layers, left_out)
+            if not places:
+                return problems
+            left_out |= places
+        else:
+            return problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One source of values; ``strict`` where they have types, ``folder`` where paths begin."""
+
+    origin: str
+    values: Mapping[str, object]
+    strict: bool
+    folder: Path | None = None
+
+
+class _Misfit(ConfigError):
+    """One value of one layer cannot be read."""
+
+    def __init__(self, error: ConfigError, place: tuple[str, str]) -> None:
+        super().__init__(error.message, param=error.param)
+        self.place = place
+
+
+def _layers(
+    file: Path | None,
+    environment: Mapping[str, str] | None,
+    command_line: Mapping[str, object] | None,
+) -> list[_Layer]:
+    layers = [] if file is None else [_Layer(str(file), _read_toml(file), True, file.parent)]
+    layers.append(_Layer("environment", _from_environment(environment or {}), False))
+    layers.append(_Layer("command line", command_line or {}, True))
+    return layers
+
+
+def _load(layers: Sequence[_Layer], left_out: Container[tuple[str, str]]) -> LoadedSettings:
+    """Merge the layers; ``left_out`` are places, each an origin and a path."""
     known = _known_types()
     values: dict[str, Any] = {"engine.model": str(DEMO_MODEL)}
     origins = dict.fromkeys(known, "default")
-    layers: list[tuple[str, Mapping[str, object], bool, Path | None]] = []
-    if file is not None:
-        layers.append((str(file), _read_toml(file), True, file.parent))
-    layers.append(("environment", _from_environment(environment or {}), False, None))
-    layers.append(("command line", command_line or {}, True, None))
-    for origin, layer, strict, folder in layers:
-        for path, value in layer.items():
-            name = path if strict else variable_of(path)
-            if path not in known:
-                raise _unknown(path, name)
-            values[path] = _convert(name, known[path], value, strict=strict, folder=folder)
-            origins[path] = origin
+    for layer in layers:
+        for path, value in layer.values.items():
+            place = (layer.origin, path)
+            if place in left_out:
+                continue
+            name = path if layer.strict else variable_of(path)
+            try:
+                if path not in known:
+                    raise _unknown(path, name)
+                values[path] = _convert(
+                    name, known[path], value, strict=layer.strict, folder=layer.folder
+                )
+            except ConfigError as error:
+                raise _Misfit(error, place) from None
+            origins[path] = layer.origin
     try:
         settings = _compose(values)
     except ConfigError as error:
@@ -122,6 +199,18 @@ def load_settings(
             raise
         raise ConfigError(f"{variable_of(path)}: {error.message}", param=path) from None
     return LoadedSettings(settings, origins)
+
+
+def _places_of(
+    error: ConfigError, layers: Sequence[_Layer], left_out: Container[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Where the value at fault was set; all of its room when it is a default beside another."""
+    paths = {error.param or "", f"engine.{error.param}"}
+    rooms = {path.partition(".")[0] for path in paths}
+    places = [(layer.origin, path) for layer in layers for path in layer.values]
+    places = [place for place in places if place not in left_out]
+    named = {place for place in places if place[1] in paths}
+    return named or {place for place in places if place[1].partition(".")[0] in rooms}
 
 
 def variable_of(path: str) -> str:
@@ -146,6 +235,8 @@ def _compose(values: Mapping[str, Any]) -> ServerSettings:
         outbox=OutboxConfig(**rooms["outbox"]),
         drain=DrainConfig(**rooms["drain"]),
         log=LogConfig(**rooms["log"]),
+        metrics=MetricsConfig(**rooms["metrics"]),
+        tracing=TracingConfig(**rooms["tracing"]),
         characters=CharactersConfig(**rooms["characters"]),
     )
 
@@ -226,6 +317,11 @@ def _unknown(path: str, name: str | None = None) -> ConfigError:
     hint = ", ".join(near) if near else "tables " + ", ".join(_ROOMS)
     what = "variable" if is_variable else "key"
     return ConfigError(f"unknown {what}: {name or path}; known are {hint}", param=path)
+
+
+def _without_password(shown: str) -> str:
+    """An address may hold a password: ``scheme://user:password@host``."""
+    return re.sub(r"(?<=://)([^/@:\s\"]*):[^/@\s\"]*@", r"\1:…@", shown)
 
 
 def _shown(value: object) -> str:

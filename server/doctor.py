@@ -57,6 +57,13 @@ def examine(settings: ServerSettings) -> list[Finding]:
     return [finding for check in checks for finding in check(settings)]
 
 
+def examine_files(settings: ServerSettings) -> list[str]:
+    """What cannot be used of the files that settings name: keys, certificate, characters."""
+    checks = (_access, _certificate, _characters)
+    findings = [finding for check in checks for finding in check(settings)]
+    return [finding.detail for finding in findings if finding.verdict == "fail"]
+
+
 def write_report(findings: list[Finding]) -> int:
     """Print one line per finding to stdout; returns the exit code, 1 when something fails."""
     for finding in findings:

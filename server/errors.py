@@ -15,6 +15,7 @@
         ├── ItemNotFound         no such item in the conversation
         ├── DuplicateItem        the item's id is taken
         ├── ResponseActive       the default conversation is being answered already
+        ├── TurnRunning          the turn is being answered already, or waits to be
         ├── NoActiveResponse     nothing to cancel
         ├── PromptDoesNotFit     the conversation is longer than the context
         ├── StoreFailed          what was said could not be kept
@@ -55,6 +56,8 @@ class ErrorCode(enum.StrEnum):
     """The item is being written by a response."""
     ITEM_CREATE_DUPLICATE_ITEM_ID = "item_create_duplicate_item_id"
     CONVERSATION_ALREADY_HAS_ACTIVE_RESPONSE = "conversation_already_has_active_response"
+    TURN_ALREADY_RUNNING = "turn_already_running"
+    """The turn's reply is being written, or waits for the reply before it."""
     RESPONSE_CANCEL_NOT_ACTIVE = "response_cancel_not_active"
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     STORE_FAILED = "store_failed"
@@ -255,12 +258,13 @@ class ItemNotFound(ProtocolError):
 
 
 class DuplicateItem(ProtocolError):
-    """The item's id is taken."""
+    """The item's id is taken by another item."""
 
     def __init__(self, item_id: str) -> None:
         super().__init__(
             ErrorCode.ITEM_CREATE_DUPLICATE_ITEM_ID,
-            f"an item {shorten(item_id)} exists already; choose another id, or leave it out",
+            f"an item {shorten(item_id)} exists already, and its content differs; choose another "
+            "id, or leave it out",
             param="item.id",
         )
 
@@ -273,6 +277,20 @@ class ResponseActive(ProtocolError):
             ErrorCode.CONVERSATION_ALREADY_HAS_ACTIVE_RESPONSE,
             f"Conversation already has an active response: {response_id}. "
             "Wait for its response.done, or send response.cancel first",
+        )
+
+
+class TurnRunning(ProtocolError):
+    """A turn's reply is being written already, or waits to be."""
+
+    def __init__(self, turn_id: str, response_id: str | None) -> None:
+        """Name the reply; ``None`` for one that waits."""
+        where = f"is being answered by {response_id}" if response_id else "waits to be answered"
+        super().__init__(
+            ErrorCode.TURN_ALREADY_RUNNING,
+            f"the turn {shorten(turn_id)} {where}; its response.done will come, or call it off "
+            "with response.cancel",
+            param="response.turn_id",
         )
 
 

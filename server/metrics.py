@@ -1,22 +1,30 @@
 """Counts and times, under the names the field knows; no label ever names a session.
 
-``Metrics`` is the registry that ``/metrics`` prints. ``ResponseWatch`` follows one response from
-submission to its end, feeds the histograms and can say it all in one line.
+``Metrics`` is the registry that ``/metrics`` prints; ``server.response_watch`` feeds it what
+becomes of each response. Names and meanings follow vLLM's where it has them, with our prefix;
+``server.vllm_names`` prints its names beside ours where the settings ask for it. How the process
+does (memory, processor time, open files) stands under the names that every Prometheus client gives.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 
-from engine.outputs import EngineInfo, RequestDelta, StepStats
-from engine.request import FinishReason
+from engine.outputs import EngineInfo, StepStats
+from server.config import MetricsConfig
+from server.response_times import EndedResponse
+from server.vllm_names import WithVllmNames
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,24 +36,37 @@ _LAG = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 2
 _TOKENS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _BYTES = (0, 1024, 4096, 16384, 32768, 65536, 131072, 262144, 1048576)
 _SESSION = (1, 10, 60, 300, 900, 1800, 3600, 7200)
-_MAX_GAPS = 4096
-_TELL_TOKENS_EVERY = 16  # a counter's lock per token is a tenth of the whole fan-out
+_COMMIT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # lines that nobody reads
 
 
 class Metrics:
-    """Every number that is kept, in a registry of its own."""
+    """Every number that is kept, in a registry of its own.
 
-    def __init__(self) -> None:
-        """Register them all."""
+    Attributes:
+        on_response: Told of each response when it is over; for traces.
+        num_waiting: Requests in the engine's queue, as of its last step.
+    """
+
+    on_response: Callable[[EndedResponse], None] | None = None
+    num_waiting = 0
+
+    def __init__(self, config: MetricsConfig | None = None) -> None:
+        """Register them all.
+
+        Args:
+            config: Which names are printed beside our own.
+        """
+        self._compat = (config or MetricsConfig()).compat
         registry = self.registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(f"kaiwa_{name}", text, labels, registry=registry)
 
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"kaiwa_{name}", text, registry=registry)
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"kaiwa_{name}", text, labels, registry=registry)
 
         def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(f"kaiwa_{name}", text, buckets=buckets, registry=registry)
@@ -65,11 +86,26 @@ class Metrics:
         self.unfinished = counter("request_unfinished", "Replies cut short.", "finished_reason")
         self.rejections = counter("admission_rejections", "Refused requests.", "reason")
         self.rerenders = counter("prompt_rerenders", "Turns that were not appended.", "reason")
-        self.engine_restarts = counter("engine_restarts", "Times the engine was started anew.")
+        self.ready = gauge("ready", "Whether /readyz says 200, when this was asked for.")
+        self.engine_info = gauge("engine_info", "What is served; always 1.", "model", "dtype")
+        self.engine_restarts = counter("engine_restarts", "Engines that were replaced.", "reason")
+        self.engine_progress_age = gauge(
+            "engine_progress_age_seconds", "Since the last step while requests are live."
+        )
         self.ttft = histogram("time_to_first_token_seconds", "Submission to first token.", _TTFT)
         self.itl = histogram("inter_token_latency_seconds", "Between two deltas, per token.", _ITL)
         self.e2e = histogram("e2e_request_latency_seconds", "Submission to the end.", _E2E)
         self.queue_time = histogram("request_queue_time_seconds", "Waiting to be scheduled.", _TTFT)
+        self.prefill_time = histogram("request_prefill_time_seconds", "To the first token.", _TTFT)
+        self.decode_time = histogram("request_decode_time_seconds", "First to last token.", _E2E)
+        self.inference_time = histogram("request_inference_time_seconds", "Both of them.", _E2E)
+        self.rest_time = histogram("request_rest_time_seconds", "Last token to the end.", _TTFT)
+        self.request_prompt_tokens = histogram(
+            "request_prompt_tokens", "Prompt tokens of a request.", _TOKENS
+        )
+        self.request_generation_tokens = histogram(
+            "request_generation_tokens", "Sampled tokens of a request.", _TOKENS
+        )
         self.step_seconds = histogram("engine_step_seconds", "Length of one engine step.", _STEP)
         self.step_tokens = histogram("iteration_tokens", "New tokens of one step.", _TOKENS)
         self.ws_active = gauge("ws_connections_active", "Open WebSocket sessions.")
@@ -81,13 +117,19 @@ class Metrics:
         self.resumes = counter("resume", "Wishes to come back to a session.", "result")
         self.parked = gauge("sessions_parked", "Sessions that wait for their client.")
         self.ws_send_buffer = histogram("ws_send_buffer_bytes", "Unsent bytes per look.", _BYTES)
+        self.underruns = counter("playback_underruns", "Tokens that listeners had to wait for.")
+        self.skips = counter("playback_skips", "Steps sat out by streams ahead of listeners.")
+        self.recomputed_tokens = counter("recomputed_tokens", "Computed again after preemption.")
+        self.store_commit = histogram("store_commit_seconds", "Until a write was safe.", _COMMIT)
+        self.store_failures = counter("store_failures", "Writes that could not be made safe.")
         self.barge_in = histogram("barge_in_cancel_seconds", "Cancel to the terminal delta.", _ITL)
         self.loop_lag = histogram("event_loop_lag_seconds", "How late the event loop is.", _LAG)
 
     def describe_engine(self, info: EngineInfo) -> None:
-        """Learn what a KV block weighs."""
+        """Learn what is served, and what a KV block of it weighs."""
         self._bytes_per_block = info.block_size * info.kv_bytes_per_token
         self.kv_total_bytes.set(info.num_blocks * self._bytes_per_block)
+        self.engine_info.labels(Path(info.model.rstrip("/")).name, info.dtype).set(1)
 
     def on_step(self, stats: StepStats) -> None:
         """Take in one engine step; made to be a step listener.
@@ -97,122 +139,31 @@ class Metrics:
         """
         self.num_requests_running.set(stats.num_running)
         self.num_requests_waiting.set(stats.num_waiting)
+        self.num_waiting = stats.num_waiting
         if stats.kv_blocks_total:
             self.kv_cache_usage.set(stats.kv_blocks_used / stats.kv_blocks_total)
         self.kv_used_bytes.set(stats.kv_blocks_used * self._bytes_per_block)
         if stats.num_preempted:
             self.preemptions.inc(stats.num_preempted)
+        if stats.num_underruns:
+            self.underruns.inc(stats.num_underruns)
+        if stats.num_skipped:
+            self.skips.inc(stats.num_skipped)
+        if stats.num_recomputed:
+            self.recomputed_tokens.inc(stats.num_recomputed)
         if stats.duration_s or stats.batch:
             self.step_seconds.observe(stats.duration_s)
             self.step_tokens.observe(stats.prefill_tokens + stats.decode_tokens)
 
+    def on_store_write(self, seconds: float, *, failed: bool) -> None:
+        """Take in how long the store took to make a write safe, or to fail."""
+        if failed:
+            self.store_failures.inc()
+        else:
+            self.store_commit.observe(seconds)
+
     def expose(self) -> bytes:
         """Everything, in the text format that Prometheus reads (``CONTENT_TYPE``)."""
+        if self._compat == "vllm":
+            return generate_latest(WithVllmNames(self.registry))
         return generate_latest(self.registry)
-
-
-class ResponseWatch:
-    """Follows one response and tells the metrics about it.
-
-    Attributes:
-        finish_reason: Set by the terminal delta.
-    """
-
-    __slots__ = (
-        "_cancelled_at",
-        "_first_at",
-        "_gaps",
-        "_last",
-        "_last_at",
-        "_metrics",
-        "_num_tokens",
-        "_submitted_at",
-        "_untold_tokens",
-        "finish_reason",
-    )
-
-    def __init__(self, metrics: Metrics, now: float) -> None:
-        """Start the clock at submission."""
-        self._metrics = metrics
-        self._submitted_at = now
-        self._first_at: float | None = None
-        self._last_at = now
-        self._cancelled_at: float | None = None
-        self._gaps: list[float] = []
-        self._last: RequestDelta | None = None
-        self._num_tokens = 0
-        self._untold_tokens = 0
-        self.finish_reason: FinishReason | None = None
-
-    def cancelled(self, now: float) -> None:
-        """The client called it off; how long does the engine take to obey?"""
-        if self._cancelled_at is None and self.finish_reason is None:
-            self._cancelled_at = now
-
-    def on_delta(self, delta: RequestDelta, now: float) -> None:
-        """Take in what one step brought."""
-        if delta.token_ids:
-            self._on_tokens(len(delta.token_ids), now)
-        self._last = delta
-        if delta.finish_reason is not None:
-            self._on_end(delta, delta.finish_reason, now)
-
-    def _on_tokens(self, count: int, now: float) -> None:
-        self._num_tokens += count
-        self._untold_tokens += count
-        if self._untold_tokens >= _TELL_TOKENS_EVERY:
-            self._tell_tokens()
-        if self._first_at is None:
-            self._first_at = now
-            self._metrics.ttft.observe(now - self._submitted_at)
-        else:
-            gap = (now - self._last_at) / count
-            self._metrics.itl.observe(gap)
-            if len(self._gaps) < _MAX_GAPS:
-                self._gaps.append(gap)
-        self._last_at = now
-
-    def _tell_tokens(self) -> None:
-        self._metrics.generation_tokens.inc(self._untold_tokens)
-        self._untold_tokens = 0
-
-    def _on_end(self, delta: RequestDelta, reason: FinishReason, now: float) -> None:
-        self.finish_reason = reason
-        metrics = self._metrics
-        self._tell_tokens()
-        is_whole = reason in (FinishReason.STOP, FinishReason.LENGTH)
-        ended = metrics.successes if is_whole else metrics.unfinished
-        ended.labels(reason.value).inc()
-        metrics.e2e.observe(now - self._submitted_at)
-        if self._num_tokens or delta.num_prompt_tokens:
-            metrics.queue_time.observe(delta.queue_s)
-            metrics.prompt_tokens.inc(delta.num_prompt_tokens)
-            metrics.cache_queries.inc(delta.num_prompt_tokens)
-            metrics.cache_hits.inc(delta.num_cached_tokens)
-        if reason is FinishReason.ERROR:
-            metrics.rejections.labels(delta.error_code or "unknown").inc()
-        if self._cancelled_at is not None:
-            metrics.barge_in.observe(now - self._cancelled_at)
-        self._last_at = now
-
-    def summary(self) -> dict[str, str | int | float | None]:
-        """The canonical line's numbers; times in milliseconds, no words anybody said."""
-        last = self._last
-        ttft = None if self._first_at is None else self._first_at - self._submitted_at
-        gaps = sorted(self._gaps)
-        p95 = gaps[min(len(gaps) - 1, int(len(gaps) * 0.95))] if gaps else None
-        return {
-            "finish_reason": None if self.finish_reason is None else self.finish_reason.value,
-            "prompt_tokens": 0 if last is None else last.num_prompt_tokens,
-            "cached_tokens": 0 if last is None else last.num_cached_tokens,
-            "output_tokens": 0 if last is None else last.num_output_tokens,
-            "queue_ms": _ms(None if last is None else last.queue_s),
-            "ttft_ms": _ms(ttft),
-            "itl_p95_ms": _ms(p95),
-            "e2e_ms": _ms(self._last_at - self._submitted_at),
-            "error_code": None if last is None else last.error_code,
-        }
-
-
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * 1000, 1)

@@ -70,11 +70,16 @@ class HealthAnswer:
 
     Attributes:
         ok: 200 when true, else 503.
-        reason: One word or sentence for people.
+        reasons: A word or a sentence each, for people; everything that is in the way.
     """
 
     ok: bool
-    reason: str
+    reasons: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """All of them, as one."""
+        return "; ".join(self.reasons)
 
     @property
     def status(self) -> int:
@@ -85,20 +90,25 @@ class HealthAnswer:
 def livez(state: ServerState) -> HealthAnswer:
     """Whether the process should be left running: it answers, so it should.
 
-    A lost engine ends the process with exit code 70; a probe need not do that.
+    A loop that is stuck cannot answer at all, which is what a probe's own timeout is for. A lost
+    engine ends the process with exit code 70; a probe need not do that.
     """
-    return HealthAnswer(True, "draining" if state.is_draining else "alive")
+    return HealthAnswer(True, ("draining" if state.is_draining else "alive",))
 
 
 def readyz(state: ServerState) -> HealthAnswer:
     """Whether new work should be sent here; watches the engine's progress, not its word alone."""
     if state.engine is None:
-        return HealthAnswer(False, "the model is loading")
+        return HealthAnswer(False, ("the model is loading",))
+    reasons = []
     if state.is_draining:
-        return HealthAnswer(False, "draining")
+        reasons.append("draining")
     health = state.engine.health()
     if not health.alive:
-        return HealthAnswer(False, "the engine is gone")
-    if health.seconds_since_progress > PROGRESS_TIMEOUT_S:
-        return HealthAnswer(False, f"no engine step for {health.seconds_since_progress:.0f} s")
-    return HealthAnswer(True, "ready")
+        reasons.append("the engine is gone")
+    elif health.seconds_since_progress > PROGRESS_TIMEOUT_S:
+        reasons.append(f"no engine step for {health.seconds_since_progress:.0f} s")
+    waiting, most = state.metrics.num_waiting, state.settings.engine.scheduler.max_num_queued_reqs
+    if waiting >= most:
+        reasons.append(f"the queue is full: {waiting} requests wait, {most} may")
+    return HealthAnswer(not reasons, tuple(reasons) or ("ready",))

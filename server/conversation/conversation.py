@@ -209,6 +209,13 @@ class Conversation:
         self._num_bytes += entry.num_bytes
         self._changes.touch(entry.id)
 
+    def name_turn(self, item_id: str, turn_id: str) -> None:
+        """Write down which turn an item answers; an item that is gone stays gone."""
+        entry = self._by_id.get(item_id)
+        if entry is not None:
+            entry.turn_id = turn_id
+            self._changes.touch(item_id)
+
     def delete(self, item_id: str) -> None:
         """Take an item out.
 

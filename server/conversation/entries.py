@@ -32,6 +32,8 @@ class Entry:
         tags: Those that its raw texts may hold.
         continues: Id of the assistant's message that it goes on with. While that is read right
             before it, the model reads both as one.
+        turn_id: The client's name of the turn that it answers; only of replies that completed, so
+            that a turn which is asked for again finds its answer.
     """
 
     item: Item
@@ -40,6 +42,7 @@ class Entry:
     note: str = ""
     tags: TagRules = TagRules()
     continues: str = ""
+    turn_id: str = ""
 
     @property
     def id(self) -> str:

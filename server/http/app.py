@@ -52,7 +52,6 @@ def build_http_app(
     list_characters, get_character = character_endpoints(state)
     picture, card = card_file_endpoints(state)
     upload = CardUpload(state)
-    live, ready, metrics = health_endpoints(state)
     index, static = page_endpoints(read_web_files() if web_files is None else web_files)
 
     def read(path: str, endpoint: Endpoint, scope: Scope | None = None) -> Route:
@@ -69,9 +68,7 @@ def build_http_app(
         routes=[
             Route("/", index, methods=["GET"]),
             Route("/static/{name:path}", static, methods=["GET"]),
-            Route("/livez", live, methods=["GET"]),
-            Route("/readyz", ready, methods=["GET"]),
-            Route("/metrics", metrics, methods=["GET"]),
+            *(Route(path, one, methods=["GET"]) for path, one in health_endpoints(state).items()),
             read("/v1/models", list_models),
             read("/v1/models/{model:path}", get_model),
             read("/v1/characters", list_characters),
@@ -97,7 +94,11 @@ def build_http_app(
 
 
 def _middleware(state: ServerState) -> list[Middleware]:
-    layers = [Middleware(SecurityHeaders), Middleware(HostGuard, state), Middleware(CrashGuard)]
+    layers = [
+        Middleware(SecurityHeaders),
+        Middleware(HostGuard, state.settings),
+        Middleware(CrashGuard),
+    ]
     origins = state.settings.auth.allowed_origins
     if origins:
         layers.insert(

@@ -19,7 +19,7 @@ from server.http.feed import DeltaFeed, merge
 from server.http.refusals import HttpRefusal, from_code, from_engine_error, unavailable
 from server.http.reply_text import ReplyText
 from server.log_lines import log_line
-from server.metrics import ResponseWatch
+from server.response_watch import ResponseWatch
 from server.state import ServerState
 
 logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from server.auth.authenticator import BadKey, Credential
 from server.auth.keys import INSUFFICIENT_SCOPE, Scope, missing_scope
 from server.auth.origins import is_host_ours, may_page_call
 from server.auth.presented import key_from_bearer, query_hint
+from server.config import ServerSettings
 from server.errors import shorten
 from server.http.refusals import HttpRefusal
 from server.state import ServerState
@@ -106,9 +107,9 @@ class HostGuard:
     this machine (DNS rebinding): to the browser the answers would be the page's own.
     """
 
-    def __init__(self, app: ASGIApp, state: ServerState) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
-        self._settings = state.settings
+        self._settings = settings
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer 400 or 403 in the application's place, or pass the request on."""

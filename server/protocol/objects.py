@@ -105,6 +105,7 @@ class ResponseParams(SamplingFields, kw_only=True):
         character_id: Our extension: who of the room speaks.
         continues: Our extension: the last item, a reply that was broken off; the model goes on
             behind what is there of it, in an item of its own.
+        turn_id: Our extension: the client's name of the turn, so that to ask again is harmless.
     """
 
     instructions: str | None | UnsetType = UNSET
@@ -121,6 +122,7 @@ class ResponseParams(SamplingFields, kw_only=True):
     if_active: str | None | UnsetType = UNSET
     character_id: str | None | UnsetType = UNSET
     continues: str | None | UnsetType = UNSET
+    turn_id: str | None | UnsetType = UNSET
     heard: HeardPrefix | None | UnsetType = UNSET
 
 
@@ -236,7 +238,13 @@ ResponseStatus = Literal["in_progress", "completed", "cancelled", "failed", "inc
 
 
 class ResponseObject(msgspec.Struct, kw_only=True):
-    """One reply, as ``response.created`` and ``response.done`` show it."""
+    """One reply, as ``response.created`` and ``response.done`` show it.
+
+    Attributes:
+        turn_id: An extra field: the client's name of the turn, if it gave one.
+        replayed: An extra field, only where it is true: the turn was answered before, and this is
+            that reply once more.
+    """
 
     id: str
     object: Literal["realtime.response"] = "realtime.response"
@@ -248,6 +256,8 @@ class ResponseObject(msgspec.Struct, kw_only=True):
     max_output_tokens: int | str
     metadata: dict[str, str] | None = None
     usage: Usage | None = None
+    turn_id: str | UnsetType = UNSET
+    replayed: bool | UnsetType = UNSET
 
 
 class Gaps(msgspec.Struct, kw_only=True, frozen=True):

@@ -55,6 +55,7 @@ class EventRules(Generic[E]):
         text: For a text delta ``(item, text)``, where the item tells streams apart; else ``None``.
         with_text: The same delta with another text.
         items: Ids of the conversation's items that an event speaks of.
+        announces: Whether a client knows of these items by this event.
         is_end: Whether an event is the last of something that a client waits for.
     """
 
@@ -64,6 +65,7 @@ class EventRules(Generic[E]):
     text: Callable[[E], tuple[Hashable, str] | None]
     with_text: Callable[[E, str], E]
     items: Callable[[E], tuple[str, ...]]
+    announces: Callable[[E], bool]
     is_end: Callable[[E], bool]
 
 
@@ -85,6 +87,7 @@ class _Message:
         payload: Its bytes.
         name: The id that these hold.
         items: See ``EventRules``.
+        announces: See ``EventRules``.
         is_end: See ``EventRules``.
         at: When it was told.
     """
@@ -92,6 +95,7 @@ class _Message:
     payload: bytes
     name: str
     items: tuple[str, ...]
+    announces: bool
     is_end: bool
     at: float = 0.0
 
@@ -154,9 +158,16 @@ class Gap:
 
     Attributes:
         items: Ids of the items that it may not know as they are; ``None`` for any of them.
+        unsaid: Ids of items that it cannot know yet: what announces them still waits.
     """
 
     items: frozenset[str] | None
+    unsaid: frozenset[str] = frozenset()
+
+    def touches(self, items: Iterable[str]) -> bool:
+        """Whether something that speaks of these items is told anew with them."""
+        told_anew = (item for item in items if item not in self.unsaid)
+        return any(self.items is None or item in self.items for item in told_anew)
 
 
 class Journal(Generic[E]):
@@ -282,15 +293,15 @@ class Journal(Generic[E]):
                 from here.
 
         Returns:
-            ``None`` when nothing is missing. Else what may be; text of these items does not wait
-            any more, because what they are now holds it.
+            ``None`` when nothing is missing. Else what may be: nothing that was told of these items
+            waits any more, and no text of them, because what they are now holds it.
 
         Raises:
             ValueError: Nothing of that number was ever told; nothing is changed.
         """
         if after is not None and not 0 <= after <= self.last_number:
             raise ValueError(f"number {after} of {self.last_number}")
-        gap = self._confirm(after)
+        missed = self._confirm(after)
         told = list(self._told)
         self._told.clear()
         self._num_told_bytes = self._num_told = 0
@@ -299,11 +310,17 @@ class Journal(Generic[E]):
         self.num_untold_bytes = 0
         self._open.clear()
         entries: list[_Entry[E]] = [_again(entry) for entry in told]
-        entries = [*entries, *waiting]
-        if gap is not None:
-            entries = [*self._take_lost_ends(after), *_without(entries, gap, knows=after)]
+        gap = None
+        if missed is not None:
+            gap = Gap(missed.items, _announced(waiting))
+            ends = self._take_lost_ends(after)
+            again = (one for one in entries if _is_told_again(one, gap, knows=after is not None))
+            entries = [*ends, *again]
+            waiting = [
+                one for one in waiting if not (isinstance(one, _Run) and gap.touches(one.items))
+            ]
             self._lost.clear()
-        self._requeue(entries)
+        self._requeue([*entries, *waiting])
         if after is not None:
             self.last_number = after
         return gap
@@ -325,7 +342,9 @@ class Journal(Generic[E]):
         assert len(self._lost) <= MAX_LOST_ITEMS
 
     def _message(self, event: E, payload: bytes, name: str) -> _Message:
-        return _Message(payload, name, self._rules.items(event), self._rules.is_end(event))
+        rules = self._rules
+        items, announces = rules.items(event), rules.announces(event)
+        return _Message(payload, name, items, announces, rules.is_end(event))
 
     def _released(self) -> Iterable[_Message | _Run[E]]:
         while self._untold:
@@ -420,6 +439,7 @@ class Journal(Generic[E]):
                 break
             self._told.popleft()
             first += seen
+        self._vague_before = max(self._vague_before, after)  # what was seen is not kept
         return None
 
     def _take_lost_ends(self, after: int | None) -> list[_Message]:
@@ -453,18 +473,17 @@ def _again(entry: _Message | _Run[E]) -> _Message | _Run[E]:
     return entry
 
 
-def _without(entries: Iterable[_Entry[E]], gap: Gap, *, knows: int | None) -> list[_Entry[E]]:
-    """What is still to be told behind a gap, when the items that it touched are told anew.
+def _announced(waiting: Iterable[_Entry[E]]) -> frozenset[str]:
+    messages = (one for one in waiting if isinstance(one, _Message) and one.announces)
+    return frozenset(item for message in messages for item in message.items)
 
-    A client that does not know its place may have seen any of it: only ends are told again.
+
+def _is_told_again(entry: _Entry[E], gap: Gap, *, knows: bool) -> bool:
+    """Whether what was told before waits once more behind a gap.
+
+    Ends always do: somebody waits for them. Nothing else does where the client does not know its
+    place, as it may have seen any of it, nor what the items say that are told anew.
     """
-    kept: list[_Entry[E]] = []
-    for entry in entries:
-        if isinstance(entry, Hold):
-            kept.append(entry)
-        elif isinstance(entry, _Run):
-            if knows is not None and gap.items is not None and gap.items.isdisjoint(entry.items):
-                kept.append(entry)
-        elif knows is not None or entry.is_end:
-            kept.append(entry)
-    return kept
+    if isinstance(entry, Hold):
+        return True
+    return entry.is_end or (knows and not gap.touches(entry.items))

@@ -72,6 +72,18 @@ class Tickets:
         self._drop_before(ticket)
         return ticket.session_id
 
+    def refusal(self, token: str, principal: str) -> str:
+        """Why ``find`` names no session, in a word for the metrics; it changes nothing.
+
+        Returns:
+            ``foreign`` for another's token, ``expired`` for one in the form of ours that is not
+            good any more, also after a restart, ``unknown`` for anything else.
+        """
+        ticket = self._by_digest.get(_digest(token)) if len(token) <= MAX_TOKEN_CHARS else None
+        if ticket is not None and ticket.principal != principal:
+            return "foreign"
+        return "expired" if conversation_of(token) else "unknown"
+
     def settle(self, session_id: str) -> None:
         """The client has its newest token; the one before is void."""
         ticket = self._by_session.get(session_id)

@@ -17,8 +17,13 @@ from engine.outputs import RequestDelta
 from server.conversation.conversation import Conversation
 from server.conversation.entries import join_notes
 from server.conversation.truncation import check_truncation
-from server.errors import LimitExceeded, NoActiveResponse, ProtocolError, ResponseActive
-from server.protocol.character_events import CharacterTurn
+from server.errors import (
+    LimitExceeded,
+    NoActiveResponse,
+    ProtocolError,
+    ResponseActive,
+    TurnRunning,
+)
 from server.protocol.client_events import ConversationItemTruncate
 from server.protocol.items import FunctionCallItem, Item, MessageItem
 from server.protocol.server_events import (
@@ -31,7 +36,7 @@ from server.session.mood import Mood
 from server.session.playback import Playback
 from server.session.response import Response
 from server.session.response_plan import ResponsePlan
-from server.session.room import speaker_note
+from server.session.room import speaker_note, tell_turn
 from server.session.waiting_line import WaitingLine, Wanted
 
 
@@ -69,6 +74,23 @@ class Floor:
     def active_id(self) -> str | None:
         """The reply that has the floor."""
         return self._active_id
+
+    def new_response_id(self) -> str:
+        """An id that no reply of the session has had."""
+        self._num_responses += 1
+        return f"resp_{self.stem}_{self._num_responses}"
+
+    def check_turn(self, turn_id: str) -> None:
+        """Find out that nobody is answering a turn.
+
+        Raises:
+            TurnRunning: Its reply is being written, or waits.
+        """
+        for response in self._running.values():
+            if response.turn_id == turn_id:
+                raise TurnRunning(turn_id, response.id)
+        if any(wanted.params.turn_id == turn_id for wanted in self.line):
+            raise TurnRunning(turn_id, None)
 
     def choose(self, response_id: str | None) -> str:
         """Find the reply that a client means; ``None`` is the one that has the floor.
@@ -240,10 +262,9 @@ class Floor:
         return [Send(truncated)]
 
     def _add(self, plan: ResponsePlan, now: float) -> Response:
-        self._num_responses += 1
         speaker = plan.speaker if plan.settings.cast.is_group else None
         response = Response(
-            f"resp_{self.stem}_{self._num_responses}",
+            self.new_response_id(),
             conversation=self.conversation if plan.is_default else None,
             show=plan.show,
             form=plan.form,
@@ -253,6 +274,7 @@ class Floor:
             now=now,
             character_id=UNSET if speaker is None else speaker.id,
             continues="" if plan.continues is None else plan.continues.id,
+            turn_id=plan.turn_id,
         )
         self._running[response.id] = response
         if plan.is_default:
@@ -300,12 +322,7 @@ def _note(plan: ResponsePlan, wanted: Wanted) -> str:
 
 
 def _turn(plan: ResponsePlan, response_id: str) -> list[ServerEvent]:
-    """Tell a room whose turn it is."""
-    speaker = plan.speaker
-    if not plan.settings.cast.is_group or speaker is None:
-        return []
-    turn = CharacterTurn(response_id=response_id, character_id=speaker.id, name=speaker.name.en)
-    return [turn]
+    return tell_turn(plan.speaker if plan.settings.cast.is_group else None, response_id)
 
 
 def send(events: Iterable[ServerEvent]) -> list[Effect]:

@@ -10,16 +10,28 @@ from __future__ import annotations
 from dataclasses import replace
 
 from server.conversation.conversation import Conversation
+from server.conversation.entries import Entry
+from server.conversation.retries import reply_of
 from server.errors import InvalidValue, LimitExceeded, ProtocolError, shorten
 from server.protocol.character_events import CharacterQueued
 from server.protocol.client_events import CharacterGreet, CharacterTrigger
+from server.protocol.items import MessageItem
 from server.protocol.objects import ResponseParams
+from server.protocol.server_events import ServerEvent
 from server.session.ahead import Ahead
 from server.session.effects import Effect, Generate, Send
 from server.session.failures import refusal
-from server.session.floor import Floor
+from server.session.floor import Floor, send
 from server.session.happenings import describe_trigger
-from server.session.response_plan import Accept, ResponsePlan, check_if_active, plan_response
+from server.session.repeated_reply import RepeatedReply
+from server.session.response_plan import (
+    Accept,
+    ResponsePlan,
+    check_if_active,
+    plan_response,
+    read_metadata,
+    read_turn_id,
+)
 from server.session.setup import Setup
 from server.session.silence import USUAL_INSTRUCTIONS, Silence
 from server.session.waiting_line import Wanted
@@ -60,11 +72,17 @@ class Requests:
         self._accept = accept
 
     def want(self, wanted: Wanted, now: float) -> list[Effect]:
-        """Begin a reply, or let it wait for the floor.
+        """Begin a reply, or let it wait for the floor; a turn that is answered is told again.
 
         Raises:
             ProtocolError: It is refused; nothing is changed.
         """
+        turn_id = read_turn_id(wanted.params)
+        if turn_id:
+            answered = reply_of(self._conversation.entries, turn_id)
+            if answered:
+                return send(self._tell_again(answered, turn_id, wanted.params, now))
+            self._floor.check_turn(turn_id)
         plan = self._plan(wanted.params)
         if not self._floor.check(plan):
             position = self._floor.line.join(wanted)
@@ -187,6 +205,27 @@ class Requests:
             return self._generate("", self._plan(ResponseParams()))
         except ProtocolError:
             return None  # said when it is asked for
+
+    def _tell_again(
+        self, answered: list[Entry], turn_id: str, params: ResponseParams, now: float
+    ) -> list[ServerEvent]:
+        """Tell a reply once more; it needs no floor, and whoever has that goes on."""
+        setup, cast = self._setup, self._setup.settings.cast
+        items = (entry.item for entry in answered)
+        said_by = {item.character_id for item in items if isinstance(item, MessageItem)}
+        room = cast.characters if cast.is_group else ()
+        told = RepeatedReply(
+            self._floor.new_response_id(),
+            answered,
+            conversation=self._conversation,
+            show=cast.show(setup.granted),
+            turn_id=turn_id,
+            speaker=next((one for one in room if one.id in said_by), None),
+            max_output_tokens=setup.settings.max_output_tokens,
+            metadata=read_metadata(params, setup.limits),
+            now=now,
+        )
+        return told.tell(now)
 
     def _plan(self, params: ResponseParams) -> ResponsePlan:
         setup = self._setup

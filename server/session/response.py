@@ -69,6 +69,7 @@ class Response:
         now: float,
         character_id: str | UnsetType = UNSET,
         continues: str = "",
+        turn_id: str = "",
     ) -> None:
         """Hold what the reply is made of.
 
@@ -83,8 +84,10 @@ class Response:
             now: Seconds, on the clock of all further ``now``.
             character_id: Who speaks, where several are in the room.
             continues: Id of the item that its first one goes on with, if it does.
+            turn_id: The client's name of the turn that it answers; empty for none.
         """
         self.id = response_id
+        self.turn_id = turn_id
         self.is_done = False
         self.has_failed = False
         self._conversation = conversation
@@ -182,6 +185,9 @@ class Response:
             message = self._open_message()
             events += self._with_open(message.open())
         events += self._close(self._clock.since_ms(now), completed=completed)
+        if completed and self.turn_id and self._conversation is not None:
+            for item in self.items:
+                self._conversation.name_turn(item.id or "", self.turn_id)
         details = None
         if status in ("cancelled", "failed", "incomplete"):
             failure = None if error is None else describe(error)
@@ -293,4 +299,5 @@ class Response:
             output_modalities=["text"],
             max_output_tokens=self._max_output_tokens,
             metadata=self._metadata,
+            turn_id=self.turn_id or UNSET,
         )

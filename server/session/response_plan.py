@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -15,7 +15,7 @@ from engine.tool_dialect import ToolDialect
 from server.characters.character import Character
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry, render_messages
-from server.errors import InvalidValue, LimitExceeded, shorten
+from server.errors import InvalidValue, LimitExceeded, Unsupported, shorten
 from server.protocol.client_events import ConversationItemTruncate
 from server.protocol.items import InputItem, Item, ItemReference, MessageItem
 from server.protocol.objects import HeardPrefix, ResponseParams
@@ -23,6 +23,9 @@ from server.session.delivery import Show
 from server.session.room import next_speaker
 from server.session.settings import SessionLimits, SessionSettings
 from server.tools.reply_form import ReplyForm, plan_form
+
+MAX_TURN_ID = 64
+"""Characters."""
 
 IfActive = Literal["error", "queue", "interrupt"]
 
@@ -46,6 +49,7 @@ class ResponsePlan:
         if_active: What becomes of it while another reply is being written.
         heard: A truncation to be made before.
         continues: A reply that was broken off, behind which the model goes on.
+        turn_id: The client's name of the turn that it answers; empty for none.
     """
 
     is_default: bool
@@ -59,6 +63,7 @@ class ResponsePlan:
     if_active: IfActive
     heard: ConversationItemTruncate | None
     continues: Entry | None
+    turn_id: str
 
     def build_messages(self, conversation: Conversation) -> list[ChatMessage]:
         """For the model: the system text first, then what it reads; not what it goes on behind."""
@@ -101,8 +106,7 @@ def plan_response(
         ProtocolError: A field is refused.
     """
     own = settings.with_response(params, limits)
-    metadata = None if params.metadata is UNSET else params.metadata
-    _check_metadata(metadata, limits)
+    metadata = read_metadata(params, limits)
     show = own.cast.show(granted)
     continues = _find_broken_off(params, conversation)
     form = plan_form(own.form_wish, dialect, "response.", show.tags, goes_on=continues is not None)
@@ -123,6 +127,7 @@ def plan_response(
         if_active=check_if_active(params.if_active, "response.if_active"),
         heard=None if heard is None else _as_truncation(heard),
         continues=continues,
+        turn_id=read_turn_id(params),
     )
 
 
@@ -155,6 +160,30 @@ def check_if_active(value: str | None | UnsetType, param: str) -> IfActive:
     raise InvalidValue(
         param, f"{param} is {shorten(value)}; it must be 'error', 'queue' or 'interrupt'"
     )
+
+
+def read_turn_id(params: ResponseParams) -> str:
+    """Read a client's name of a turn; empty where it gave none.
+
+    Raises:
+        ProtocolError: It cannot be a name, or the reply would be kept nowhere.
+    """
+    turn_id = params.turn_id
+    if turn_id is UNSET or turn_id is None:
+        return ""
+    if not 1 <= len(turn_id) <= MAX_TURN_ID or not (turn_id.isascii() and turn_id.isprintable()):
+        raise InvalidValue(
+            "response.turn_id",
+            f"response.turn_id is {shorten(turn_id)}; it must have 1 to {MAX_TURN_ID} printable "
+            "ASCII characters",
+        )
+    if not _is_for_default_conversation(params):
+        raise Unsupported(
+            "response.turn_id names a reply that is kept, and one with conversation 'none' is "
+            "not; leave one of them out",
+            param="response.turn_id",
+        )
+    return turn_id
 
 
 def _speaker(
@@ -224,14 +253,15 @@ def _read_input(
     return entries
 
 
-def _check_metadata(metadata: Mapping[str, str] | None, limits: SessionLimits) -> None:
-    """Hold a response's metadata to its bounds.
+def read_metadata(params: ResponseParams, limits: SessionLimits) -> dict[str, str] | None:
+    """Read a response's metadata, held to its bounds.
 
     Raises:
         ProtocolError: Too many entries, or too long ones.
     """
-    if metadata is None:
-        return
+    metadata = params.metadata
+    if metadata is UNSET or metadata is None:
+        return None
     if len(metadata) > limits.max_metadata_keys:
         raise LimitExceeded(
             "the number of metadata entries",
@@ -253,3 +283,4 @@ def _check_metadata(metadata: Mapping[str, str] | None, limits: SessionLimits) -
                     "send a shorter one",
                     param="response.metadata",
                 )
+    return metadata

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from server.characters.character import Character
 from server.conversation.conversation import Conversation
+from server.protocol.character_events import CharacterTurn
 from server.protocol.items import MessageItem
+from server.protocol.server_events import ServerEvent
 
 
 def next_speaker(characters: Sequence[Character], conversation: Conversation) -> Character:
@@ -32,6 +34,13 @@ def next_speaker(characters: Sequence[Character], conversation: Conversation) ->
     if last is None or last.character_id not in ids:
         return characters[0]
     return characters[(ids.index(str(last.character_id)) + 1) % len(characters)]
+
+
+def tell_turn(speaker: Character | None, response_id: str) -> list[ServerEvent]:
+    """Tell a room whose turn it is; nothing where nobody is named."""
+    if speaker is None:
+        return []
+    return [CharacterTurn(response_id=response_id, character_id=speaker.id, name=speaker.name.en)]
 
 
 def speaker_note(character: Character) -> str:

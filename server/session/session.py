@@ -28,6 +28,7 @@ from server.conversation.changes import Change, SummaryKept
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry
 from server.conversation.items import accept_item
+from server.conversation.retries import is_sent_again
 from server.errors import ConversationNotFound, LimitExceeded, ProtocolError
 from server.protocol.character_events import (
     CharacterMemory,
@@ -208,7 +209,7 @@ class Session:
         """
         retold = []
         if gap is not None:
-            retold = retell(self._conversation, self._floor, gap.items)
+            retold = retell(self._conversation, self._floor, gap)
         news = CharacterSessionResumed(
             from_event_id=from_event_id,
             replayed=num_waiting + len(retold),
@@ -397,6 +398,8 @@ class Session:
     def _create_item(self, event: ConversationItemCreate) -> list[Effect]:
         conversation, after = self._conversation, event.previous_item_id
         entry = self._accept(event.item, "item")
+        if entry.id in conversation and is_sent_again(conversation.entry(entry.id), entry):
+            return self._acknowledge(conversation.entry(entry.id).item)
         conversation.check_insert(entry, after)
         evicted = conversation.make_room(entry, keep=after, evict=self._setup.evicts)
         woken: list[str] = []
@@ -405,14 +408,21 @@ class Session:
             self._silence.answered()
             if after is None:
                 woken = self._notes.write(entry, conversation, self._setup.settings.cast)
-        previous = conversation.insert(entry, after)
+        conversation.insert(entry, after)
         noted = [Send(CharacterMemory(op="noted", entries=woken))] if woken else []
         return [
             *(Send(ConversationItemDeleted(item_id=item_id)) for item_id in evicted),
-            Send(ConversationItemAdded(previous_item_id=previous, item=entry.item)),
-            Send(ConversationItemDone(previous_item_id=previous, item=entry.item)),
+            *self._acknowledge(entry.item),
             *noted,
             *(self._prepare() if not isinstance(entry.item, FunctionCallItem) else ()),
+        ]
+
+    def _acknowledge(self, item: Item) -> list[Effect]:
+        """Say where an item of the client's is, now or once more."""
+        previous = self._conversation.previous_id(item.id or "")
+        return [
+            Send(ConversationItemAdded(previous_item_id=previous, item=item)),
+            Send(ConversationItemDone(previous_item_id=previous, item=item)),
         ]
 
     def _accept(self, item: Item, path: str) -> Entry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from server.errors import LimitExceeded
@@ -36,6 +37,9 @@ class WaitingLine:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def __iter__(self) -> Iterator[Wanted]:
+        return iter(self._waiting)
 
     def join(self, wanted: Wanted) -> int:
         """Stand at the end; returns the position, 1 for the next.

@@ -59,21 +59,49 @@ class RealtimeConnection(ServerConnection):
 
 
 class HttpConnection(HttpToolsProtocol):
-    """uvicorn's connection, with bounds on how long and how large a request may come in."""
+    """uvicorn's connection, with bounds on how long and how large a request may come in.
+
+    A proxy keeps connections and sends whatever comes next on them, so a request between two others
+    may ask for a WebSocket; then the connection changes its owner once more.
+    """
 
     ticket: Ticket
     max_head_bytes: int
+    make_realtime: Callable[[], RealtimeConnection]
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before a head is complete."""
+        if self._is_between_requests and _begins_a_websocket(data):
+            return self._hand_over(data)
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > self.max_head_bytes:
             self.transport.abort()
+        return None
+
+    @property
+    def _is_between_requests(self) -> bool:
+        return (
+            self._in_head
+            and not self._head_bytes
+            and not self.pipeline
+            and self.cycle is not None
+            and self.cycle.response_complete
+        )
+
+    def _hand_over(self, data: bytes) -> None:
+        self._stop_clock()
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        owner = self.make_realtime()
+        owner.ticket = self.ticket
+        self.transport.set_protocol(owner)
+        owner.connection_made(self.transport)
+        owner.data_received(data)
 
     def send_400_response(self, msg: str) -> None:
         """Answer in the shape of every other error, where uvicorn would send plain text."""
@@ -187,6 +215,7 @@ class Arrival(asyncio.Protocol):
         else:
             owner = self._make_http()
             owner.max_head_bytes = self._limits.max_head_bytes
+            owner.make_realtime = self._make_realtime
         owner.ticket = self._ticket
         self._transport.set_protocol(owner)
         owner.connection_made(self._transport)
@@ -249,6 +278,12 @@ def _flaw_of_handshake(head: bytes) -> Refusal | None:
         if has_length or name.strip().lower() == b"transfer-encoding":
             return Refusal(400, "bad_request", "a handshake has no body; send none")
     return None
+
+
+def _begins_a_websocket(data: bytes) -> bool:
+    """Whether this is a whole head, as proxies send it, that asks for a WebSocket."""
+    end = data.find(b"\r\n\r\n")
+    return end >= 0 and _asks_for_websocket(data[:end])
 
 
 def _answer(refusal: Refusal) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 from server.protocol.codec import encode_server_event
 from server.protocol.event_ids import EventIds
 from server.protocol.server_events import (
+    ConversationItemAdded,
     ResponseDone,
     ResponseFunctionCallArgumentsDelta,
     ResponseOutputTextDelta,
@@ -43,6 +44,7 @@ def make_event_rules(session_id: str) -> WireRules:
         text=_text,
         with_text=_with_text,
         items=_items,
+        announces=lambda event: isinstance(event, ConversationItemAdded),
         is_end=lambda event: isinstance(event, ResponseDone),
         ids=ids,
     )

@@ -379,11 +379,13 @@ class LiveSession:
         if written is None:
             return
         self._unsafe.add(written)
-        written.add_done_callback(partial(self._on_written, self._journal.hold()))
+        hold, since = self._journal.hold(), self._loop.time()
+        written.add_done_callback(partial(self._on_written, hold, since))
 
-    def _on_written(self, hold: Hold, written: asyncio.Future[None]) -> None:
+    def _on_written(self, hold: Hold, since: float, written: asyncio.Future[None]) -> None:
         self._unsafe.discard(written)
         failure = None if written.cancelled() else written.exception()
+        self._state.metrics.on_store_write(self._loop.time() - since, failed=failure is not None)
         if failure is None:
             hold.is_open = True
             self.outbox.release()

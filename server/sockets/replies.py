@@ -24,7 +24,7 @@ from server.conversation.memory import Recollection
 from server.engine_port import EnginePort
 from server.errors import ServerError
 from server.log_lines import bare, log_line
-from server.metrics import ResponseWatch
+from server.response_watch import ResponseWatch
 from server.session.effects import Compact, Generate, Prepare
 from server.sockets.look_ahead import AheadListener, LookAhead
 from server.sockets.prompt_maker import PromptMaker

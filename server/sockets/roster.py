@@ -71,8 +71,9 @@ class Roster:
         if session_id is not None:
             await self._come_back(wire, admission, self._live[session_id], address)
             return
-        if "resume" in admission.query:
-            self._state.metrics.resumes.labels("refused").inc()
+        if token is not None:
+            why = self._tickets.refusal(token, admission.principal)
+            self._state.metrics.resumes.labels(why).inc()
         await self._begin(wire, admission, address)
 
     async def _begin(self, wire: Socket, admission: Admission, address: str) -> None:

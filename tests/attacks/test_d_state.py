@@ -303,6 +303,24 @@ async def test_an_item_of_the_same_name_is_not_added_twice(kaiwa: Target, text: 
         await still_talks(client)
 
 
+@pytest.mark.parametrize("words", ["la " * 9, "something else"])
+async def test_d16_a_turn_that_was_answered_is_answered_once(kaiwa: Target, words: str) -> None:
+    """D16, D17: asked again under its name, the same reply is told, whatever else is said."""
+    asked = {"type": "response.create", "response": {"turn_id": "turn-1"}}
+    async with kaiwa.attacked(), session(kaiwa, ENGINE, key=ALICE) as client:
+        await client.send(json.dumps(message(f"{ECHO}{'la ' * 9}")))
+        texts = []
+        for event in (asked, {**asked, "response": {"turn_id": "turn-1", "instructions": words}}):
+            await client.send(json.dumps(event))
+            done = (await receive_until(client, "response.done"))[-1]["response"]
+            texts.append(done["output"][0]["content"][0]["text"])
+        assert done["replayed"] is True
+        assert texts[0] == texts[1]
+        again = {"type": "response.create", "response": {"turn_id": "turn-2\n"}}
+        assert (await error_to(client, again))["param"] == "response.turn_id"
+        await still_talks(client)
+
+
 @pytest.mark.parametrize("text_end", [10**9, -1, 2**63])
 async def test_d18_nobody_has_heard_what_was_not_said(kaiwa: Target, text_end: int) -> None:
     """D18: playback beyond the reply's end is refused or cut to it; the item keeps its text."""

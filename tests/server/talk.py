@@ -12,6 +12,7 @@ from server.characters.character import Character
 from server.errors import ProtocolError
 from server.protocol.character_objects import LocalizedText
 from server.protocol.codec import decode_client_event, encode_server_event
+from server.protocol.event_ids import EventIds
 from server.session.context import SessionContext
 from server.session.effects import (
     Abort,
@@ -62,14 +63,16 @@ class Talk:
         granted: frozenset[str] = frozenset(),
         limits: SessionLimits | None = None,
         context: SessionContext | None = None,
+        session_id: str = "sess_t",
     ) -> None:
         self.session = Session(
-            "sess_t",
+            session_id,
             choice=CATALOG.resolve(model),
             limits=limits or SessionLimits(),
             granted_events=granted,
             context=context,
         )
+        self._ids = EventIds(session_id)
         self.now = 100.0
         self.events: list[Event] = []
         self.generates: list[Generate] = []
@@ -85,7 +88,7 @@ class Talk:
         for effect in effects:
             match effect:
                 case Send(event):
-                    event_id = f"evt_t_{len(self.events) + len(sent) + 1}"
+                    event_id = self._ids.name(len(self.events) + len(sent) + 1)
                     sent.append(json.loads(encode_server_event(event, event_id)))
                 case Generate():
                     self.generates.append(effect)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -15,7 +16,7 @@ from server.config import (
     OutboxConfig,
     PacingConfig,
 )
-from server.config_loader import load_settings
+from server.config_loader import find_problems, load_settings
 
 
 @pytest.fixture
@@ -259,3 +260,67 @@ def test_a_folder_without_characters_is_refused(tmp_path: Path) -> None:
     """Nobody would answer, and nobody would know why."""
     with pytest.raises(ConfigError, match="holds no character"):
         CharactersConfig(files=(tmp_path,)).resolved()
+
+
+def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
+    """Of every layer, and each by the name that whoever set it knows."""
+    file = tmp_path / "kaiwa.toml"
+    file.write_text(
+        '[listen]\nport = 99999\nno = 1\ntls_cert = "x"\n[log]\nlevel = "loud"\n'
+        "[outbox]\nlow_water_bytes = 999999999\n[engine]\nmax_num_seqs = -1\n"
+    )
+    problems = find_problems(
+        file=file,
+        environment={"KAIWA_LIMITS_MAX_CONNECTIONS": "none"},
+        command_line={"drain.timeout_s": -1.0},
+    )
+    wrong = [
+        "listen.no",
+        "log.level",
+        "KAIWA_LIMITS_MAX_CONNECTIONS",
+        "max_num_seqs",
+        "listen.port",
+        "listen.tls_key",
+        "outbox.low_water_bytes",
+        "drain.timeout_s",
+    ]
+    assert len(problems) == len(wrong)
+    assert all(any(name in problem for problem in problems) for name in wrong)
+
+
+def test_good_settings_have_no_problem(toml: Path) -> None:
+    """What loads is good."""
+    assert find_problems(file=toml) == []
+
+
+def test_a_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
+    """What can be read is looked at."""
+    file = tmp_path / "kaiwa.toml"
+    file.write_text("[listen\n")
+    problems = find_problems(file=file, command_line={"listen.port": -1})
+    assert [str(file) in problems[0], "listen.port" in problems[1]] == [True, True]
+
+
+def test_random_settings_are_found_wrong_when_they_do_not_load() -> None:
+    """Both ways of reading agree, and the search ends."""
+    choose = Random(5)
+    paths = ["listen.port", "log.level", "outbox.low_water_bytes", "engine.max_num_seqs", "x.y"]
+    paths += ["listen.tls_key", "limits.compact_to", "outbox.high_water_bytes", "listen.host"]
+    values: list[object] = [-1, 0, 1, 10**7, "", "debug", 0.5, None, [], "x"]
+    for _ in range(300):
+        given = {path: choose.choice(values) for path in choose.sample(paths, choose.randrange(6))}
+        problems, first = find_problems(command_line=given), None
+        try:
+            load_settings(command_line=given)
+        except ConfigError as error:
+            first = error.message
+        assert problems[:1] == ([] if first is None else [first])
+
+
+def test_passwords_in_addresses_are_not_shown() -> None:
+    """Of an address that holds one, the rest is."""
+    where = "http://user:hush@collector:4318/v1/traces"
+    lines = load_settings(command_line={"tracing.otlp_endpoint": where}).lines()
+    (line,) = [line for line in lines if line.startswith("tracing.otlp_endpoint")]
+    assert "user:…@collector:4318/v1/traces" in line
+    assert "hush" not in line

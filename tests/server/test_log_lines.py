@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
@@ -9,7 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 from server.config import LogConfig
-from server.log_lines import JsonFormatter, TextFormatter, configure_logging, log_line
+from server.log_lines import (
+    JsonFormatter,
+    SteadyHandler,
+    TextFormatter,
+    bare,
+    configure_logging,
+    log_line,
+    on_loop_error,
+)
+from server.log_repeats import BURST, WINDOW_S
 
 
 def make_record(event: str = "response", **fields: object) -> logging.LogRecord:
@@ -58,12 +68,15 @@ def test_fields_without_a_value_are_left_out(caplog: pytest.LogCaptureFixture) -
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
-    """The root logger, put back afterwards."""
+    """The root logger; it and the levels of others are put back afterwards."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers = root.handlers[:]
+    others = [logging.getLogger(name) for name in ("server", "engine", "clients", "asyncio")]
+    levels = [(one, one.level) for one in (root, *others)]
     yield root
     root.handlers[:] = handlers
-    root.setLevel(level)
+    for one, level in levels:
+        one.setLevel(level)
 
 
 def test_it_is_configured_once(root: logging.Logger) -> None:
@@ -73,3 +86,103 @@ def test_it_is_configured_once(root: logging.Logger) -> None:
     (handler,) = root.handlers
     assert isinstance(handler.formatter, JsonFormatter)
     assert root.level == logging.WARNING
+
+
+def test_libraries_are_heard_from_warnings_on(root: logging.Logger) -> None:
+    """Whatever level is asked for: their debug lines hold what came over the wire."""
+    configure_logging(LogConfig(level="debug"))
+    assert logging.getLogger("server.x").isEnabledFor(logging.DEBUG)
+    assert not logging.getLogger("uvicorn.error").isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_tracebacks_hold_no_words_of_errors(formatter: logging.Formatter) -> None:
+    """Neither those of the error nor those of its causes."""
+    try:
+        try:
+            raise KeyError("WHAT ONE SAID".lower())
+        except KeyError as cause:
+            raise ValueError("WHAT TWO SAID".lower()) from cause
+    except ValueError as error:
+        record = make_record()
+        record.exc_info = (type(error), error, error.__traceback__)
+    text = formatter.format(record)
+    assert "what one said" not in text
+    assert "what two said" not in text
+    assert text.index("KeyError") < text.index("ValueError")
+    assert "test_log_lines.py" in text
+
+
+def test_the_words_of_the_system_are_kept() -> None:
+    """A full disk should be called one; a bare error keeps its name."""
+    record = make_record()
+    error = OSError(28, "No space left on device", "/secret/place")
+    record.exc_info = (OSError, error, None)
+    line = TextFormatter().format(record)
+    assert line.endswith("OSError: [Errno 28] No space left on device")
+    record.exc_info = (RuntimeError, bare(KeyError("x")), None)
+    assert TextFormatter().format(record).endswith("\nKeyError")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "GET /v1/realtime?model=aoi&resume=TOKEN HTTP/1.1",
+        "Authorization: Bearer TOKEN",
+        "protocols realtime, openai-insecure-api-key.TOKEN, x",
+        "bad key sk-proj-TOKEN",
+        "secret ek_TOKEN",
+        "key kw_TOKEN",
+        "resumed by res_TOKENTOKEN.conv_1",
+    ],
+)
+def test_what_looks_like_a_secret_is_blotted_out(said: str) -> None:
+    """Wherever it was written."""
+    record = make_record(said.replace("TOKEN", "0123456789abcdef"))
+    assert "0123456789abcdef" not in JsonFormatter().format(record)
+
+
+def held(handler: SteadyHandler, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines that it wrote."""
+    handler.flush()
+    return capsys.readouterr().err.splitlines()
+
+
+def warn(handler: SteadyHandler, at: float, name: str = "server.x", msg: str = "no %s") -> None:
+    """One warning at a time."""
+    record = logging.LogRecord(name, logging.WARNING, __file__, 1, msg, ("thing",), None)
+    record.created = at
+    handler.handle(record)
+
+
+def test_warnings_that_repeat_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """A few are written, and later how many there were."""
+    handler = SteadyHandler()
+    handler.setFormatter(TextFormatter())
+    for _ in range(100):
+        warn(handler, 0.0)
+    assert len(held(handler, capsys)) == BURST
+    warn(handler, WINDOW_S, msg="some other %s")
+    lines = held(handler, capsys)
+    assert lines[0].endswith(f"server.x no %s repeated={100 - BURST}")
+    assert len(lines) == 2
+
+
+def test_lines_at_level_info_are_never_held_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each response has its line."""
+    handler = SteadyHandler()
+    handler.setFormatter(TextFormatter())
+    for _ in range(20):
+        handler.handle(make_record())
+    assert len(held(handler, capsys)) == 20
+
+
+def test_errors_of_the_loop_come_without_arguments(caplog: pytest.LogCaptureFixture) -> None:
+    """What a callback was called with may be what somebody said."""
+    loop = asyncio.new_event_loop()
+    message = "Exception in callback Replies.on_delta('what was said')"
+    on_loop_error(loop, {"message": message, "exception": ValueError("x")})
+    loop.close()
+    (record,) = caplog.records
+    assert record.getMessage().endswith("loop: Exception in callback Replies.on")
+    assert "what was said" not in TextFormatter().format(record)

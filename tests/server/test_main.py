@@ -210,6 +210,30 @@ def test_the_doctor_finds_what_serve_would_refuse(
     assert words in out
 
 
+def test_config_check_says_all_that_is_wrong(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """One line each, and exit code 2."""
+    file = tmp_path / "kaiwa.toml"
+    file.write_text('[listen]\nport = 99999\n[log]\nlevel = "loud"\n')
+    code, out, err = run(capsys, "config", "check", "--config", str(file))
+    assert (code, out, len(err.splitlines())) == (2, "", 2)
+    assert "listen.port" in err
+    assert "log.level" in err
+
+
+def test_config_check_looks_into_the_files_that_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Keys, certificate and characters, without starting anything."""
+    keys = str(tmp_path / "keys.txt")
+    code, _, err = run(capsys, "config", "check", "--api-keys", keys, "--port", "1")
+    assert (code, keys in err) == (2, True)
+    Path(keys).write_text("alice:sk-0123456789abcdef0123456789abcdef\n")
+    code, out, _ = run(capsys, "config", "check", "--api-keys", keys, "--port", "1")
+    assert (code, out) == (0, "the settings are good\n")
+
+
 def test_the_doctor_looks_at_how_keys_are_kept(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -1,13 +1,13 @@
-"""What is counted, and the line that sums a response up."""
+"""What is counted."""
 
 from __future__ import annotations
 
 import msgspec
 import pytest
 
-from engine.outputs import RequestDelta, StepStats
-from engine.request import FinishReason
-from server.metrics import Metrics, ResponseWatch
+from engine.outputs import StepStats
+from server.config import MetricsConfig
+from server.metrics import Metrics
 from tests.support.fake_engine import FakeEngine
 
 
@@ -20,11 +20,6 @@ def metrics() -> Metrics:
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     """A sample's value."""
     return metrics.registry.get_sample_value(name, labels)
-
-
-def delta(count: int = 1, reason: FinishReason | None = None, **more: object) -> RequestDelta:
-    """What one step brought."""
-    return RequestDelta("r", "x" * count, [1] * count, reason, **more)  # type: ignore[arg-type]
 
 
 def step(**changes: object) -> StepStats:
@@ -77,81 +72,44 @@ def test_news_without_a_step_only_moves_the_gauges(metrics: Metrics) -> None:
     assert value(metrics, "kaiwa_iteration_tokens_count") == 1
 
 
-def test_only_whole_replies_are_successes(metrics: Metrics) -> None:
-    """What was called off or failed is counted elsewhere."""
-    for reason in FinishReason:
-        ResponseWatch(metrics, 1.0).on_delta(delta(0, reason), 2.0)
-    whole = {"stop": 1, "length": 1, "abort": None, "error": None}
-    for name, count in whole.items():
-        assert value(metrics, "kaiwa_request_success_total", finished_reason=name) == count
-        other = value(metrics, "kaiwa_request_unfinished_total", finished_reason=name)
-        assert other == (1 if count is None else None)
-
-
-def test_a_response_is_followed_to_its_end(metrics: Metrics) -> None:
-    """First token, gaps, queue and whole duration land in their histograms."""
-    watch = ResponseWatch(metrics, 10.0)
-    watch.on_delta(delta(), 10.5)
-    watch.on_delta(delta(), 10.6)
-    watch.on_delta(delta(2), 10.8)
-    end = delta(
-        0,
-        FinishReason.STOP,
-        num_prompt_tokens=100,
-        num_cached_tokens=64,
-        num_output_tokens=5,
-        queue_s=0.1,
-    )
-    watch.on_delta(end, 10.9)
-    assert value(metrics, "kaiwa_time_to_first_token_seconds_sum") == pytest.approx(0.5)
-    assert value(metrics, "kaiwa_inter_token_latency_seconds_count") == 2
-    assert value(metrics, "kaiwa_e2e_request_latency_seconds_sum") == pytest.approx(0.9)
-    assert value(metrics, "kaiwa_request_queue_time_seconds_sum") == pytest.approx(0.1)
-    assert value(metrics, "kaiwa_generation_tokens_total") == 4
-    assert value(metrics, "kaiwa_prompt_tokens_total") == 100
-    assert value(metrics, "kaiwa_prefix_cache_hits_total") == 64
-    assert value(metrics, "kaiwa_request_success_total", finished_reason="stop") == 1
-    assert watch.summary() == {
-        "finish_reason": "stop",
-        "prompt_tokens": 100,
-        "cached_tokens": 64,
-        "output_tokens": 5,
-        "queue_ms": 100.0,
-        "ttft_ms": 500.0,
-        "itl_p95_ms": 100.0,
-        "e2e_ms": 900.0,
-        "error_code": None,
-    }
-
-
-def test_a_failure_is_a_rejection_with_its_code(metrics: Metrics) -> None:
-    """Refusals are counted by reason, without touching the latencies."""
-    watch = ResponseWatch(metrics, 0.0)
-    watch.on_delta(delta(0, FinishReason.ERROR, error_code="queue_full"), 0.1)
-    assert value(metrics, "kaiwa_admission_rejections_total", reason="queue_full") == 1
-    assert value(metrics, "kaiwa_time_to_first_token_seconds_count") == 0
-
-
-def test_the_way_from_cancel_to_abort_is_timed(metrics: Metrics) -> None:
-    """How long a barge-in takes to free the engine."""
-    watch = ResponseWatch(metrics, 0.0)
-    watch.cancelled(1.0)
-    watch.cancelled(1.5)
-    watch.on_delta(delta(0, FinishReason.ABORT), 1.25)
-    watch.cancelled(2.0)
-    assert value(metrics, "kaiwa_barge_in_cancel_seconds_sum") == pytest.approx(0.25)
-
-
 def test_every_name_carries_the_prefix(metrics: Metrics) -> None:
     """And no label could hold a session's name."""
+    allowed = {"le", "reason", "code", "result", "finished_reason", "model", "dtype"}
     for family in metrics.registry.collect():
-        assert family.name.startswith("kaiwa_")
+        assert family.name.startswith(("kaiwa_", "process_"))
         for sample in family.samples:
-            assert set(sample.labels) <= {"le", "reason", "code", "result", "finished_reason"}
+            assert set(sample.labels) <= allowed
 
 
 def test_registries_do_not_share(metrics: Metrics) -> None:
     """Two servers in one process count apart."""
-    metrics.engine_restarts.inc()
-    assert value(Metrics(), "kaiwa_engine_restarts_total") == 0
-    assert b"kaiwa_engine_restarts_total 1.0" in metrics.expose()
+    metrics.underruns.inc()
+    assert value(Metrics(), "kaiwa_playback_underruns_total") == 0
+    assert b"kaiwa_playback_underruns_total 1.0" in metrics.expose()
+
+
+def test_listeners_that_ran_dry_are_counted(metrics: Metrics) -> None:
+    """So are those that could wait, and what a preemption cost."""
+    metrics.on_step(step(num_underruns=2, num_skipped=5, num_recomputed=70))
+    assert value(metrics, "kaiwa_playback_underruns_total") == 2
+    assert value(metrics, "kaiwa_playback_skips_total") == 5
+    assert value(metrics, "kaiwa_recomputed_tokens_total") == 70
+
+
+def test_other_names_stand_beside_ours_where_asked_for() -> None:
+    """And nowhere else."""
+    assert b"vllm:" not in Metrics().expose()
+    metrics = Metrics(MetricsConfig(compat="vllm"))
+    metrics.describe_engine(FakeEngine().info)
+    metrics.on_step(step())
+    text = metrics.expose()
+    assert b"kaiwa_num_requests_running 3.0" in text
+    assert b'vllm:num_requests_running{model_name="fake"} 3.0' in text
+
+
+def test_writes_are_timed_or_counted_as_failures(metrics: Metrics) -> None:
+    """How long a failure took would say nothing of the disk."""
+    metrics.on_store_write(0.25, failed=False)
+    metrics.on_store_write(9.0, failed=True)
+    assert value(metrics, "kaiwa_store_commit_seconds_sum") == 0.25
+    assert value(metrics, "kaiwa_store_failures_total") == 1

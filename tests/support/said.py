@@ -17,12 +17,14 @@ class Said:
         item: Whose text it is.
         about: The item that another event speaks of.
         is_end: Whether a client waits for it.
+        announces: Whether a client knows of the item by it.
     """
 
     text: str
     item: str | None = None
     about: str | None = None
     is_end: bool = False
+    announces: bool = False
 
 
 def _text(event: Said) -> tuple[Hashable, str] | None:
@@ -47,5 +49,6 @@ def make_rules() -> EventRules[Said]:
         text=_text,
         with_text=lambda event, text: replace(event, text=text),
         items=_items,
+        announces=lambda event: event.announces,
         is_end=lambda event: event.is_end,
     )

@@ -49,6 +49,26 @@ async def test_connections_are_kept_alive_for_more_requests() -> None:
             assert (await read_answer(reader)).status == 200
 
 
+async def test_a_kept_connection_may_become_a_websocket() -> None:
+    """Proxies keep connections, and send whatever comes next on them."""
+    async with running_server() as server, dialled(server.address) as (reader, writer):
+        for _ in range(2):
+            writer.write(LIVEZ)
+            assert (await read_answer(reader)).status == 200
+        writer.write(upgrade_head(host="localhost"))
+        assert (await read_answer(reader)).status == 101
+        assert b"session.created" in await reader.read(200)
+
+
+async def test_a_kept_connection_is_refused_like_a_new_one() -> None:
+    """What is wrong with a handshake is wrong whatever came before it."""
+    async with running_server() as server, dialled(server.address) as (reader, writer):
+        writer.write(LIVEZ)
+        await read_answer(reader)
+        writer.write(upgrade_head("/v1/realtime?model=nobody", host="localhost"))
+        assert (await read_answer(reader)).error["code"] == "model_not_found"
+
+
 async def test_the_socket_s_address_tells_browsers_what_it_is() -> None:
     """A plain request there is told to upgrade."""
     async with running_server() as server:

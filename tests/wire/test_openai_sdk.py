@@ -164,6 +164,28 @@ class TestRealtime:
             "response.done",
         ]
 
+    async def test_a_turn_that_is_asked_for_again_is_told_again(self, server: LiveServer) -> None:
+        """Over another connection, in the conversation that was kept; nothing is said twice."""
+        wish: Any = {"turn_id": "turn-7"}
+        item: Any = {"id": "mine", "type": "message", "role": "user"}
+        item["content"] = [{"type": "input_text", "text": "hi"}]
+        ends: list[Any] = []
+        query: dict[str, object] = {}
+        async with async_sdk(server) as sdk:
+            for _ in range(2):
+                async with sdk.realtime.connect(model="aoi", extra_query=query) as connection:
+                    created: Any = (await connection.recv()).model_dump()
+                    query = {"conversation": created["session"]["conversation"]["id"]}
+                    await connection.conversation.item.create(item=item)
+                    await connection.response.create(response=wish)
+                    while (event := await connection.recv()).type != "response.done":
+                        assert event.type != "error"
+                    ends.append(event.response.model_dump())
+        first, second = ends
+        assert created["session"]["conversation"]["num_items"] == 2
+        assert second["output"] == first["output"]
+        assert (first.get("replayed"), second["replayed"]) == (None, True)
+
     async def test_cancel(self) -> None:
         """A cancelled reply closes its chain, and the next turn goes on."""
         with live_server("a" * 4000, step_s=0.02) as server:

@@ -14,6 +14,7 @@ from engine.progress import LoadProgress
 from server.app import StopSignal, build_state, serve
 from server.config import DEMO_CHARACTERS, ServerSettings
 from server.config_loader import load_settings
+from server.notify import Notifier
 from tests.support.fake_engine import FakeEngine
 from tests.support.raw_http import exchange
 
@@ -149,3 +150,54 @@ def test_all_characters_know_the_lorebooks_that_are_named(tmp_path: Path) -> Non
     state = build_state(make_settings(characters__lorebooks=(path,)))
     known = [one.books[-1].entries[0].content for one in state.catalog.characters]
     assert set(known) == {"Blue."}
+
+
+async def test_systemd_hears_how_it_goes(tmp_path: Path) -> None:
+    """Ready when it can answer, alive while there is progress, stopping before it drains."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+        line.bind(str(tmp_path / "notify"))
+        line.setblocking(False)
+        loop = asyncio.get_running_loop()
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "80000"}
+        engine, stop = FakeEngine(), StopSignal()
+
+        async def start(*_: object) -> FakeEngine:
+            return engine
+
+        settings = make_settings(outbox__watch_interval_s=0.02)
+        serving = asyncio.create_task(
+            serve(
+                settings,
+                start=start,
+                stop=stop,
+                on_ready=lambda _: None,
+                notifier=Notifier(environment),
+            )
+        )
+        assert (await loop.sock_recv(line, 1024)).startswith(b"READY=1\nSTATUS=kaiwa-demo at http")
+        assert await loop.sock_recv(line, 1024) == b"WATCHDOG=1\nSTATUS=0 sessions, 0 replies"
+        engine.seconds_since_progress = 31.0
+        while await loop.sock_recv(line, 1024) != b"STATUS=0 sessions, 0 replies":
+            pass
+        stop.ask()
+        while b"STOPPING=1" not in await loop.sock_recv(line, 1024):
+            pass
+        assert await serving == 0
+
+
+async def test_numbers_move_to_the_admin_port() -> None:
+    """From before the model is loaded until everybody has gone home."""
+    start, stop, admin = SlowStart(), StopSignal(), ("127.0.0.1", free_port())
+    settings = make_settings(free_port(), listen__admin_port=admin[1])
+    serving = asyncio.create_task(serve(settings, start=start, stop=stop, on_ready=lambda _: None))
+    await start.begun.wait()
+    request = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    public = ("127.0.0.1", settings.listen.port)
+    assert (await exchange(public, request % b"metrics")).status == 404
+    answer = await exchange(admin, request % b"metrics")
+    assert (answer.status, b"kaiwa_ready 0.0" in answer.body) == (200, True)
+    start.finish.set_result(FakeEngine())
+    stop.ask()
+    assert await serving == 0
+    with pytest.raises(ConnectionRefusedError):
+        await exchange(admin, request % b"metrics")

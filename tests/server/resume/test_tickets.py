@@ -98,3 +98,14 @@ def test_the_books_agree(seed: int) -> None:
                 newest.pop(session, None)
         tickets.check_integrity()
     assert all(tickets.find(token, "mio") == session for session, token in newest.items())
+
+
+def test_a_refusal_has_a_reason() -> None:
+    """Another's, one of ours that is not good any more, or none at all."""
+    tickets = Tickets()
+    token = tickets.issue("sess_1", "mio", "conv_1")
+    assert tickets.refusal(token, "rin") == "foreign"
+    tickets.revoke("sess_1")
+    assert tickets.refusal(token, "mio") == "expired"
+    for nonsense in ("", "res_x.conv_1", "x" * 1000, "\ud800"):
+        assert tickets.refusal(nonsense, "mio") == "unknown"

@@ -47,8 +47,26 @@ def test_only_what_was_missed_is_told() -> None:
     talk.user("hello")
     talk.reply("Hi.")
     last = talk.session.conversation.item_ids[-1]
-    assert len(told(talk, frozenset({last, "item_unknown"}))) == 2
+    assert len(told(talk, frozenset({last}))) == 2
     assert told(talk, frozenset()) == []
+
+
+def test_what_is_gone_is_told_as_deleted() -> None:
+    """Its client may have missed that."""
+    talk = Talk()
+    talk.user("hello", id="mine")
+    talk.say("conversation.item.delete", item_id="mine")
+    (event,) = told(talk, frozenset({"mine"}))
+    assert b"conversation.item.deleted" in encode_server_event(event)
+
+
+def test_what_waits_to_be_announced_is_not_told_before() -> None:
+    """It may not be safe yet; what announces it comes."""
+    talk = Talk()
+    talk.user("hello", id="mine")
+    gap = Gap(None, unsaid=frozenset({"mine"}))
+    events = talk.session.resumed(RESUME, from_event_id=None, num_waiting=1, gap=gap)
+    assert len(events) == 1
 
 
 def test_an_item_in_the_making_is_told_as_far_as_it_is() -> None:

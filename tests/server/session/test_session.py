@@ -239,7 +239,9 @@ def test_a_second_item_of_one_id_is_refused() -> None:
     """LiveKit switches on the code."""
     talk = Talk()
     talk.user(id="u")
-    assert only_error(talk.user(id="u"))["code"] == "item_create_duplicate_item_id"
+    refused = only_error(talk.user("something else", id="u"))
+    assert refused["code"] == "item_create_duplicate_item_id"
+    assert "content differs" in refused["message"]
 
 
 def test_items_are_deleted_and_retrieved() -> None:
