@@ -57,3 +57,15 @@ async def test_a_draining_server_refuses_new_replies() -> None:
         error = (await one.socket.until("error"))["error"]
         assert (error["code"], error["event_id"]) == ("server_draining", "mine")
         assert "response.create" in error["message"]
+
+
+async def test_many_messages_at_once_leave_room_for_others() -> None:
+    """All that have come in one piece are not read in one piece."""
+    async with stage() as one:
+        for _ in range(50):
+            one.socket.send({"type": "no.such"})
+        num_turns = 0
+        while one.socket.kinds.count("error") < 50:
+            await asyncio.sleep(0)
+            num_turns += 1
+        assert num_turns >= 50
