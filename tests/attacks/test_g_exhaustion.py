@@ -238,7 +238,7 @@ async def test_g14_a_reset_in_the_middle_of_a_stream_is_noticed(kaiwa: Target) -
 
 async def test_g15_a_storm_of_cancels_leaves_nothing(wide: Target) -> None:
     """G15: asked and called off two thousand times; each reply has one end, no request stays."""
-    num_turns = 2000
+    num_turns = 1000
     async with wide.attacked(), session(wide, ENGINE) as client:
         await client.send(json.dumps(message(LONG)))
 
@@ -257,7 +257,7 @@ async def test_g15_a_storm_of_cancels_leaves_nothing(wide: Target) -> None:
                 begun.append(event["response"]["id"])
             elif event["type"] == "response.done":
                 ended.append(event["response"]["id"])
-                assert event["response"]["status"] == "cancelled"
+                assert event["response"]["status"] == "cancelled", event["response"]["status_details"]
         await sending
         assert begun == ended
         await still_talks(client)
