@@ -53,7 +53,7 @@ from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
 from server.speech.visemes import warm_up
 from server.state import PROGRESS_TIMEOUT_S, ServerState
-from server.store.memory_store import InMemoryStore
+from server.store.open_store import open_store
 from server.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
@@ -143,6 +143,8 @@ async def serve(
     await door.open()
     with _signals(stop):
         try:
+            if state.store is not None:
+                await state.store.start()
             async with (
                 reloading(reloadable, settings.auth.reload_interval_s),
                 _numbers(state),
@@ -163,6 +165,8 @@ async def serve(
                     watch.cancel()
         finally:
             await door.close(CloseCode.SERVICE_RESTART, "The server stops.", patience_s=0.0)
+            if state.store is not None:
+                await state.store.aclose()
             state.prompt_threads.shutdown(wait=False, cancel_futures=True)
 
 
@@ -192,12 +196,7 @@ def build_state(settings: ServerSettings) -> ServerState:
     _tell_of_other_engines(catalog)
     if limits.folder is not None:
         take_in(read_kept_cards(limits.folder, auth.principals), catalog)
-    history = settings.history
-    store = None
-    if history.keep == "memory":
-        store = InMemoryStore(
-            max_conversations=history.max_conversations, max_bytes=history.max_bytes
-        )
+    store = open_store(settings.history)
     return ServerState(
         settings=settings,
         catalog=catalog,

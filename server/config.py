@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -183,8 +184,16 @@ class MemoryConfig:
 class HistoryConfig:
     """What is kept of conversations when their sockets are gone."""
 
-    keep: Literal["memory", "off"] = "memory"
-    """``memory`` keeps them until the server stops, so that they can be gone on with."""
+    keep: Literal["sqlite", "postgres", "memory", "off"] = "sqlite"
+    """``sqlite`` in a file, ``postgres`` in a database that several servers may share, ``memory``
+    until the server stops: so that they can be gone on with."""
+    file: Path | None = None
+    """Of ``sqlite``; ``$XDG_STATE_HOME/kaiwa/conversations.db`` where it is left out."""
+    durability: Literal["full", "normal"] = "full"
+    """Of ``sqlite``: what was acknowledged survives a power cut, or only the end of any process."""
+    dsn_file: Path | None = None
+    """Of ``postgres``: holds ``postgresql://USER:PASSWORD@HOST/DATABASE``; where it is left out,
+    ``PGHOST`` and so on say where the database is, as for PostgreSQL's own programs."""
     max_conversations: int = 100
     """Conversations of one key; the least recently changed go first."""
     max_bytes: int = 64 * 1024 * 1024
@@ -194,6 +203,15 @@ class HistoryConfig:
         """Refuse to keep less than one."""
         _within("history.max_conversations", self.max_conversations, 1, 1_000_000)
         _within("history.max_bytes", self.max_bytes, 64 * 1024, 2**40)
+
+    @property
+    def resolved_file(self) -> Path:
+        """Where ``sqlite`` keeps them; XDG Base Directory Specification 0.8 for the default."""
+        if self.file is not None:
+            return self.file
+        state = os.environ.get("XDG_STATE_HOME", "")
+        folder = Path(state) if state.startswith("/") else Path.home() / ".local" / "state"
+        return folder / "kaiwa" / "conversations.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

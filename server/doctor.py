@@ -21,6 +21,7 @@ from server.config import ServerSettings
 from server.errors import CharacterFileError
 from server.open_files import SPARE, open_files_limit
 from server.sockets.tls import tls_context
+from server.store.open_store import look_at_store
 
 Verdict = Literal["pass", "warn", "fail"]
 
@@ -52,6 +53,7 @@ def examine(settings: ServerSettings) -> list[Finding]:
         _access,
         _certificate,
         _port,
+        _history,
         _open_files,
     ]
     return [finding for check in checks for finding in check(settings)]
@@ -211,6 +213,13 @@ def _port(settings: ServerSettings) -> Iterator[Finding]:
         yield Finding("fail", "port", f"{where}: {error.strerror or error}")
     else:
         yield Finding("pass", "port", f"{where} is free")
+
+
+def _history(settings: ServerSettings) -> Iterator[Finding]:
+    try:
+        yield Finding("pass", "history", look_at_store(settings.history))
+    except ConfigError as error:
+        yield Finding("fail", "history", error.message)
 
 
 def _open_files(settings: ServerSettings) -> Iterator[Finding]:

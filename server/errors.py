@@ -19,6 +19,7 @@
         ├── NoActiveResponse     nothing to cancel
         ├── PromptDoesNotFit     the conversation is longer than the context
         ├── StoreFailed          what was said could not be kept
+        ├── StoreUnavailable     what is kept cannot be reached
         └── ResponseFailed       the engine refused or gave up
 """
 
@@ -62,6 +63,8 @@ class ErrorCode(enum.StrEnum):
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     STORE_FAILED = "store_failed"
     """What was said could not be kept; it counts as not said."""
+    STORE_UNAVAILABLE = "store_unavailable"
+    """What is kept cannot be reached now."""
     SERVER_ERROR = "server_error"
 
 
@@ -347,6 +350,18 @@ class StoreFailed(ProtocolError):
         super().__init__(
             ErrorCode.STORE_FAILED,
             f"what was said last could not be kept ({why}); reconnect and send it again",
+            type=ErrorType.SERVER,
+        )
+
+
+class StoreUnavailable(ProtocolError):
+    """What is kept cannot be reached."""
+
+    def __init__(self, why: str) -> None:
+        """Say what the store said, in words that quote nobody."""
+        super().__init__(
+            ErrorCode.STORE_UNAVAILABLE,
+            f"kept conversations cannot be reached now ({why}); try again in a few seconds",
             type=ErrorType.SERVER,
         )
 

@@ -15,6 +15,8 @@ from tests.support.virtual_clock import VirtualClockLoop
 if not Path("/dev/nvidiactl").exists():
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported, by whoever comes first
 
+os.environ["KAIWA_HISTORY_KEEP"] = "memory"  # servers that tests start leave nothing at home
+
 LoopFactories = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
 
 

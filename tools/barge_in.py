@@ -118,7 +118,7 @@ async def barge_in(model: str | None, share: float) -> BargeIn:
         model: A folder; ``None`` for the demo model.
         share: Of the words that have arrived, how many are taken to have been heard.
     """
-    values: dict[str, object] = {"listen.port": 0}
+    values: dict[str, object] = {"listen.port": 0, "history.keep": "memory"}
     if model is not None:
         values["engine.model"] = model
     settings = load_settings(command_line=values).settings

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -80,8 +81,9 @@ async def serving(url: str | None) -> AsyncIterator[str]:
         yield url
         return
     command = [sys.executable, "-m", "server", "serve", "--port", "0", "--log-level", "warning"]
+    environment = {**os.environ, "KAIWA_HISTORY_KEEP": "memory"}
     server = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, env=environment
     )
     assert server.stdout is not None
     try:

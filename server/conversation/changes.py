@@ -36,7 +36,14 @@ class SummaryKept:
     summary: str
 
 
-Change = ItemKept | ItemGone | SummaryKept
+@dataclass(frozen=True, slots=True)
+class NoteKept:
+    """The model reads another text before the first item; it is there for good."""
+
+    note: str
+
+
+Change = ItemKept | ItemGone | SummaryKept | NoteKept
 
 
 class ChangeLog:
@@ -46,6 +53,7 @@ class ChangeLog:
         """Start with none."""
         self._changed: set[str] = set()
         self._gone: list[str] = []
+        self._has_note = False
 
     def touch(self, item_id: str) -> None:
         """An item is new or another."""
@@ -56,16 +64,26 @@ class ChangeLog:
         self._changed.discard(item_id)
         self._gone.append(item_id)
 
-    def take(self, entries: Sequence[Entry]) -> list[Change]:
+    def touch_note(self) -> None:
+        """What is read before the first item is another."""
+        self._has_note = True
+
+    def take(self, entries: Sequence[Entry], note: str) -> list[Change]:
         """Say what has changed, and begin anew.
+
+        A note waits for the first item: a conversation in which nothing was said is not kept.
 
         Args:
             entries: The conversation as it is now. What is still being written is passed over; its
                 end will be a change.
+            note: What is read before the first of them.
         """
-        if not self._changed and not self._gone:
-            return []
         changes: list[Change] = [ItemGone(item_id) for item_id in self._gone]
+        if self._has_note and not all(entry.is_in_progress for entry in entries):
+            changes.append(NoteKept(note))
+            self._has_note = False
+        if not self._changed and not changes:
+            return []
         before: str | None = None
         for entry in entries:
             if entry.is_in_progress:

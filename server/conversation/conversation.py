@@ -47,15 +47,17 @@ class Conversation:
         """In order."""
         return [entry.id for entry in self._entries]
 
-    def restore(self, conversation_id: str, entries: Iterable[Entry]) -> None:
+    def restore(self, conversation_id: str, entries: Iterable[Entry], note: str = "") -> None:
         """Go on from a conversation that was kept; this one must be empty.
 
         Args:
             conversation_id: Its name, which becomes this one's.
             entries: Its items in order; they are copied. Of more than fit the oldest are left out.
+            note: What is read before the first of them.
         """
         assert not self._entries
         self.id = conversation_id
+        self._note, self._num_bytes = note, len(note.encode())
         for entry in reversed([copy_entry(entry) for entry in entries]):
             is_full = len(self._entries) >= self._max_items
             if is_full or self._num_bytes + entry.num_bytes > self._max_bytes:
@@ -66,7 +68,7 @@ class Conversation:
 
     def take_changes(self) -> list[Change]:
         """What has changed since this was last asked, in the order in which to write it down."""
-        return self._changes.take(self._entries)
+        return self._changes.take(self._entries, self._note)
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -279,6 +281,7 @@ class Conversation:
         self._num_bytes += num_new
         if last is None:
             self._note = join_notes(before, text)
+            self._changes.touch_note()
         else:
             last.add_note(text)
             self._changes.touch(last.id)

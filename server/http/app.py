@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server.auth.keys import Scope
+from server.errors import StoreUnavailable
 from server.http.card_files import card_file_endpoints
 from server.http.card_upload import CardUpload
 from server.http.characters import character_endpoints
@@ -32,6 +33,7 @@ from server.http.refusals import (
     HttpRefusal,
     on_http_exception,
     on_refusal,
+    on_store_unavailable,
     unavailable,
 )
 from server.http.security_headers import SecurityHeaders
@@ -48,7 +50,7 @@ def build_http_app(
         web_files: The page; read from the source tree when not given.
     """
     list_models, get_model = model_endpoints(state)
-    list_conversations, get_conversation, erase_conversation = conversation_endpoints(state)
+    conversations = conversation_endpoints(state)
     list_characters, get_character = character_endpoints(state)
     picture, card = card_file_endpoints(state)
     upload = CardUpload(state)
@@ -63,7 +65,8 @@ def build_http_app(
         """What a client secret, which any page's visitor may hold, is not enough for."""
         return Route(path, guarded(state, endpoint, scope=scope), methods=[method])
 
-    one_conversation = "/v1/conversations/{conversation_id}"
+    all_conversations = "/v1/conversations"
+    one_conversation = f"{all_conversations}/{{conversation_id}}"
     return Starlette(
         routes=[
             Route("/", index, methods=["GET"]),
@@ -77,9 +80,11 @@ def build_http_app(
             keyed("/v1/characters/{id}", upload.delete, Scope.CHARACTERS_WRITE, "DELETE"),
             read("/v1/characters/{id}/picture", picture),
             keyed("/v1/characters/{id}/card", card, None, "GET"),
-            keyed("/v1/conversations", list_conversations, Scope.CONVERSATIONS, "GET"),
-            keyed(one_conversation, get_conversation, Scope.CONVERSATIONS, "GET"),
-            keyed(one_conversation, erase_conversation, Scope.CONVERSATIONS, "DELETE"),
+            keyed(all_conversations, conversations.list, Scope.CONVERSATIONS, "GET"),
+            keyed(all_conversations, conversations.erase_all, Scope.CONVERSATIONS, "DELETE"),
+            keyed(f"{all_conversations}/export", conversations.export, Scope.CONVERSATIONS, "GET"),
+            keyed(one_conversation, conversations.get, Scope.CONVERSATIONS, "GET"),
+            keyed(one_conversation, conversations.erase, Scope.CONVERSATIONS, "DELETE"),
             read("/v1/engine/live", _live_endpoint(state), Scope.REALTIME),
             keyed("/v1/chat/completions", completions_endpoint(state), Scope.CHAT),
             keyed("/v1/admin/keys", keys_endpoint(state), Scope.ADMIN, "GET"),
@@ -89,6 +94,7 @@ def build_http_app(
         exception_handlers={
             HttpRefusal: on_refusal,
             HTTPException: on_http_exception,
+            StoreUnavailable: on_store_unavailable,
         },
     )
 

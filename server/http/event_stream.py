@@ -1,4 +1,4 @@
-"""Server-sent events: each one leaves in the moment it is made, and a stalled reader is let go."""
+"""Streamed answers: each part leaves in the moment it is made, and a stalled reader is let go."""
 
 from __future__ import annotations
 
@@ -35,11 +35,17 @@ class EventStream(Response):
     before it turns into an ordinary error answer.
     """
 
-    def __init__(self, events: AsyncGenerator[bytes, None], *, stall_s: float = STALL_S) -> None:
+    def __init__(
+        self,
+        events: AsyncGenerator[bytes, None],
+        *,
+        content_type: str = "text/event-stream; charset=utf-8",
+        stall_s: float = STALL_S,
+    ) -> None:
         super().__init__(
             headers={
                 "Cache-Control": "no-store",
-                "Content-Type": "text/event-stream; charset=utf-8",
+                "Content-Type": content_type,
                 "X-Accel-Buffering": "no",  # nginx would hold the tokens back
             }
         )
@@ -57,6 +63,7 @@ class EventStream(Response):
             logger.info("an event stream took nothing for %.0f s and was given up", self._stall_s)
 
     async def _write(self, send: Send) -> None:
+        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         started = False
         async with asyncio.timeout(None) as deadline, aclosing(self._events):
             with _StallWatch(deadline, self._stall_s) as watch:
@@ -64,16 +71,12 @@ class EventStream(Response):
                     watch.is_sending = True
                     if not started:
                         started = True
-                        await send(
-                            {
-                                "type": "http.response.start",
-                                "status": 200,
-                                "headers": self.raw_headers,
-                            }
-                        )
+                        await send(head)
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     watch.is_sending = False
                     watch.num_sent += 1
+            if not started:
+                await send(head)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.errors import EngineDead, EngineError, RequestError
-from server.errors import ProtocolError
+from server.errors import ProtocolError, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -185,6 +185,12 @@ async def on_refusal(_request: Request, error: Exception) -> Response:
     """Starlette's handler for our own refusals."""
     assert isinstance(error, HttpRefusal)
     return error.as_response()
+
+
+async def on_store_unavailable(_request: Request, error: Exception) -> Response:
+    """Starlette's handler for a store that cannot be reached, whoever asked it."""
+    assert isinstance(error, StoreUnavailable)
+    return unavailable(error.code, error.message).as_response()
 
 
 async def on_http_exception(_request: Request, error: Exception) -> Response:

@@ -225,9 +225,11 @@ class Session:
         """Tell the client something that is not of this session's making, if it wants to know."""
         return [] if self._is_closed else self._granted_only([Send(event)])
 
-    def restore(self, conversation_id: str, entries: Iterable[Entry], summary: str) -> None:
+    def restore(
+        self, conversation_id: str, entries: Iterable[Entry], summary: str, note: str = ""
+    ) -> None:
         """Go on with a conversation that was kept; before ``open``."""
-        self._conversation.restore(conversation_id, entries)
+        self._conversation.restore(conversation_id, entries, note)
         self._setup.settings = replace(self._setup.settings, summary=summary)
         self._kept_summary = summary
 

@@ -54,6 +54,7 @@ class History:
                 at=self._clock(),
                 begins=not self._has_begun,
                 changes=changes,
+                writer=self._session.id,
             )
         )
         self._has_begun = True

@@ -32,6 +32,7 @@ async def open_session(
         address: Where the client comes from.
 
     Raises:
+        StoreUnavailable: The conversation that is to be gone on with cannot be read now.
         ProtocolError: What the client secret has settled cannot be applied.
     """
     settings, principal = state.settings, admission.principal
@@ -69,7 +70,7 @@ async def open_session(
     if admission.session is not None:
         session.configure(admission.session)
     if stored is not None:
-        session.restore(stored.head.id, stored.entries, stored.summary)
+        session.restore(stored.head.id, stored.entries, stored.summary, stored.note)
     return session, History(session, state.store, principal, is_known=stored is not None)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from server.auth.authenticator import Credential
 from server.auth.keys import Scope
-from server.errors import ProtocolError
+from server.errors import ProtocolError, StoreUnavailable
 from server.protocol.character_events import CharacterSessionGoingAway
 from server.protocol.close_codes import CloseCode
 from server.resume.tickets import Tickets
@@ -83,6 +83,9 @@ class Roster:
             return
         try:
             session, history = await open_session(state, engine, admission, address)
+        except StoreUnavailable:
+            await wire.close(CloseCode.TRY_AGAIN_LATER, "The conversation cannot be read now.")
+            return
         except ProtocolError as error:
             await wire.close(CloseCode.POLICY_VIOLATION, f"The client secret: {error.message}")
             return

@@ -1,16 +1,16 @@
 """What a store of conversations can do, whatever keeps them.
 
-Writes are values, handed over from the event loop in order and without waiting. What ``append``
-returns says when one is safe: it survives the end of any process from then on, and whoever asked
-may be told. Reads are awaited, and know of every write that was handed over before. Every call
-names the *principal*, whose key it is: somebody else's conversation is not found, like one that
-never was.
+A store is started before anything is asked of it. Writes are values, handed over from the event
+loop in order and without waiting. What ``append`` returns says when one is safe: it survives the
+end of any process from then on, and whoever asked may be told. Reads are awaited, and know of every
+write that was handed over before. Every call names the *principal*, whose key it is: somebody
+else's conversation is not found, like one that never was.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,9 @@ class Write:
         begins: This is the conversation's first; later writes to one that is not there any more
             (it was erased, or had to make room) are dropped, so that no half of it comes back.
         changes: In order.
+        writer: Who hands it over, a session by its id. Once a write of theirs has failed, what they
+            hand over later for the same conversation fails too, so that nothing is missing in
+            between; who reads the conversation anew is another writer.
     """
 
     principal: str
@@ -41,6 +44,7 @@ class Write:
     at: float
     begins: bool
     changes: Sequence[Change]
+    writer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +76,13 @@ class StoredConversation:
         head: As in a list.
         entries: In order; to be read only.
         summary: Read in place of turns that are left out; may be empty.
+        note: What the model reads before the first item; may be empty.
     """
 
     head: ConversationHead
     entries: tuple[Entry, ...]
     summary: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,22 @@ class Page:
 
 
 class ConversationStore(Protocol):
-    """Keeps conversations; see the module."""
+    """Keeps conversations; see the module.
+
+    Whatever is awaited raises ``StoreUnavailable`` where what is kept cannot be reached.
+    """
+
+    async def start(self) -> None:
+        """Open what is kept.
+
+        Raises:
+            ConfigError: It cannot be used; says what is wrong with it, and the way out.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Make safe what was handed over, within a bound, and let go; nothing is taken after."""
+        ...
 
     def append(self, write: Write) -> asyncio.Future[None] | None:
         """Take note of changes, after those before; never waits.
@@ -134,5 +155,20 @@ class ConversationStore(Protocol):
 
         Raises:
             ConversationNotFound: There is none of that name, or it is somebody else's.
+        """
+        ...
+
+    async def erase_all(self, principal: str) -> int:
+        """Forget everything of somebody's for good.
+
+        Returns:
+            How many conversations there were.
+        """
+        ...
+
+    def export(self, principal: str) -> AsyncIterator[StoredConversation]:
+        """Read all of somebody's conversations, one after the other, in no order.
+
+        What is erased meanwhile may be left out, and so may what begins meanwhile.
         """
         ...

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from server.conversation.changes import Change, ItemGone, ItemKept, SummaryKept
+from server.conversation.changes import Change, ItemGone, ItemKept, NoteKept, SummaryKept
 from server.conversation.entries import Entry
 from server.errors import ConversationNotFound
-from server.protocol.items import MessageItem
 from server.store.interface import ConversationHead, Page, StoredConversation, Write
-
-OVERHEAD_BYTES = 512
-"""What a conversation, or an item, takes beside its text, about."""
-MAX_TITLE = 60
-"""Characters."""
+from server.store.kept_entry import title_of
+from server.store.layout import OVERHEAD_BYTES
 
 
 @dataclass(slots=True)
@@ -28,6 +25,7 @@ class _Kept:
     updated_at: float
     entries: list[Entry] = field(default_factory=list)
     summary: str = ""
+    note: str = ""
     num_bytes: int = OVERHEAD_BYTES
 
     def head(self) -> ConversationHead:
@@ -36,7 +34,7 @@ class _Kept:
             model=self.model,
             created_at=self.created_at,
             updated_at=self.updated_at,
-            title=_title(self.entries),
+            title=next((title for title in map(title_of, self.entries) if title is not None), ""),
             num_items=len(self.entries),
         )
 
@@ -62,6 +60,9 @@ class _Kept:
             case SummaryKept(summary):
                 self.num_bytes += len(summary.encode()) - len(self.summary.encode())
                 self.summary = summary
+            case NoteKept(note):
+                self.num_bytes += len(note.encode()) - len(self.note.encode())
+                self.note = note
 
     def _place(self, item_id: str) -> int | None:
         for index in reversed(range(len(self.entries))):  # what changes is near the end
@@ -93,6 +94,12 @@ class InMemoryStore:
     def num_bytes(self) -> int:
         """What all conversations take together, about."""
         return self._num_bytes
+
+    async def start(self) -> None:
+        """Nothing has to be opened."""
+
+    async def aclose(self) -> None:
+        """Nothing outlives the process."""
 
     def append(self, write: Write) -> None:
         """Take note of changes; the oldest conversations make room."""
@@ -131,12 +138,28 @@ class InMemoryStore:
         """As the interface has it."""
         kept = self._find(principal, conversation_id)
         return StoredConversation(
-            head=kept.head(), entries=tuple(kept.entries), summary=kept.summary
+            head=kept.head(),
+            entries=tuple(kept.entries),
+            summary=kept.summary,
+            note=kept.note,
         )
 
     async def erase(self, principal: str, conversation_id: str) -> None:
         """As the interface has it."""
         self._forget(self._find(principal, conversation_id))
+
+    async def erase_all(self, principal: str) -> int:
+        """As the interface has it."""
+        own = [*self._own.get(principal, {}).values()]
+        for kept in own:
+            self._forget(kept)
+        return len(own)
+
+    async def export(self, principal: str) -> AsyncIterator[StoredConversation]:
+        """As the interface has it."""
+        for name in [*self._own.get(principal, {})]:
+            if name in self._kept:
+                yield await self.load(principal, name)
 
     def _find(self, principal: str, conversation_id: str) -> _Kept:
         kept = self._kept.get(conversation_id)
@@ -158,12 +181,3 @@ class InMemoryStore:
         if not own:
             del self._own[kept.principal]
         self._num_bytes -= kept.num_bytes
-
-
-def _title(entries: list[Entry]) -> str:
-    for entry in entries:
-        if isinstance(entry.item, MessageItem) and entry.item.role == "user":
-            text = " ".join(part.text or part.transcript or "" for part in entry.item.content)
-            text = " ".join(text.split())
-            return text if len(text) <= MAX_TITLE else text[: MAX_TITLE - 1] + "…"
-    return ""

@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.config import EngineConfig
 from engine.progress import LoadProgress
 from server.app import StopSignal, serve
-from server.config import AuthConfig, DrainConfig, ListenConfig, ServerSettings
+from server.config import AuthConfig, DrainConfig, HistoryConfig, ListenConfig, ServerSettings
 from tests.support.fake_engine import FakeEngine
 
 START_TIMEOUT_S = 30.0
@@ -56,6 +56,7 @@ def live_server(
         listen=ListenConfig(port=0),
         auth=AuthConfig(api_keys_file=api_keys_file),
         drain=DrainConfig(timeout_s=0.1, close_timeout_s=0.5),
+        history=HistoryConfig(keep="memory"),
     )
     stop, ready = StopSignal(), threading.Event()
     urls: list[str] = []

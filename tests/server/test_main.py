@@ -246,3 +246,21 @@ def test_the_doctor_looks_at_how_keys_are_kept(
     assert code == 0
     assert len(warnings) == 2
     assert "0123456789abcdef" not in out
+
+
+def test_a_file_of_conversations_that_cannot_be_used_is_told_before_anything_is_loaded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In one line, with the way out; the doctor says the same."""
+    file = tmp_path / "kept.db"
+    file.write_text("This is no database. " * 1000)
+    monkeypatch.setenv("KAIWA_HISTORY_KEEP", "sqlite")
+    monkeypatch.setenv("KAIWA_HISTORY_FILE", str(file))
+    code, _, err = run(capsys, "serve", "--port", "0")
+    assert code == 2
+    told = [line for line in err.splitlines() if "kept.db" in line]
+    assert len(told) == 1
+    assert "the file is no database; put a copy in its place" in told[0]
+    code, out, _ = run(capsys, "doctor", "--port", "0")
+    assert code == 1
+    assert "fail  history" in out

@@ -10,6 +10,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvloop
 
@@ -17,6 +18,8 @@ from server.app import StopSignal, serve
 from server.config_loader import load_settings
 from server.log_lines import configure_logging
 from tests.support.fake_engine import FakeEngine
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -53,7 +56,7 @@ async def running_server(
     """Serve on a free port; settings are named ``room__name``."""
     engine = engine or FakeEngine()
     paths = {name.replace("__", ".", 1): value for name, value in settings.items()}
-    loaded = load_settings(command_line={"listen.port": 0, **paths})
+    loaded = load_settings(command_line={"listen.port": 0, "history.keep": "memory", **paths})
     stop, ready = StopSignal(), asyncio.get_running_loop().create_future()
 
     async def start(*_: object) -> FakeEngine:
@@ -73,13 +76,36 @@ async def running_server(
         await task
 
 
+@contextlib.asynccontextmanager
+async def server_process(
+    *arguments: str,
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The scripted server as a process; yields it and its address."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.fake_server", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("ready http://127.0.0.1:")
+        yield process, line.split("http://")[1].strip()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
 def main(arguments: list[str]) -> int:
     """Serve in a process of its own."""
     reply, step_s, *rest = arguments
-    command_line: dict[str, object] = {"listen.port": 0}
+    command_line: dict[str, object] = {"listen.port": 0, "history.keep": "memory"}
     for setting in rest:
         path, _, value = setting.partition("=")
-        command_line[path] = float(value)
+        command_line[path] = float(value) if value[:1].isdigit() else value
     loaded = load_settings(command_line=command_line)
     configure_logging(loaded.settings.log)
     engine = FakeEngine(reply=reply, step_s=float(step_s))

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
-import sys
-from collections.abc import AsyncIterator
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from server.app import EXIT_ENGINE_LOST
-from server.config import REPOSITORY
 from tests.support.fake_engine import FakeEngine
-from tests.support.fake_server import running_server
+from tests.support.fake_server import running_server, server_process
 from tests.support.raw_http import exchange
 from tests.support.realtime import receive, receive_until, say
 from tests.wire.test_slow_readers import stalled_reader
@@ -150,29 +146,6 @@ async def test_a_lost_engine_ends_the_server() -> None:
             await receive_until(client, "never")
         assert client.close_code == 1012
         assert await server.exit_code == EXIT_ENGINE_LOST
-
-
-@contextlib.asynccontextmanager
-async def server_process(
-    *arguments: str,
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """The scripted server as a process; yields it and its address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.support.fake_server", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=REPOSITORY,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(30):
-            line = (await process.stdout.readline()).decode()
-        assert line.startswith("ready http://127.0.0.1:")
-        yield process, line.split("http://")[1].strip()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -112,3 +113,27 @@ async def test_where_nothing_is_kept_nothing_is_found() -> None:
         async with connect(server.socket_url(f"model=aoi&conversation={name}")) as client:
             await receive(client)
             assert (await receive(client))["error"]["code"] == "conversation_not_found"
+
+
+async def test_a_conversation_outlives_the_server(tmp_path: Path) -> None:
+    """The next one goes on with it, and knows no others' conversations; erased is erased."""
+    keep: dict[str, Any] = {"history__keep": "sqlite", "history__file": tmp_path / "kept.db"}
+    async with running_server(**keep) as server, connect(server.socket_url()) as client:
+        name = (await receive(client))["session"]["conversation"]["id"]
+        await say(client, "I like tea.")
+        await receive_until(client, "response.done")
+    async with running_server(**keep) as server:
+        query = f"model=aoi&conversation={name}"
+        async with connect(server.socket_url(query)) as client:
+            created = await receive(client)
+            assert created["session"]["conversation"] == {"id": name, "num_items": 2}
+            await say(client, "What do I like?")
+            await receive_until(client, "response.done")
+        prompt = "".join(map(chr, list(server.engine.prompts.values())[-1]))
+        assert "<user>I like tea.<assistant>Hello there.<user>What do I like?" in prompt
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            (line,) = (await http.get("/v1/conversations/export")).text.splitlines()
+            assert len(json.loads(line)["items"]) == 4
+            assert (await http.delete("/v1/conversations")).json()["num_deleted"] == 1
+    async with running_server(**keep) as server, httpx.AsyncClient(base_url=server.url) as http:
+        assert (await http.get(f"/v1/conversations/{name}")).status_code == 404

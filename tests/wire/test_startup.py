@@ -24,7 +24,9 @@ pytestmark = [pytest.mark.wire(only="uvloop")]
 def make_settings(port: int = 0, **settings: object) -> ServerSettings:
     """Settings by ``room__name``."""
     paths = {name.replace("__", ".", 1): value for name, value in settings.items()}
-    return load_settings(command_line={"listen.port": port, **paths}).settings
+    return load_settings(
+        command_line={"listen.port": port, "history.keep": "memory", **paths}
+    ).settings
 
 
 def free_port() -> int:

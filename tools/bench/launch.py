@@ -48,7 +48,8 @@ def start_kaiwa(workload: Workload, port: int, more: list[str]) -> Start:
     """Start our own, with more arguments of ``kaiwa serve``."""
     command = [sys.executable, "-m", "server", "serve", "--model", workload.model]
     command += ["--port", str(port), "--max-num-seqs", str(max(workload.streams))]
-    return Start([*command, "--log-level", "warning", *more])
+    environment = {"KAIWA_HISTORY_KEEP": "memory"}  # what is measured is not to be found at home
+    return Start([*command, "--log-level", "warning", *more], environment)
 
 
 def start_peer(peer: Peer, workload: Workload, port: int, gguf: str | None) -> Start:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 
-from server.conversation.changes import Change, ItemGone, ItemKept
+from server.conversation.changes import Change, ItemGone, ItemKept, NoteKept
 from server.conversation.conversation import ROOT, Conversation
 from server.conversation.entries import Entry
 from server.errors import LimitExceeded
@@ -149,3 +149,18 @@ def test_a_note_is_a_change_of_its_item() -> None:
     (change,) = talk.take_changes()
     assert isinstance(change, ItemKept)
     assert change.entry.note == "It rains."
+
+
+def test_a_note_before_the_first_item_waits_for_something_that_was_said() -> None:
+    """A conversation of nothing but notes is not kept; later the note is told once."""
+    talk = conversation()
+    talk.add_note("It rains.")
+    assert talk.take_changes() == []
+    talk.insert(message("r", "", role="assistant", status="in_progress"), None)
+    assert talk.take_changes() == []
+    talk.insert(message("a"), None)
+    note, kept = talk.take_changes()
+    assert note == NoteKept("It rains.")
+    assert isinstance(kept, ItemKept)
+    talk.insert(message("b"), None)
+    assert not any(isinstance(change, NoteKept) for change in talk.take_changes())

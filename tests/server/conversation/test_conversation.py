@@ -306,9 +306,10 @@ def test_a_conversation_goes_on_from_what_was_kept() -> None:
     """Under its old name, with entries of its own, and nothing to be written down."""
     old = [message("a"), message("r", "Hello there.", "assistant")]
     conversation = make()
-    conversation.restore("conv_9", old)
+    conversation.restore("conv_9", old, "It rains.")
     assert (conversation.id, conversation.item_ids) == ("conv_9", ["a", "r"])
     assert conversation.take_changes() == []
+    assert conversation.messages()[0].content == "It rains."
     conversation.check_integrity()
     conversation.truncate("r", 0, 5)
     assert old[1].raw_texts == ["Hello there."]

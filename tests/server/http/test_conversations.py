@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +14,10 @@ from server.auth.keys import ANONYMOUS
 from server.config import ListenConfig
 from server.conversation.changes import ItemKept, SummaryKept
 from server.conversation.entries import Entry
+from server.errors import StoreUnavailable
 from server.protocol.items import ContentPart, MessageItem
 from server.state import ServerState
-from server.store.interface import Write
+from server.store.interface import ConversationHead, Page, StoredConversation, Write
 from server.store.memory_store import InMemoryStore
 
 
@@ -113,6 +116,77 @@ async def test_a_foreign_page_erases_nothing(
     assert len(store) == 4
 
 
+async def test_all_of_ones_own_are_erased(client: httpx.AsyncClient, store: InMemoryStore) -> None:
+    """Nobody else's; a second time there is nothing."""
+    for num_deleted in (3, 0):
+        answer = await client.delete("/v1/conversations")
+        assert answer.json() == {
+            "object": "conversations.deleted",
+            "deleted": True,
+            "num_deleted": num_deleted,
+        }
+    assert len(store) == 1
+
+
+@pytest.mark.usefixtures("store")
+async def test_all_of_ones_own_are_handed_out(client: httpx.AsyncClient) -> None:
+    """One a line, each as it is shown; nobody else's."""
+    answer = await client.get("/v1/conversations/export")
+    assert answer.headers["content-type"] == "application/jsonl"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["id"] for line in lines] == ["conv_1", "conv_2", "conv_3"]
+    assert lines[0] == (await client.get("/v1/conversations/conv_1")).json()
+    await client.delete("/v1/conversations")
+    answer = await client.get("/v1/conversations/export")
+    assert (answer.status_code, answer.text) == (200, "")
+
+
+class BrokenStore(InMemoryStore):
+    """Lets nothing be read, or nothing after the first."""
+
+    def __init__(self, *, num_exported: int) -> None:
+        super().__init__(max_conversations=10, max_bytes=10**6)
+        self._num_exported = num_exported
+
+    async def list(self, principal: str, *, limit: int, after: str | None = None) -> Page:
+        raise StoreUnavailable("the disk fails")
+
+    async def export(self, principal: str) -> AsyncIterator[StoredConversation]:
+        for number in range(self._num_exported):
+            head = ConversationHead(
+                id=f"conv_{number}",
+                model="aoi",
+                created_at=1.0,
+                updated_at=1.0,
+                title="",
+                num_items=0,
+            )
+            yield StoredConversation(head=head, entries=(), summary="")
+        raise StoreUnavailable("the disk fails")
+
+
+@pytest.mark.parametrize("path", ["/v1/conversations", "/v1/conversations/export"])
+async def test_a_store_that_is_away_is_a_503(
+    client: httpx.AsyncClient, state: ServerState, path: str
+) -> None:
+    """With when to come back."""
+    state.store = BrokenStore(num_exported=0)
+    answer = await client.get(path)
+    assert (answer.status_code, code_of(answer)) == (503, "store_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_an_export_that_breaks_off_says_so(
+    client: httpx.AsyncClient, state: ServerState
+) -> None:
+    """In its last line, for the head is gone."""
+    state.store = BrokenStore(num_exported=2)
+    answer = await client.get("/v1/conversations/export")
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line.get("id") for line in lines] == ["conv_0", "conv_1", None]
+    assert lines[-1]["error"]["code"] == "store_unavailable"
+
+
 @pytest.mark.usefixtures("store")
 async def test_without_keys_a_public_server_lists_nothing(
     client: httpx.AsyncClient, state: ServerState
@@ -123,6 +197,11 @@ async def test_without_keys_a_public_server_lists_nothing(
     answer = await client.get("/v1/conversations")
     assert (answer.status_code, code_of(answer)) == (403, "conversations_not_listed")
     assert (await client.get("/v1/conversations/conv_1")).status_code == 200
+    for answer in (
+        await client.delete("/v1/conversations"),
+        await client.get("/v1/conversations/export"),
+    ):
+        assert (answer.status_code, code_of(answer)) == (403, "conversations_not_listed")
 
 
 async def test_where_nothing_is_kept_that_is_said(client: httpx.AsyncClient) -> None:

@@ -27,6 +27,7 @@ async def test_a_turn_is_kept() -> None:
     kept = await store.load("mio", talk.session.conversation.id)
     assert [entry.id for entry in kept.entries] == talk.session.conversation.item_ids
     assert kept.entries[1].raw_texts == ["Hi."]
+    assert history.keep() is None
     assert (kept.summary, kept.head.model, kept.head.updated_at) == ("They met.", "aoi", talk.now)
 
 

@@ -11,11 +11,12 @@ from server.auth.keys import ApiKey, digest_of
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
-from server.errors import ProtocolError
+from server.errors import ProtocolError, StoreUnavailable
 from server.protocol.close_codes import CloseCode
 from server.sockets.admission import Admission
 from server.sockets.roster import Roster
 from server.state import ServerState
+from server.store.interface import StoredConversation
 from server.store.memory_store import InMemoryStore
 from tests.server.sockets.stage import ASK
 from tests.support.fake_engine import FakeEngine
@@ -259,3 +260,22 @@ async def test_who_comes_back_with_a_new_key_lasts_as_long_as_that() -> None:
     house.roster.recheck(200.0)
     assert again.close_code is None
     await leave(again, task)
+
+
+class AwayStore(InMemoryStore):
+    """Cannot be read."""
+
+    async def load(self, principal: str, conversation_id: str) -> StoredConversation:
+        raise StoreUnavailable("the disk fails")
+
+
+async def test_a_conversation_that_cannot_be_read_now_is_not_begun_anew() -> None:
+    """The client is sent away to try again, or it would go on without what was said."""
+    house = House()
+    house.state.store = AwayStore(max_conversations=9, max_bytes=10**6)
+    socket = FakeSocket()
+    query = {"conversation": "conv_1"}
+    admission = Admission(Credential(principal="mio"), house.state.catalog.resolve("aoi"), query)
+    await house.roster.serve_socket(socket, admission, "10.0.0.1")
+    assert socket.close_code == CloseCode.TRY_AGAIN_LATER
+    assert len(house.roster) == 0
