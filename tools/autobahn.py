@@ -123,7 +123,11 @@ def _clean_environment() -> dict[str, str]:
 @contextlib.asynccontextmanager
 async def echo_door() -> AsyncIterator[str]:
     """Open the server's own door with an echo behind it; gives the URL to dial."""
-    values = {"listen.port": 0, "limits.max_message_bytes": MAX_MESSAGE_BYTES}
+    values: dict[str, object] = {
+        "listen.port": 0,
+        "limits.max_message_bytes": MAX_MESSAGE_BYTES,
+        "history.keep": "off",
+    }
     state = build_state(load_settings(command_line=values).settings)
     state.engine = cast(Any, _ReadyEngine())
     door = FrontDoor(state, build_http_app(state), _echo)

@@ -217,7 +217,7 @@ async def target(
         settings: Named ``room__name``; ``engine`` is one, too.
     """
     log = folder / "server.log"
-    values = {**_USUAL, **settings}
+    values = {"history__file": str(folder / "conversations.db"), **_USUAL, **settings}
     arguments = [
         f"{name.replace('__', '.', 1)}={json.dumps(value)}" for name, value in values.items()
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import resource
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from tests.attacks.frames import TEXT, bare_socket, frame, read_frame
 from tests.attacks.harness import (
@@ -257,7 +259,9 @@ async def test_g15_a_storm_of_cancels_leaves_nothing(wide: Target) -> None:
                 begun.append(event["response"]["id"])
             elif event["type"] == "response.done":
                 ended.append(event["response"]["id"])
-                assert event["response"]["status"] == "cancelled", event["response"]["status_details"]
+                assert event["response"]["status"] == "cancelled", event["response"][
+                    "status_details"
+                ]
         await sending
         assert begun == ended
         await still_talks(client)
@@ -270,6 +274,29 @@ async def test_g16_a_conversation_may_outgrow_its_context(kaiwa: Target) -> None
             await client.send(json.dumps(message("x" * 4000)))
             await receive_until(client, "conversation.item.done")
         await still_talks(client)
+
+
+async def test_g17_a_full_disk_costs_what_cannot_be_kept(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """G17: the session that cannot be kept ends with 1013 and says why; with room all is well."""
+    folder = tmp_path_factory.mktemp("full")
+    async with target(folder, log__level="warning") as there:
+        resource.prlimit(there.process.pid, resource.RLIMIT_FSIZE, (256 * 1024, -1))
+        codes: list[str] = []
+        async with session(there, ENGINE) as client:
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(40):
+                    await client.send(json.dumps(message("x" * 30_000)))
+                while True:
+                    event = json.loads(await client.recv())
+                    codes += [event["error"]["code"]] if event["type"] == "error" else []
+        assert codes == ["store_failed"]
+        assert client.close_code == 1013
+        await there.is_alive()
+        resource.prlimit(there.process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        async with there.attacked(), session(there) as again:
+            await still_talks(again)
 
 
 async def test_who_says_a_word_and_leaves_holds_nothing(kaiwa: Target) -> None:

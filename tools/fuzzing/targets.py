@@ -362,7 +362,7 @@ class _ReadyEngine:
 
 
 def _state() -> ServerState:
-    return build_state(load_settings(command_line={}).settings)
+    return build_state(load_settings(command_line={"history.keep": "off"}).settings)
 
 
 TARGETS: dict[str, type[Target]] = {
