@@ -106,7 +106,10 @@ class Target:
 
     async def settle(self) -> None:
         """Take one song and one request as what is usual, and remember the gauges after it."""
-        async with connect(self.socket_url(), additional_headers=self.headers) as client:
+        # Asking for what is not kept opens the store's file for reading, once and for all.
+        url = self.socket_url("model=aoi&conversation=conv_none")
+        async with connect(url, additional_headers=self.headers) as client:
+            await receive_until(client, "error")
             await self._sing(client)
         await self.is_alive()
         await self.rebase()
