@@ -176,5 +176,5 @@ def peer_identity(connection: socket.socket) -> tuple[int, int]:
 def _decode(decoder: msgspec.msgpack.Decoder[_Message], body: bytes) -> _Message:
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, EngineError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EngineError) as error:
         raise BrokenFrame(f"a frame of {len(body)} bytes is not a message: {error}") from error

@@ -43,7 +43,7 @@ def client_secrets_endpoint(state: ServerState) -> Endpoint:
 
     async def mint(request: Request) -> Response:
         raw = await read_json_body(request, limit=MAX_BODY_BYTES)
-        body = _parse(raw)
+        body, written = _parse(raw)
         lifetime_s = _lifetime_s(body.expires_after)
         if body.session is not None:
             _check_session(state, body.session, request.state.principal)
@@ -54,28 +54,26 @@ def client_secrets_endpoint(state: ServerState) -> Endpoint:
             {
                 "value": secret.value,
                 "expires_at": int(secret.expires_at),
-                "session": {"type": "realtime", **_as_written(raw)},
+                "session": {"type": "realtime", **written},
             }
         )
 
     return mint
 
 
-def _parse(raw: bytes) -> ClientSecretBody:
+def _parse(raw: bytes) -> tuple[ClientSecretBody, dict[str, object]]:
+    """Read the body; beside it its session as written, whose unknown fields mean nothing here."""
     if not raw.strip():
-        return ClientSecretBody()
+        return ClientSecretBody(), {}
     try:
-        return msgspec.json.decode(raw, type=ClientSecretBody)
+        body = msgspec.json.decode(raw, type=ClientSecretBody)
+        return body, msgspec.json.decode(raw).get("session") or {}
     except msgspec.DecodeError as error:
         raise from_validation(error) from None
+    except UnicodeDecodeError:
+        raise invalid(None, "the body is not valid UTF-8", code="invalid_json") from None
     except RecursionError:
         raise invalid(None, "the body is nested too deeply", code="invalid_json") from None
-
-
-def _as_written(raw: bytes) -> dict[str, object]:
-    """The session with its unknown fields, which are shown but mean nothing here."""
-    body = msgspec.json.decode(raw) if raw.strip() else {}
-    return body.get("session") or {}
 
 
 def _check_session(state: ServerState, patch: SessionPatch, principal: str) -> None:

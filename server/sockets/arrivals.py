@@ -24,6 +24,12 @@ from server.state import ServerState
 LINGER_S = 1.0
 """Seconds that a refused client gets to read its answer before the connection is cut off."""
 
+MAX_HANDSHAKE_LINE_BYTES = 8192
+"""The request line, or one header, of a handshake; what ``websockets`` reads."""
+
+MAX_HANDSHAKE_HEADERS = 128
+"""Likewise."""
+
 REQUEST_TIMEOUT_S = 30.0
 """Seconds for an HTTP request to come in whole, from its first byte."""
 
@@ -205,6 +211,9 @@ class Arrival(asyncio.Protocol):
         if not wants_websocket and _path_of(data) == REALTIME_PATH:
             message = f"{REALTIME_PATH} is a WebSocket; connect with ws:// or wss://"
             return self._refuse(Refusal(426, "upgrade_required", message))
+        flaw = _flaw_of_handshake(data[:end]) if wants_websocket else None
+        if flaw is not None:
+            return self._refuse(flaw)
         self._timer.cancel()
         self._ticket.head_is_in()
         owner: RealtimeConnection | HttpConnection
@@ -259,6 +268,25 @@ def _asks_for_websocket(head: bytes) -> bool:
         if name.strip() == b"upgrade" and b"websocket" in value:
             return True
     return False
+
+
+def _flaw_of_handshake(head: bytes) -> Refusal | None:
+    """Find what the library would refuse in plain text, or end the connection for unanswered."""
+    line, *headers = head.split(b"\r\n")
+    longest = MAX_HANDSHAKE_LINE_BYTES - len(b"\r\n")
+    if len(line) > longest:
+        return Refusal(414, "head_too_large", f"the address is over {longest} bytes; shorten it")
+    if len(headers) > MAX_HANDSHAKE_HEADERS:
+        message = f"{len(headers)} headers are sent; at most {MAX_HANDSHAKE_HEADERS} are read"
+        return Refusal(431, "head_too_large", message)
+    for header in headers:
+        if len(header) > longest:
+            return Refusal(431, "head_too_large", f"a header is over {longest} bytes; shorten it")
+        name, _, value = header.partition(b":")
+        has_length = name.strip().lower() == b"content-length" and value.strip() != b"0"
+        if has_length or name.strip().lower() == b"transfer-encoding":
+            return Refusal(400, "bad_request", "a handshake has no body; send none")
+    return None
 
 
 def _begins_a_websocket(data: bytes) -> bool:

@@ -128,6 +128,8 @@ class Connection:
                 self._live.close(CloseCode.UNSUPPORTED_DATA, reason)
             else:
                 self._receive(message)
+            # Hundreds of small messages come in one piece; others have their turn between them.
+            await asyncio.sleep(0)
 
     def _turn_away(self) -> None:
         self._state.metrics.rejections.labels("flood").inc()

@@ -224,6 +224,8 @@ class LiveSession:
         if not resume.window_s:
             self.end()
             return
+        # What is ready for a next turn may never be asked for, and holds a place in the engine.
+        self.replies.discard()
         self._parked_since = self._loop.time()
         self._parked_timers = [
             self._loop.call_later(resume.detach_grace_s, self._abandon),

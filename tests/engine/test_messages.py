@@ -81,7 +81,18 @@ def test_a_message_longer_than_a_frame_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\x00", pickle.dumps({"type": "shutdown"}), b"\x81\xa4type\xa4boom", b"\xc1"]
+    "body",
+    [
+        b"",
+        b"\x00",
+        pickle.dumps({"type": "shutdown"}),
+        b"\x81\xa4type\xa4boom",
+        b"\xc1",
+        messages.encode(messages.Cancel(["\x7f"]))[4:].replace(b"\x7f", b"\xff"),
+        b"\x91" * 100_000,
+        b"\x82\xa4type\xa6cancel\xabrequest_ids" + b"\x91" * 100_000,
+    ],
+    ids=["empty", "zero", "pickle", "unknown", "reserved", "no text", "deep", "deep in a field"],
 )
 def test_anything_but_a_message_is_refused(body: bytes) -> None:
     """Pickles, garbage and unknown tags raise one kind of error."""

@@ -99,6 +99,7 @@ class FakeEngine:
     Attributes:
         reply: The whole reply; a request may be cut short by ``max_tokens``.
         step_s: Loop seconds between two steps.
+        chars_per_step: Tokens that one step brings each request.
         is_alive: When false, submissions raise and nothing more is said.
         is_stuck: When true, requests stay live and nothing is said.
         obeys_max_tokens: Whether a request's ``max_tokens`` cuts the reply.
@@ -114,6 +115,7 @@ class FakeEngine:
 
     reply: str = "Hello there."
     step_s: float = 0.0
+    chars_per_step: int = 1
     max_model_len: int = 4096
     is_alive: bool = True
     is_stuck: bool = False
@@ -324,9 +326,9 @@ class FakeEngine:
             reason = FinishReason.LENGTH if live.is_cut else FinishReason.STOP
             self._end(request_id, live, reason)
         else:
-            text = live.reply[live.position]
-            live.position += 1
-            live.listener(self._delta(request_id, live, text=text))
+            pieces = live.reply[live.position : live.position + self.chars_per_step]
+            live.position += len(pieces)
+            live.listener(self._delta(request_id, live, pieces))
 
     def _end(
         self, request_id: str, live: _Live, reason: FinishReason, code: str | None = None
@@ -338,15 +340,15 @@ class FakeEngine:
         self,
         request_id: str,
         live: _Live,
+        pieces: Sequence[str] = (),
         *,
-        text: str = "",
         reason: FinishReason | None = None,
         code: str | None = None,
     ) -> RequestDelta:
         return RequestDelta(
             request_id=request_id,
-            text=text,
-            token_ids=[ord(text[0])] if text else [],
+            text="".join(pieces),
+            token_ids=[ord(piece[0]) for piece in pieces],
             finish_reason=reason,
             num_prompt_tokens=live.num_prompt_tokens,
             num_output_tokens=live.position,

@@ -80,3 +80,22 @@ async def test_a_secret_does_not_open_completions() -> None:
         answer = await client.post("/v1/chat/completions", json=chat_body(), headers=headers)
     assert answer.status_code == 403
     assert "API key" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"session":{"instructions":"\xff"}}', id="no text"),
+        pytest.param(b'{"session":{"x":"\xed\xa0\x80"}}', id="half a pair, as bytes"),
+        pytest.param(b'{"session":{"x":"\\ud800"}}', id="half a pair, escaped"),
+        pytest.param(b'{"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}", id="deep, unread"),
+        pytest.param(b'{"session":{"x":' + b"[" * 50_000 + b"]" * 50_000 + b"}}", id="deep, shown"),
+    ],
+)
+async def test_what_is_no_json_is_told_so(body: bytes) -> None:
+    """Also where it stands in a field that nobody reads."""
+    async with locked_client() as client:
+        headers = {**KEY, "content-type": "application/json"}
+        answer = await client.post(PATH, content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invalid_json"

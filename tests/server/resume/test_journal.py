@@ -243,7 +243,7 @@ class TestForgetting:
         for state in ("early", "late"):
             gap = journal.rewind(0)
             assert gap is not None
-            assert gap.items == {"x"}
+            assert gap.items == frozenset({"x"})
             journal.put_first([Said("hello", is_greeting=True), Said(state, about="x")])
             journal.check_integrity()
         journal.take(9)

@@ -10,6 +10,7 @@ from typing import Any
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
+from server.session.context import SessionContext
 from server.session.session import Session
 from server.session.settings import SessionLimits
 from server.sockets.connection import Connection
@@ -48,7 +49,10 @@ class Stage:
         self.state = ServerState(settings=loaded.settings, catalog=catalog, engine=engine)
         self.socket = FakeSocket()
         self.session = Session(
-            "sess_1", choice=catalog.resolve("aoi"), limits=SessionLimits(max_output_tokens=10**6)
+            "sess_1",
+            choice=catalog.resolve("aoi"),
+            limits=SessionLimits(max_output_tokens=10**6),
+            context=SessionContext(eager_prefill=loaded.settings.limits.eager_prefill),
         )
         history = History(self.session, store, "mio")
         self.live = LiveSession(self.session, self.state, engine, history)

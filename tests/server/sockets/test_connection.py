@@ -83,3 +83,15 @@ async def test_who_goes_on_flooding_is_closed() -> None:
         assert not CloseCode.RATE_LIMITED.is_retryable
         assert "10 messages" in reason
         assert one.metric("kaiwa_admission_rejections_total", reason="flood") == 1
+
+
+async def test_many_messages_at_once_leave_room_for_others() -> None:
+    """All that have come in one piece are not read in one piece."""
+    async with stage() as one:
+        for _ in range(50):
+            one.socket.send({"type": "no.such"})
+        num_turns = 0
+        while one.socket.kinds.count("error") < 50:
+            await asyncio.sleep(0)
+            num_turns += 1
+        assert num_turns >= 50

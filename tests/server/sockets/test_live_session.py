@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import time
 from collections.abc import Sequence
@@ -311,6 +312,23 @@ async def test_a_session_waits_no_longer_than_its_window() -> None:
         assert one.live.parked_since is not None
         await asyncio.sleep(2)
         assert one.live.is_ended
+
+
+async def test_nothing_is_held_ready_for_who_is_gone() -> None:
+    """What was read ahead of a turn gives its place up with the socket, not with the window."""
+    said = copy.deepcopy(ASK[0])
+    said["item"]["content"][0]["text"] *= 20
+    async with stage() as one:
+        one.socket.send(said)
+        await asyncio.sleep(1)
+        assert one.engine.num_live == 1
+        one.socket.hang_up()
+        await asyncio.sleep(1)
+        assert not one.live.is_ended
+        assert one.engine.num_live == 0
+        one.come_back(None).send(ASK[1])
+        done = await one.socket.until("response.done")
+        assert done["response"]["status"] == "completed"
 
 
 async def test_coming_back_stops_the_clocks() -> None:

@@ -1,0 +1,1 @@
+"""What a stranger may try: conformance, a catalogue of bad input, and noise."""

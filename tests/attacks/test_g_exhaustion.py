@@ -1,0 +1,309 @@
+"""G: using things up, 17 cases: whoever takes too much is held up alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import socket
+import struct
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.attacks.frames import TEXT, bare_socket, frame, read_frame
+from tests.attacks.harness import (
+    SECRET,
+    Target,
+    answer_to,
+    message,
+    session,
+    still_talks,
+    target,
+)
+from tests.attacks.target import ECHO, LONG, MAX_MODEL_LEN
+from tests.support.raw_http import Streams, dialled, read_answer, upgrade_head
+from tests.support.realtime import receive_until, say
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.wire(only="uvloop"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+MOST = 40
+
+MOST_CONNECTIONS = 150
+
+SETTINGS = {
+    "limits__max_connections": MOST_CONNECTIONS,
+    "limits__max_pending_heads": MOST,
+    "limits__head_timeout_s": 0.5,
+    "limits__messages_per_s": 500.0,
+    "outbox__stall_timeout_s": 0.5,
+    "outbox__watch_interval_s": 0.05,
+    "outbox__send_buffer_bytes": 8192,
+}
+
+ENGINE = "model=kaiwa-demo"
+ASK = [message(LONG), {"type": "response.create"}]
+
+
+async def test_g01_one_connection_too_many_is_told_when_to_come_back(kaiwa: Target) -> None:
+    """G01: 503 with Retry-After for a handshake and a request; those inside stay."""
+    request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with kaiwa.attacked(), contextlib.AsyncExitStack() as stack:
+
+        async def ask(data: bytes) -> int:
+            return await stack.enter_async_context(_asked(kaiwa, data, 20))
+
+        assert [await ask(request) for _ in range(MOST_CONNECTIONS - 5)] == [200] * (
+            MOST_CONNECTIONS - 5
+        )
+        statuses = [await ask(upgrade_head()) for _ in range(4)]  # the canary is the fifth
+        assert statuses == [101] * 4
+        assert [await ask(upgrade_head()) for _ in range(4)] == [503] * 4
+        assert await ask(request) == 503
+
+
+@contextlib.asynccontextmanager
+async def _asked(there: Target, data: bytes, patience_s: float) -> AsyncIterator[int]:
+    """A connection that stays, and the status of its first answer."""
+    async with dialled(there.address) as (reader, writer):
+        writer.write(data)
+        async with asyncio.timeout(patience_s):
+            answer = await read_answer(reader)
+        if answer.status == 503:
+            assert answer.error["code"] == "too_many_connections"
+            assert answer.headers["retry-after"]
+        yield answer.status
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def wide(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Target]:
+    """A server that takes as many messages as come."""
+    folder = tmp_path_factory.mktemp("wide")
+    async with target(folder, limits__messages_per_s=1e5, limits__message_burst=10**5) as running:
+        yield running
+
+
+async def test_g04_a_storm_of_clients_is_let_in(wide: Target) -> None:
+    """G04: 500 at once, as after a restart; each is greeted, and all leave nothing behind."""
+
+    async def visit() -> None:
+        async with connect(wide.socket_url(), open_timeout=60) as client:
+            await receive_until(client, "session.created")
+
+    async with wide.attacked(), asyncio.timeout(90):
+        await asyncio.gather(*(visit() for _ in range(500)))
+
+
+async def test_g05_idle_sessions_cost_nobody_anything(kaiwa: Target) -> None:
+    """G05: a hundred that say nothing; the canary sings as before."""
+    async with kaiwa.attacked(), contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(session(kaiwa)) for _ in range(100)]
+        await still_talks(clients[50])
+
+
+async def test_g06_who_never_asks_is_not_waited_for(kaiwa: Target) -> None:
+    """G06: more silent connections than may wait; the rest is refused, and all of them end."""
+    async with kaiwa.attacked(), contextlib.AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(dialled(kaiwa.address)) for _ in range(MOST + 10)]
+        async with asyncio.timeout(20):
+            statuses = [(await read_answer(reader)).status for reader, _ in silent]
+        assert set(statuses) == {408, 503}
+        assert statuses.count(408) == MOST
+
+
+async def test_g07_a_flood_of_messages_slows_only_its_sender(kaiwa: Target) -> None:
+    """G07: a thousand at once; the burst is answered, the rest is read at the rate that holds."""
+    async with kaiwa.attacked(), bare_socket(kaiwa) as (reader, writer):
+        event = frame(TEXT, json.dumps({"type": "no.such"}).encode())
+        writer.write(event * 1000)
+        for _ in range(100):
+            opcode, _ = await read_frame(reader)
+            assert opcode == TEXT
+
+
+async def test_g08_a_burst_of_replies_is_answered_or_refused(kaiwa: Target) -> None:
+    """G08: forty requests on one socket, each with one end, completed or refused by name."""
+    aside = {"type": "response.create", "response": {"conversation": "none", "input": []}}
+    async with kaiwa.attacked(), session(kaiwa) as client:
+        for number in range(40):
+            await client.send(json.dumps({**aside, "event_id": f"ask-{number}"}))
+        ends = 0
+        while ends < 40:
+            event = json.loads(await client.recv())
+            if event["type"] == "error":
+                assert event["error"]["event_id"].startswith("ask-")
+            ends += event["type"] in ("error", "response.done")
+        await still_talks(client)
+
+
+async def test_g09_the_longest_prompts_at_once(kaiwa: Target) -> None:
+    """G09: a hundred sessions each send what the context just holds; the loop is never held up."""
+    text = f"{ECHO}{'x' * (MAX_MODEL_LEN - 600)}"
+
+    async def visit(client: ClientConnection) -> None:
+        await client.send(json.dumps(message(text)))
+        ask = {"type": "response.create", "response": {"max_output_tokens": 4}}
+        await client.send(json.dumps(ask))
+        done = (await receive_until(client, "response.done"))[-1]["response"]
+        assert done["status"] in ("incomplete", "failed")
+
+    async with kaiwa.attacked(), contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(session(kaiwa, ENGINE)) for _ in range(100)]
+        await asyncio.gather(*(visit(client) for client in clients))
+
+
+@contextlib.asynccontextmanager
+async def reader_of(there: Target, window: int) -> AsyncIterator[Streams]:
+    """A client with a small window that asks for a reply without end."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, there.address)
+    async with dialled(there.address, sock=sock, limit=1024) as (reader, writer):
+        writer.write(upgrade_head(f"/v1/realtime?{ENGINE}"))
+        assert (await read_answer(reader)).status == 101
+        for event in ASK:
+            writer.write(frame(TEXT, json.dumps(event).encode()))
+        yield reader, writer
+
+
+async def until_cut_off(there: Target, number: float) -> None:
+    """Wait until so many sockets in all were cut off."""
+    async with asyncio.timeout(60):
+        while await evictions(there) < number:
+            pass
+
+
+async def evictions(there: Target) -> float:
+    """How many sockets were cut off so far."""
+    head = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = await answer_to(there, head)
+    assert answer is not None
+    lines = answer.body.decode().splitlines()
+    named = [line for line in lines if line.startswith("kaiwa_ws_evictions_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in named)
+
+
+@pytest.mark.parametrize(
+    "pace",
+    [
+        pytest.param(None, id="G11-zero-window"),
+        pytest.param(0.05, id="G12-a-byte-now-and-then"),
+    ],
+)
+async def test_a_reader_that_stalls_is_cut_off(kaiwa: Target, pace: float | None) -> None:
+    """It costs itself its socket; a byte now and then is no progress that anybody can wait for."""
+    async with kaiwa.attacked():
+        before = await evictions(kaiwa)
+        async with reader_of(kaiwa, 2048) as (reader, _):
+            cut_off = asyncio.create_task(until_cut_off(kaiwa, before + 1))
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while pace is not None and not cut_off.done():
+                    await reader.read(1)
+                    await asyncio.wait((cut_off,), timeout=pace)
+            await cut_off
+
+
+async def test_g10_a_slow_reader_gets_all_of_it(kaiwa: Target) -> None:
+    """G10: who reads in gulps hears every word, in fewer and longer pieces."""
+    async with kaiwa.attacked(), session(kaiwa, ENGINE) as client:
+        await say(client, f"{ECHO}{'word ' * 400}!")
+        heard, kind = "", ""
+        while kind != "response.done":
+            event = json.loads(await client.recv())
+            kind = event["type"]
+            if kind == "response.output_text.delta":
+                heard += event["delta"]
+                await asyncio.sleep(0.002)
+        assert heard == f"{'word ' * 400}!"
+
+
+async def test_g14_a_reset_in_the_middle_of_a_stream_is_noticed(kaiwa: Target) -> None:
+    """G14: RST while a reply runs; it ends with its grace, and everything is given back."""
+    async with kaiwa.attacked(), bare_socket(kaiwa, ENGINE) as (reader, writer):
+        for event in ASK:
+            writer.write(frame(TEXT, json.dumps(event).encode()))
+        for _ in range(30):
+            await read_frame(reader)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+
+async def test_g15_a_storm_of_cancels_leaves_nothing(wide: Target) -> None:
+    """G15: asked and called off two thousand times; each reply has one end, no request stays."""
+    num_turns = 1000
+    async with wide.attacked(), session(wide, ENGINE) as client:
+        await client.send(json.dumps(message(LONG)))
+
+        async def storm() -> None:
+            for _ in range(num_turns):
+                await client.send('{"type":"response.create"}')
+                await client.send('{"type":"response.cancel"}')
+                await asyncio.sleep(0)
+
+        sending = asyncio.create_task(storm())
+        begun: list[str] = []
+        ended: list[str] = []
+        while len(ended) < num_turns:
+            event = json.loads(await client.recv())
+            if event["type"] == "response.created":
+                begun.append(event["response"]["id"])
+            elif event["type"] == "response.done":
+                ended.append(event["response"]["id"])
+                assert event["response"]["status"] == "cancelled", event["response"][
+                    "status_details"
+                ]
+        await sending
+        assert begun == ended
+        await still_talks(client)
+
+
+async def test_g16_a_conversation_may_outgrow_its_context(kaiwa: Target) -> None:
+    """G16: more is said than the model can read; the oldest is left out, and talk goes on."""
+    async with kaiwa.attacked(), session(kaiwa, ENGINE) as client:
+        for _ in range(12):
+            await client.send(json.dumps(message("x" * 4000)))
+            await receive_until(client, "conversation.item.done")
+        await still_talks(client)
+
+
+async def test_g17_a_full_disk_costs_what_cannot_be_kept(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """G17: the session that cannot be kept ends with 1013 and says why; with room all is well."""
+    folder = tmp_path_factory.mktemp("full")
+    async with target(folder, log__level="warning") as there:
+        resource.prlimit(there.process.pid, resource.RLIMIT_FSIZE, (256 * 1024, -1))
+        codes: list[str] = []
+        async with session(there, ENGINE) as client:
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(40):
+                    await client.send(json.dumps(message("x" * 30_000)))
+                while True:
+                    event = json.loads(await client.recv())
+                    codes += [event["error"]["code"]] if event["type"] == "error" else []
+        assert codes == ["store_failed"]
+        assert client.close_code == 1013
+        await there.is_alive()
+        resource.prlimit(there.process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        async with there.attacked(), session(there) as again:
+            await still_talks(again)
+
+
+async def test_who_says_a_word_and_leaves_holds_nothing(kaiwa: Target) -> None:
+    """What was computed ahead for somebody who is gone is given up with the socket."""
+    async with kaiwa.attacked(), contextlib.AsyncExitStack() as stack:
+        for _ in range(50):
+            client = await stack.enter_async_context(session(kaiwa, ENGINE))
+            await client.send(json.dumps(message(f"{SECRET} " * 20)))
+            await receive_until(client, "conversation.item.done")
+            client.transport.abort()

@@ -1,0 +1,1 @@
+"""Made-up input, and what reads it; for ``tools.fuzz``."""
