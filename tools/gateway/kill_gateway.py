@@ -147,7 +147,7 @@ class Talker:
 def check(url: str, talkers: Sequence[Talker], found: Found) -> None:
     """Read every conversation and compare it with what was acknowledged."""
     for talker in talkers:
-        for conversation_id, book in talker.books.items():
+        for conversation_id, book in list(talker.books.items()):
             kept = _read(f"{url}/v1/conversations/{conversation_id}")
             found.conversations_not_found += kept is None and bool(book.users or book.replies)
             compare(book, [] if kept is None else kept["items"], found)
@@ -221,7 +221,7 @@ async def measure(
 
 def _count_all(url: str, talkers: Sequence[Talker], found: Found) -> None:
     for talker in talkers:
-        for conversation_id, book in talker.books.items():
+        for conversation_id, book in list(talker.books.items()):
             found.conversations += 1
             found.acknowledged_user_turns += len(book.users)
             found.acknowledged_replies += len(book.replies)

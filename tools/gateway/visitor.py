@@ -211,7 +211,13 @@ class Visitor:
                 await self._relay.open(self._host, self._port)
                 options["sock"] = self._relay.client_side
             self._socket = await connect(
-                url, compression=None, max_size=_LARGEST, proxy=None, close_timeout=2, **options
+                url,
+                compression=None,
+                max_size=_LARGEST,
+                proxy=None,
+                open_timeout=60,  # the machine may be busy; that is not what is measured
+                close_timeout=2,
+                **options,
             )
         except (OSError, EOFError, InvalidHandshake, ConnectionClosed):
             await self._dropped(fault.kind if self._relay is not None and fault else "refused")
