@@ -164,7 +164,7 @@ async def serve(
                     return await _finish(state, roster, engine, stop, watch)
                 finally:
                     state.is_draining = True
-                    await _send_home(roster, door, stop)
+                    await _send_home(state, roster, door, stop)
                     watch.cancel()
         finally:
             await door.close(CloseCode.SERVICE_RESTART, "The server stops.", patience_s=0.0)
@@ -362,7 +362,10 @@ def _busy(roster: Roster, engine: RunningEngine) -> int:
     return max(roster.num_replies, engine.health().num_live_requests)
 
 
-async def _send_home(roster: Roster, door: FrontDoor, stop: StopSignal) -> None:
+async def _send_home(state: ServerState, roster: Roster, door: FrontDoor, stop: StopSignal) -> None:
+    if state.engine is not None:
+        for request_id in list(state.completions):  # each tells its client that it was called off
+            state.engine.cancel(request_id)
     error = ProtocolError(
         "server_draining",
         "the server restarts and could not finish this reply; reconnect and ask again",

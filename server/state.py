@@ -39,6 +39,7 @@ class ServerState:
         pinned: Which tokens of a prompt are its character's own.
         density: Characters per token of the model's replies.
         store: Where conversations are kept; ``None`` for nowhere.
+        completions: Request ids of the chat completions that are being written.
         gate: What responses go through, and connections with a key.
     """
 
@@ -53,6 +54,7 @@ class ServerState:
     pinned: PinnedPrompts = field(default_factory=PinnedPrompts)
     density: TokenDensity = field(default_factory=TokenDensity)
     store: ConversationStore | None = None
+    completions: set[str] = field(default_factory=set)
     gate: Gate = field(init=False)
 
     def __post_init__(self) -> None:

@@ -29,6 +29,7 @@ KEEP_ALIVE_S = 10.0
 """A stream that waits in the queue says so this often, for the sake of proxies between."""
 
 _KEEP_ALIVE = b": waiting\n\n"
+_UNFINISHED = "the server restarts and could not finish this reply; ask again in a few seconds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +154,8 @@ class CompletionReply:
                     param = self._plan.grammar_field
                 return from_code(delta.error_code, delta.error_message, param, delta.retry_after_s)
             case FinishReason.ABORT:
+                if self._state.is_draining:
+                    return unavailable("draining", _UNFINISHED)
                 return unavailable("aborted", "the server called the reply off; try again")
         return None
 
@@ -187,9 +190,11 @@ class CompletionReply:
             passage.end(0, clock())
             self._state.suspect_engine(error.code)
             raise from_engine_error(error) from None
+        self._state.completions.add(request_id)
         try:
             yield feed
         finally:
+            self._state.completions.discard(request_id)
             if watch.finish_reason is None:
                 watch.cancelled(clock())
                 self._engine.cancel(request_id)

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from server.app import EXIT_ENGINE_LOST
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_server import running_server, server_process
-from tests.support.raw_http import exchange
+from tests.support.raw_http import dialled, exchange
 from tests.support.realtime import receive, receive_until, say
 from tests.wire.test_slow_readers import stalled_reader
 
@@ -21,6 +21,14 @@ pytestmark = [pytest.mark.wire]
 
 READYZ = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def completion_head(body: bytes) -> bytes:
+    """A whole request for a chat completion."""
+    return (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
 
 
 async def test_an_idle_server_stops_at_once() -> None:
@@ -89,6 +97,28 @@ async def test_after_the_drain_timeout_replies_are_ended() -> None:
         with pytest.raises(ConnectionClosed):
             await receive_until(client, "never")
         assert client.close_code == 1012
+        assert await server.exit_code == 0
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_completions_that_cannot_finish_say_why(streams: bool) -> None:
+    """With the reason as the answer or as the last event, not with a connection that breaks."""
+    engine = FakeEngine(reply="la-" * 10_000, step_s=0.005)
+    runs = asyncio.Event()
+    engine.add_step_listener(lambda _: runs.set())
+    asked = {"model": "aoi", "messages": [{"role": "user", "content": "Sing."}], "stream": streams}
+    async with (
+        running_server(engine, drain__timeout_s=0.1, drain__close_timeout_s=5) as server,
+        dialled(server.address) as (reader, writer),
+    ):
+        writer.write(completion_head(json.dumps(asked).encode()))
+        await runs.wait()
+        server.stop.ask()
+        async with asyncio.timeout(5):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200" if streams else b"HTTP/1.1 503")
+        assert b'"code":"draining"' in answer
+        assert (b"data: [DONE]" in answer) == streams
         assert await server.exit_code == 0
 
 
