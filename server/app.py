@@ -418,5 +418,6 @@ def _settle_and_print(url: str) -> None:
     # Everything alive now stays alive; collections while people talk need not look at it.
     gc.collect()
     gc.freeze()
-    sys.stdout.write(f"ready {url}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # whoever started us is gone, and reads no line
+        sys.stdout.write(f"ready {url}\n")
+        sys.stdout.flush()

@@ -291,11 +291,17 @@ class Journal(Generic[E]):
             self._untold.appendleft(message)
             self.num_untold_bytes += message.num_bytes
 
-    def drop_untold(self) -> None:
-        """Forget what waits; for a session that ends before it can be told."""
+    def drop_untold(self) -> list[bytes]:
+        """Forget what waits; for a session that ends before it can be told.
+
+        Returns:
+            What it was, but for text, without ids.
+        """
+        dropped = [one.payload for one in self._untold if isinstance(one, _Message)]
         self._untold.clear()
         self._open.clear()
         self.num_untold_bytes = 0
+        return dropped
 
     def forget(self, before: float) -> None:
         """Let go of what was told before a time."""

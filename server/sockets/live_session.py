@@ -53,6 +53,7 @@ from server.sockets.history import History
 from server.sockets.outbox import Outbox
 from server.sockets.replies import Replies, ReplyListener
 from server.sockets.reply_gate import ReplyGate
+from server.sockets.unkept_ends import ends_as_failed
 from server.sockets.wire import Socket
 from server.state import ServerState
 
@@ -401,11 +402,13 @@ class LiveSession:
             self.outbox.release()
             return
         self._history.stop()
-        self._journal.drop_untold()
+        dropped = self._journal.drop_untold()
         if self._is_ended:
             return
         error = failure if isinstance(failure, StoreFailed) else StoreFailed("the store failed")
         self.refuse(error)
+        for event in ends_as_failed(dropped, error):
+            self.outbox.push(event)
         self.close(CloseCode.TRY_AGAIN_LATER, "What was said could not be kept.", error=error)
 
     def _on_delta(self, delta: RequestDelta) -> None:

@@ -511,6 +511,22 @@ async def test_what_cannot_be_kept_ends_the_session() -> None:
             written.set_result(None)
 
 
+async def test_a_reply_that_cannot_be_kept_ends_as_failed() -> None:
+    """Its words were told; its end says that they were not kept, once."""
+    store = SlowStore()
+    async with stage(store=store) as one:
+        one.ask()
+        while len(store.waiting) < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        store.waiting[0].set_result(None)
+        await asyncio.sleep(5)
+        store.waiting[-1].set_exception(StoreFailed("disk full"))
+        await one.running
+        (done,) = (event for event in one.socket.sent if event["type"] == "response.done")
+        assert done["response"]["status"] == "failed"
+        assert done["response"]["status_details"]["error"]["code"] == "store_failed"
+
+
 async def test_a_goodbye_waits_for_what_is_not_safe_yet() -> None:
     """The last words are told before the close frame."""
     store = SlowStore()
