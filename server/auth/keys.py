@@ -120,11 +120,6 @@ class ApiKey:
         return self.has_begun(now) and not self.has_expired(now)
 
 
-def plain_key(name: str, key: str) -> ApiKey:
-    """A key as it stands in a file in clear: no limits of its own, every usual scope."""
-    return ApiKey(name=name, digest=digest_of(key))
-
-
 def new_key(randomness: bytes) -> str:
     """Spell a fresh key from ``KEY_BYTES`` random bytes."""
     if len(randomness) != KEY_BYTES:

@@ -10,7 +10,6 @@ from msgspec import UNSET, UnsetType
 from server.protocol.character_objects import CharacterObject, CharacterPatch
 from server.protocol.items import InputItem, Item
 
-MaxOutputTokens = int | Literal["inf"]
 Truncation = Literal["auto", "disabled"]
 
 

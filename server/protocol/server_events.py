@@ -151,21 +151,6 @@ class ResponseOutputTextDelta(ServerEvent, kw_only=True, tag="response.output_te
     content_index: int
     delta: str
 
-    def absorb(self, later: ServerEvent) -> bool:
-        """Take a later event's text in, if it is a delta of the same part.
-
-        Returns:
-            Whether it was; then the later event must not be sent.
-        """
-        if (
-            not isinstance(later, ResponseOutputTextDelta)
-            or later.item_id != self.item_id
-            or later.content_index != self.content_index
-        ):
-            return False
-        self.delta += later.delta
-        return True
-
 
 class ResponseOutputTextDone(ServerEvent, kw_only=True, tag="response.output_text.done"):
     """All the text of a reply's part."""

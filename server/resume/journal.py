@@ -221,11 +221,6 @@ class Journal(Generic[E]):
         """Whether anything waits, held or not."""
         return bool(self._untold)
 
-    @property
-    def num_told_bytes(self) -> int:
-        """About what told events take."""
-        return self._num_told_bytes
-
     def tell(self, event: E, now: float) -> bytes:
         """Give an event the next number and return it as bytes; only while nothing waits.
 

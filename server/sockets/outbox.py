@@ -121,11 +121,6 @@ class Outbox(Generic[E]):
         self._wire = None
         self.flush()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether everything has been handed to the transport."""
-        return not self._journal.has_untold
-
     def push(self, event: E) -> None:
         """Send an event now, or keep it while the reader is behind. Never waits."""
         wire, journal = self._open_wire, self._journal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.auth.keys import digest_of, hash_text
+from server.auth.keys import ApiKey, digest_of, hash_text
 
 ALICE = "kw_alice-0123456789abcdef"
 EVE = "kw_eve-0123456789abcdef"
@@ -22,6 +22,11 @@ _ENTRIES = {
     "future": (FUTURE, "not_before = 2120-01-01"),
     "chat-only": (CHAT_ONLY, 'scopes = ["chat"]'),
 }
+
+
+def plain_key(name: str, key: str) -> ApiKey:
+    """A key as the server holds it, with every usual scope and no limits of its own."""
+    return ApiKey(name=name, digest=digest_of(key))
 
 
 def bearer(key: str) -> dict[str, str]:

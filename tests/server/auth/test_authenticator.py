@@ -18,9 +18,9 @@ from server.auth.keys import (
     KeyLimits,
     Scope,
     digest_of,
-    plain_key,
 )
 from server.protocol.objects import SessionPatch
+from tests.support.keys import plain_key
 
 ALICE = plain_key("alice", "key-of-alice")
 BOB = ApiKey(

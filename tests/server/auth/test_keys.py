@@ -16,9 +16,9 @@ from server.auth.keys import (
     missing_scope,
     new_key,
     parse_hash,
-    plain_key,
     unnamed_principal,
 )
+from tests.support.keys import plain_key
 
 
 def test_a_new_key_spells_all_its_randomness() -> None:

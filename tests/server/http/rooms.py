@@ -15,7 +15,7 @@ from engine.outputs import Logprob, RequestDelta, TokenLogprobs
 from engine.request import DEFAULT_SERVICE, Service
 from engine.sampling_params import SamplingParams
 from server.auth.authenticator import Authenticator
-from server.auth.keys import ApiKey, plain_key
+from server.auth.keys import ApiKey
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.characters.uploads import Uploads
@@ -24,6 +24,7 @@ from server.engine_port import DeltaListener, EnginePort
 from server.protocol.character_objects import LocalizedText
 from server.state import ServerState
 from tests.support.fake_engine import FakeEngine, FakeTokenizer
+from tests.support.keys import plain_key
 
 AOI = Character(
     id="aoi",

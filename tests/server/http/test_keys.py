@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import httpx
 
-from server.auth.keys import ApiKey, KeyLimits, Scope, digest_of, plain_key
+from server.auth.keys import ApiKey, KeyLimits, Scope, digest_of
 from server.http.app import build_http_app
 from tests.server.http.conftest import PAGE
 from tests.server.http.rooms import make_state
 from tests.support.fake_engine import FakeEngine
+from tests.support.keys import plain_key
 
 ROOT = ApiKey(
     name="root",

@@ -9,7 +9,6 @@ import msgspec
 from starlette.types import ASGIApp
 
 from engine.outputs import StepStats
-from server.auth.keys import plain_key
 from server.http.app import build_http_app
 from server.http.live import (
     MAX_LISTENERS,
@@ -23,6 +22,7 @@ from server.state import ServerState
 from tests.server.http.conftest import PAGE
 from tests.server.http.rooms import AsgiCall, chat_body, make_state
 from tests.support.fake_engine import FakeEngine
+from tests.support.keys import plain_key
 
 PATH = "/v1/engine/live"
 

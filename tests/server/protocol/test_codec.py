@@ -25,7 +25,7 @@ from server.protocol.codec import (
 )
 from server.protocol.items import MessageItem
 from server.protocol.objects import ErrorDetail, RetentionRatio
-from server.protocol.server_events import ErrorEvent, ResponseOutputTextDelta
+from server.protocol.server_events import ErrorEvent
 from tests.server.frames import ITEM, spoilt_frame
 
 
@@ -254,20 +254,6 @@ def test_a_server_event_of_tomorrow_is_passed_over() -> None:
     assert decode_server_event('{"type": "response.sung", "event_id": "e"}') is None
     with pytest.raises(ProtocolError):
         decode_server_event("[]")
-
-
-def test_deltas_of_one_part_merge() -> None:
-    """An outbox may join neighbours, and only of one item."""
-
-    def delta(item_id: str, text: str) -> ResponseOutputTextDelta:
-        return ResponseOutputTextDelta(
-            response_id="r", item_id=item_id, output_index=0, content_index=0, delta=text
-        )
-
-    first = delta("a", "Hel")
-    assert first.absorb(delta("a", "lo"))
-    assert not first.absorb(delta("b", "!"))
-    assert first.delta == "Hello"
 
 
 @pytest.mark.slow

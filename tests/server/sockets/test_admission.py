@@ -7,7 +7,7 @@ import json
 import pytest
 
 from server.auth.authenticator import Authenticator
-from server.auth.keys import ANONYMOUS, plain_key
+from server.auth.keys import ANONYMOUS
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
@@ -15,6 +15,7 @@ from server.protocol.objects import SessionPatch
 from server.sockets.admission import Admission, HandshakeHead, Refusal, admit
 from server.state import ServerState
 from tests.support.fake_engine import FakeEngine
+from tests.support.keys import plain_key
 
 GOOD = "/v1/realtime?model=aoi"
 
