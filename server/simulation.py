@@ -81,7 +81,7 @@ class _Door:
     def __init__(self, max_wait_s: float, info: EngineInfo) -> None:
         late = LimitsConfig().max_late_share
         rules = SheddingRules(max_wait_s=max_wait_s, max_late_share=late)
-        self._gate = Gate(rules, lambda account: AccountLimits())
+        self._gate = Gate(rules, lambda tenant: AccountLimits())
         self._gate.describe_engine(info)
         self._passages: dict[str, Passage] = {}
 

@@ -62,8 +62,8 @@ class ServerState:
         limits = self.settings.limits
         rules = SheddingRules(max_wait_s=limits.max_wait_s, max_late_share=limits.max_late_share)
 
-        def limits_of(account: str) -> AccountLimits:
-            return limits_for(limits, self.auth.limits_of(account))
+        def limits_of(tenant: str) -> AccountLimits:
+            return limits_for(limits, self.auth.limits_of(tenant))
 
         def count(reason: str) -> None:
             self.metrics.rejections.labels(reason).inc()

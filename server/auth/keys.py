@@ -120,6 +120,16 @@ class ApiKey:
         return self.has_begun(now) and not self.has_expired(now)
 
 
+def tenant_of(principal: str, address: str) -> str:
+    """Who takes turns with others, and has limits: a principal, or an address without keys."""
+    return address if principal == ANONYMOUS else principal
+
+
+def cache_salt_of(principal: str) -> str:
+    """With whom a prompt's cached tokens are shared: nobody else, or all where no key is needed."""
+    return "" if principal == ANONYMOUS else principal
+
+
 def new_key(randomness: bytes) -> str:
     """Spell a fresh key from ``KEY_BYTES`` random bytes."""
     if len(randomness) != KEY_BYTES:

@@ -16,7 +16,7 @@ from engine.errors import EngineError, InvalidParameter
 from engine.outputs import EngineInfo
 from engine.request import Service
 from engine.sampling_params import SamplingParams
-from server.auth.keys import ANONYMOUS
+from server.auth.keys import cache_salt_of, tenant_of
 from server.characters.catalog import ResolvedModel
 from server.characters.persona import Persona, read_persona
 from server.conversation.prompt import build_prompt, num_prompt_chars
@@ -265,12 +265,11 @@ def _service(
     principal: str,
     address: str,
 ) -> Service:
-    is_anonymous = principal == ANONYMOUS
     head = persona.head if persona is not None else ""
     listener = request.listener
     return Service(
-        cache_salt="" if is_anonymous else principal,
-        tenant=address if is_anonymous else principal,
+        cache_salt=cache_salt_of(principal),
+        tenant=tenant_of(principal, address),
         num_pinned_tokens=state.pinned.count(head, prompt, engine.tokenizer),
         listener=None
         if listener is None

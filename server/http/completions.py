@@ -8,6 +8,7 @@ import logging
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.auth.keys import tenant_of
 from server.http.body import read_json_body
 from server.http.completion_plan import engine_of, make_plan
 from server.http.completion_reply import CompletionReply
@@ -15,7 +16,7 @@ from server.http.completions_body import parse_completion
 from server.http.disconnects import ClientGone, run_while_connected
 from server.http.event_stream import EventStream
 from server.http.guard import Endpoint
-from server.http.passages import Turnstile, account_of
+from server.http.passages import Turnstile
 from server.http.refusals import json_response
 from server.state import ServerState
 
@@ -31,7 +32,7 @@ def completions_endpoint(state: ServerState) -> Endpoint:
     async def complete(request: Request) -> Response:
         wanted = parse_completion(await read_json_body(request))
         address = request.client.host if request.client else ""
-        turnstile = Turnstile(state, account_of(request.state.principal, address))
+        turnstile = Turnstile(state, tenant_of(request.state.principal, address))
         turnstile.check(asyncio.get_running_loop().time())
         plan = await make_plan(state, wanted, request.state.principal, address)
         reply = CompletionReply(state, engine_of(state), plan, turnstile)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from server.auth.keys import ANONYMOUS
 from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.http.refusals import HttpRefusal, denied
 from server.limits.denial import Denial, in_words
@@ -10,17 +9,12 @@ from server.limits.gate import Passage
 from server.state import ServerState
 
 
-def account_of(principal: str, address: str) -> str:
-    """Who is told apart: the owner of a key, or an address where no key is needed."""
-    return address if principal == ANONYMOUS else principal
-
-
 class Turnstile:
     """The gate, as one client sees it."""
 
-    def __init__(self, state: ServerState, account: str) -> None:
+    def __init__(self, state: ServerState, tenant: str) -> None:
         self._state = state
-        self._account = account
+        self._tenant = tenant
 
     def check(self, now: float) -> None:
         """Refuse whoever has nothing left, before anything is spent on the request.
@@ -28,7 +22,7 @@ class Turnstile:
         Raises:
             HttpRefusal: 429 or 503.
         """
-        denial = self._state.gate.check(self._account, 1, now)
+        denial = self._state.gate.check(self._tenant, 1, now)
         if denial is not None:
             raise self._refusal(denial, now)
 
@@ -41,19 +35,19 @@ class Turnstile:
         Raises:
             HttpRefusal: 429 or 503.
         """
-        gate, account = self._state.gate, self._account
+        gate, tenant = self._state.gate, self._tenant
         reply = MAX_REPLY_RESERVE if max_tokens is None else max_tokens
-        reserve = gate.reservable(account, num_prompt_tokens + reply, now)
+        reserve = gate.reservable(tenant, num_prompt_tokens + reply, now)
         num_tokens = max(num_prompt_tokens, reserve)
-        denial = gate.check(account, num_tokens, now)
+        denial = gate.check(tenant, num_tokens, now)
         if denial is not None:
             raise self._refusal(denial, now)
-        return gate.pass_through(account, num_tokens, now)
+        return gate.pass_through(tenant, num_tokens, now)
 
     def headers(self, now: float) -> dict[str, str]:
         """What the client has left, as OpenAI's ``x-ratelimit-*`` headers say it."""
         headers: dict[str, str] = {}
-        for limit in self._state.gate.rate_limits(self._account, now):
+        for limit in self._state.gate.rate_limits(self._tenant, now):
             seconds = limit.reset_seconds
             headers[f"x-ratelimit-limit-{limit.name}"] = str(limit.limit)
             headers[f"x-ratelimit-remaining-{limit.name}"] = str(limit.remaining)

@@ -56,7 +56,7 @@ class Gate:
     """Quotas and overload, asked in one place.
 
     Attributes:
-        quotas: What each account has taken.
+        quotas: What each tenant has taken.
         load: How the engine bears it.
     """
 
@@ -70,7 +70,7 @@ class Gate:
 
         Args:
             rules: When work is shed.
-            limits_of: What an account may take.
+            limits_of: What a tenant may take.
             on_denied: Hears the reason of every refusal.
         """
         self.quotas = Quotas(limits_of)
@@ -86,52 +86,52 @@ class Gate:
         """Take in one engine step; made to be a step listener."""
         self.load.on_step(stats)
 
-    def enter_connection(self, account: str, now: float) -> Denial | None:
+    def enter_connection(self, tenant: str, now: float) -> Denial | None:
         """Count a connection in, or say why not."""
-        return self._tell(self.quotas.enter_connection(account, now))
+        return self._tell(self.quotas.enter_connection(tenant, now))
 
-    def leave_connection(self, account: str) -> None:
+    def leave_connection(self, tenant: str) -> None:
         """Count a connection out that was counted in."""
-        self.quotas.leave_connection(account)
+        self.quotas.leave_connection(tenant)
 
     def check(
-        self, account: str, num_tokens: int, now: float, *, takes_over: bool = False
+        self, tenant: str, num_tokens: int, now: float, *, takes_over: bool = False
     ) -> Denial | None:
         """Find out whether a response may begin; nothing is charged.
 
         One's own limits come first: who has used them up is not told of others.
 
         Args:
-            account: Whose.
+            tenant: Whose.
             num_tokens: What it may come to, as far as that is known.
             now: Seconds.
-            takes_over: Whether another response of the account ends for it. It then adds nothing
+            takes_over: Whether another response of the tenant ends for it. It then adds nothing
                 to the load: whoever interrupts a character is heard also by a busy server.
         """
-        denial = self.quotas.check_response(account, num_tokens, now, num_ending=int(takes_over))
+        denial = self.quotas.check_response(tenant, num_tokens, now, num_ending=int(takes_over))
         if denial is None and not takes_over:
-            denial = judge(self._rules, self.load, self.quotas.standing(account), now)
+            denial = judge(self._rules, self.load, self.quotas.standing(tenant), now)
         return self._tell(denial)
 
-    def pass_through(self, account: str, num_tokens: int, now: float) -> Passage:
+    def pass_through(self, tenant: str, num_tokens: int, now: float) -> Passage:
         """Charge a response that begins; its tokens may be more than there are, as a debt."""
-        lease = self.quotas.start_response(account, num_tokens, now)
+        lease = self.quotas.start_response(tenant, num_tokens, now)
         self.load.started(now)
         return Passage(lease, self.load)
 
-    def may_look_ahead(self, account: str, now: float) -> bool:
-        """Whether work may be done for an account that it does not wait for."""
-        if self.quotas.is_in_debt(account, now):
+    def may_look_ahead(self, tenant: str, now: float) -> bool:
+        """Whether work may be done for a tenant that it does not wait for."""
+        if self.quotas.is_in_debt(tenant, now):
             return False
         return may_look_ahead(self._rules, self.load, now)
 
-    def reservable(self, account: str, num_tokens: int, now: float) -> int:
+    def reservable(self, tenant: str, num_tokens: int, now: float) -> int:
         """See ``Quotas.reservable``."""
-        return self.quotas.reservable(account, num_tokens, now)
+        return self.quotas.reservable(tenant, num_tokens, now)
 
-    def rate_limits(self, account: str, now: float) -> list[RateLimit]:
-        """What an account has left of what is limited."""
-        return self.quotas.rate_limits(account, now)
+    def rate_limits(self, tenant: str, now: float) -> list[RateLimit]:
+        """What a tenant has left of what is limited."""
+        return self.quotas.rate_limits(tenant, now)
 
     def check_integrity(self) -> None:
         """Raise ``AssertionError`` unless both sides count the same responses."""

@@ -5,8 +5,8 @@ longest that is bearable. As it rises, those are turned away first whom it costs
 
 ====  ==============================================================================
 0.25  work that nobody waits for: reading ahead, summaries
-0.5   accounts that have more than an equal part of the responses in the making
-0.75  accounts that are new: who is in the middle of a conversation comes first
+0.5   tenants that have more than an equal part of the responses in the making
+0.75  tenants that are new: who is in the middle of a conversation comes first
 1     everybody
 ====  ==============================================================================
 

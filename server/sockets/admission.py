@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET
 
 from server.auth.authenticator import BadKey, Credential
-from server.auth.keys import ANONYMOUS, INSUFFICIENT_SCOPE, Scope, missing_scope
+from server.auth.keys import INSUFFICIENT_SCOPE, Scope, missing_scope, tenant_of
 from server.auth.origins import may_page_call
 from server.auth.presented import (
     REALTIME_SUBPROTOCOL,
@@ -79,8 +79,8 @@ class Admission:
         return self.credential.session
 
     def tenant(self, address: str) -> str:
-        """Who takes turns with others: the key's owner; without keys, whoever is at an address."""
-        return address if self.principal == ANONYMOUS else self.principal
+        """Who takes turns with others; see ``tenant_of``."""
+        return tenant_of(self.principal, address)
 
 
 @dataclass(frozen=True, slots=True)

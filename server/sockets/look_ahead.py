@@ -102,7 +102,7 @@ class LookAhead:
     def prepare(self, effect: Prepare) -> None:
         """Have what is certain of the next prompt computed, unless a reply is asked for first.
 
-        Nothing is where others wait already, or where the account owes tokens. Somebody who is
+        Nothing is where others wait already, or where the tenant owes tokens. Somebody who is
         still typing does not keep a summary from being finished.
         """
         if effect.draft:

@@ -6,7 +6,7 @@ import secrets
 import time
 from functools import partial
 
-from server.auth.keys import ANONYMOUS
+from server.auth.keys import cache_salt_of
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
 from server.engine_port import EnginePort
 from server.errors import ConversationNotFound
@@ -38,7 +38,6 @@ async def open_session(
     """
     settings, principal = state.settings, admission.principal
     limits = settings.limits
-    is_anonymous = principal == ANONYMOUS
     room = room_for_prompt(engine.info.max_model_len, MAX_REPLY_RESERVE, limits.max_prompt_tokens)
     wanted = admission.query.get("conversation") or None
     # A session that is not there any more, after a restart, has left its conversation at least.
@@ -53,7 +52,7 @@ async def open_session(
         limits=SessionLimits(vocab_size=engine.info.vocab_size),
         granted_events=frozenset(admission.query.get("events", "").split(",")),
         context=SessionContext(
-            cache_salt="" if is_anonymous else principal,
+            cache_salt=cache_salt_of(principal),
             tenant=admission.tenant(address),
             eager_prefill=limits.eager_prefill,
             listener=settings.pacing.listener,

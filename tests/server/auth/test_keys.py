@@ -5,17 +5,20 @@ from __future__ import annotations
 import pytest
 
 from server.auth.keys import (
+    ANONYMOUS,
     DEFAULT_SCOPES,
     KEY_BYTES,
     MIN_KEY_CHARS,
     ApiKey,
     KeyLimits,
     Scope,
+    cache_salt_of,
     digest_of,
     hash_text,
     missing_scope,
     new_key,
     parse_hash,
+    tenant_of,
     unnamed_principal,
 )
 from tests.support.keys import plain_key
@@ -81,3 +84,15 @@ def test_keys_without_names_are_told_apart_by_themselves() -> None:
     first, second = (unnamed_principal(digest_of(key)) for key in ("a", "b"))
     assert first != second
     assert first.startswith("key:")
+
+
+def test_clients_are_told_apart_by_key_or_address() -> None:
+    """By addresses where nobody needs a key."""
+    assert tenant_of("mio", "192.0.2.1") == "mio"
+    assert tenant_of(ANONYMOUS, "192.0.2.1") == "192.0.2.1"
+
+
+def test_a_principal_shares_no_cached_tokens() -> None:
+    """Everybody does where nobody needs a key."""
+    assert cache_salt_of("mio") == "mio"
+    assert cache_salt_of(ANONYMOUS) == ""

@@ -13,7 +13,6 @@ import pytest
 from server.auth.keys import KeyLimits
 from server.config import LimitsConfig
 from server.http.app import build_http_app
-from server.http.passages import account_of
 from server.state import ServerState
 from tests.server.http.rooms import AsgiCall, chat_body, make_state
 from tests.support.fake_engine import FakeEngine
@@ -60,12 +59,6 @@ async def shop(engine: FakeEngine | None = None, **limits: float) -> AsyncIterat
     await asyncio.sleep(60)
     assert one.state.gate.quotas.num_live == 0
     one.state.gate.check_integrity()
-
-
-def test_clients_are_told_apart_by_key_or_address() -> None:
-    """By addresses where nobody needs a key."""
-    assert account_of("mio", "192.0.2.1") == "mio"
-    assert account_of("anonymous", "192.0.2.1") == "192.0.2.1"
 
 
 async def test_without_limits_there_are_no_headers() -> None:

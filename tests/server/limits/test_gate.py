@@ -19,7 +19,7 @@ def make_gate(**limits: int) -> tuple[Gate, list[str]]:
     """A gate, and the reasons of its refusals."""
     reasons: list[str] = []
     usual = AccountLimits(**limits)
-    return Gate(RULES, lambda account: usual, reasons.append), reasons
+    return Gate(RULES, lambda tenant: usual, reasons.append), reasons
 
 
 def delta(
@@ -98,10 +98,10 @@ def test_both_sides_count_the_same(seed: int) -> None:
     now = 0.0
     for _ in range(400):
         now += rng.random()
-        account = f"a{rng.randrange(5)}"
+        tenant = f"a{rng.randrange(5)}"
         if rng.random() < 0.4:
-            if gate.check(account, 10, now) is None:
-                passages.append(gate.pass_through(account, 10, now))
+            if gate.check(tenant, 10, now) is None:
+                passages.append(gate.pass_through(tenant, 10, now))
         elif passages:
             passage = rng.choice(passages)
             reason = rng.choice((None, None, *FinishReason))

@@ -1,4 +1,4 @@
-"""What an account has taken is counted, refused beyond its limits, and comes back."""
+"""What a tenant has taken is counted, refused beyond its limits, and comes back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from server.limits.quotas import Lease, Quotas
 def make_quotas(max_accounts: int = 100, **limits: int) -> Quotas:
     """Everybody has the same limits."""
     usual = AccountLimits(**limits)
-    return Quotas(lambda account: usual, max_accounts=max_accounts)
+    return Quotas(lambda tenant: usual, max_accounts=max_accounts)
 
 
 def denied(denial: Denial | None) -> Denial:
@@ -164,7 +164,7 @@ def test_shares_are_those_of_accounts_with_something_going_on() -> None:
     assert not quotas.standing("b").has_its_share
     assert not quotas.standing("b").is_new
     stranger = quotas.standing("c")
-    assert (stranger.num_accounts, stranger.has_its_share, stranger.is_new) == (3, False, True)
+    assert (stranger.num_tenants, stranger.has_its_share, stranger.is_new) == (3, False, True)
 
 
 def test_who_is_alone_never_has_more_than_its_share() -> None:
@@ -200,16 +200,16 @@ def test_counts_never_drift(seed: int) -> None:
     now = 0.0
     for _ in range(400):
         now += rng.random() * 5
-        account = f"a{rng.randrange(20)}"
+        tenant = f"a{rng.randrange(20)}"
         match rng.randrange(6):
-            case 0 if quotas.enter_connection(account, now) is None:
-                inside.append(account)
+            case 0 if quotas.enter_connection(tenant, now) is None:
+                inside.append(tenant)
             case 1 if inside:
                 quotas.leave_connection(inside.pop(rng.randrange(len(inside))))
             case 2 | 3:
                 num_tokens = rng.randrange(2000)
-                if quotas.check_response(account, num_tokens, now) is None:
-                    leases.append(quotas.start_response(account, num_tokens, now))
+                if quotas.check_response(tenant, num_tokens, now) is None:
+                    leases.append(quotas.start_response(tenant, num_tokens, now))
             case 4 if leases:
                 lease = rng.choice(leases)
                 if rng.random() < 0.5:
@@ -220,7 +220,7 @@ def test_counts_never_drift(seed: int) -> None:
                 leases.pop(rng.randrange(len(leases))).end(rng.randrange(2000), now)
         quotas.check_integrity()
         assert all(inside.count(name) <= 3 for name in inside)
-        assert all(quotas.standing(lease.account).num_live <= 4 for lease in leases)
+        assert all(quotas.standing(lease.tenant).num_live <= 4 for lease in leases)
     for lease in leases:
         lease.end(0, now)
     assert (quotas.num_live, quotas.num_queued) == (0, 0)

@@ -12,9 +12,9 @@ from server.limits.shedding import MIN_RUNNING, SheddingRules, judge, may_look_a
 from tests.server.limits.steps import step
 
 RULES = SheddingRules(max_wait_s=10.0, max_late_share=0.05)
-USUAL = Standing(num_live=1, num_live_of_all=4, num_accounts=2, is_new=False)
-GREEDY = Standing(num_live=3, num_live_of_all=4, num_accounts=2, is_new=False)
-NEW = Standing(num_live=0, num_live_of_all=4, num_accounts=3, is_new=True)
+USUAL = Standing(num_live=1, num_live_of_all=4, num_tenants=2, is_new=False)
+GREEDY = Standing(num_live=3, num_live_of_all=4, num_tenants=2, is_new=False)
+NEW = Standing(num_live=0, num_live_of_all=4, num_tenants=3, is_new=True)
 
 
 NOW = 5000.0
