@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -257,7 +258,8 @@ def _compose(values: Mapping[str, Any]) -> ServerSettings:
     )
 
 
-def _known_types() -> dict[str, Any]:
+@cache
+def _known_types() -> Mapping[str, Any]:
     """Type of each setting by dotted path, in the order of the rooms."""
     known: dict[str, Any] = {}
     for room, parts in _ROOMS.items():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,16 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> L
         only: str | None = marker.kwargs.get("only")
         return both if only is None else {only: both[only]}
     return {"virtual": VirtualClockLoop}
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger; its handlers, and who is heard from what level on, are put back."""
+    root = logging.getLogger()
+    handlers = root.handlers[:]
+    others = [logging.getLogger(name) for name in ("server", "engine", "clients", "asyncio")]
+    levels = [(one, one.level) for one in (root, *others)]
+    yield root
+    root.handlers[:] = handlers
+    for one, level in levels:
+        one.setLevel(level)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -66,29 +65,16 @@ def test_fields_without_a_value_are_left_out(caplog: pytest.LogCaptureFixture) -
     assert vars(caplog.records[0])["kaiwa_fields"] == {"one": 1}
 
 
-@pytest.fixture
-def root() -> Iterator[logging.Logger]:
-    """The root logger; it and the levels of others are put back afterwards."""
-    root = logging.getLogger()
-    handlers = root.handlers[:]
-    others = [logging.getLogger(name) for name in ("server", "engine", "clients", "asyncio")]
-    levels = [(one, one.level) for one in (root, *others)]
-    yield root
-    root.handlers[:] = handlers
-    for one, level in levels:
-        one.setLevel(level)
-
-
-def test_it_is_configured_once(root: logging.Logger) -> None:
+def test_it_is_configured_once(root_logger: logging.Logger) -> None:
     """Doing it twice does not write twice."""
     configure_logging(LogConfig(format="json", level="warning"))
     configure_logging(LogConfig(format="json", level="warning"))
-    (handler,) = root.handlers
+    (handler,) = root_logger.handlers
     assert isinstance(handler.formatter, JsonFormatter)
-    assert root.level == logging.WARNING
+    assert root_logger.level == logging.WARNING
 
 
-def test_libraries_are_heard_from_warnings_on(root: logging.Logger) -> None:
+def test_libraries_are_heard_from_warnings_on(root_logger: logging.Logger) -> None:
     """Whatever level is asked for: their debug lines hold what came over the wire."""
     configure_logging(LogConfig(level="debug"))
     assert logging.getLogger("server.x").isEnabledFor(logging.DEBUG)

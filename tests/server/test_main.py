@@ -12,6 +12,8 @@ import pytest
 from server.__main__ import main
 from server.config import REPOSITORY
 
+pytestmark = pytest.mark.usefixtures("root_logger")
+
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""

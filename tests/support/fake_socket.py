@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ class FakeSocket:
         self.is_aborted = False
         self.buffer = 0
         self.drained: Callable[[], None] | None = None
+        self._counts: Counter[str] = Counter()
         self._news = asyncio.Event()
         self._incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
 
@@ -35,7 +37,7 @@ class FakeSocket:
     async def until(self, kind: str, count: int = 1) -> dict[str, Any]:
         """Wait until so many events of a kind were written; returns the last of them."""
         async with asyncio.timeout(600):
-            while self.kinds.count(kind) < count:
+            while self._counts[kind] < count:
                 self._news.clear()
                 await self._news.wait()
         return [event for event in self.sent if event["type"] == kind][-1]
@@ -60,7 +62,9 @@ class FakeSocket:
 
     def write(self, payload: bytes) -> None:
         if self.closed is None and not self.is_aborted:
-            self.sent.append(json.loads(payload))
+            event = json.loads(payload)
+            self.sent.append(event)
+            self._counts[event["type"]] += 1
             self._news.set()
 
     def abort(self) -> None:

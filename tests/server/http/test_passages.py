@@ -168,6 +168,7 @@ async def test_an_overloaded_server_says_503_and_when() -> None:
         assert (await one.post(max_tokens=5)).status_code == 200
 
 
+@pytest.mark.slow
 async def test_a_hundred_requests_of_one_key_do_not_starve_another() -> None:
     """The one that has much is turned away while the other one is served, and hears no gap."""
     engine = NarrowEngine(reply="la" * 400, step_s=0.01, num_rows=4)  # four replies per second
