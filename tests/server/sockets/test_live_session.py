@@ -60,7 +60,7 @@ async def test_deltas_merge_while_the_reader_is_behind() -> None:
 
 async def test_a_stalled_reader_is_cut_off() -> None:
     """The watch aborts the socket; the session waits for a reader that reads."""
-    engine = FakeEngine(reply="x" * 10_000, step_s=0.1)
+    engine = FakeEngine(reply="x" * 50, step_s=0.1)
     async with stage(engine) as one:
         one.ask()
         await one.socket.until("response.output_text.delta")
