@@ -5,16 +5,15 @@ over a connection of its own; a small pool reads. Where the database goes away, 
 for ``WRITE_PATIENCE_S`` at most, and so do reads, for less. A transaction whose end nobody heard of
 is done again: each of its parts comes to the same when it is done twice.
 
-Acknowledged means that the database has committed, under its own ``synchronous_commit``.
+Acknowledged means that the database has committed, under its own ``synchronous_commit``. What is
+erased the database overwrites when it next vacuums.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,9 +22,7 @@ import asyncpg
 from engine.errors import ConfigError
 from server.errors import ConversationNotFound, StoreUnavailable
 from server.store.ask import Plan, Result, Row
-from server.store.attempts import Outcome, Poisoned, Told, TransactionFailed, attempt
-from server.store.interface import Page, StoredConversation, Write
-from server.store.ledger import Ledger
+from server.store.attempts import Outcome, Told, TransactionFailed, attempt
 from server.store.postgres_database import (
     connect,
     is_lost,
@@ -34,10 +31,8 @@ from server.store.postgres_database import (
     open_pool,
     words_of,
 )
-from server.store.reading import read_conversation, read_names, read_page
-from server.store.trouble import Trouble
-from server.store.write_queue import WriteQueue
-from server.store.writing import Erase, Job, perform
+from server.store.queued_store import CLOSE_TIMEOUT_S, QueuedStore
+from server.store.writing import Job, perform
 
 logger = logging.getLogger(__name__)
 
@@ -45,16 +40,13 @@ WRITE_PATIENCE_S = 20.0
 """How long writes wait for a database that is gone."""
 READ_PATIENCE_S = 5.0
 """How long reads do."""
-CLOSE_TIMEOUT_S = 10.0
-"""What making safe may take at the end."""
-_EXPORT_PAGE = 100
 _PAUSES_S = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Between tries; the last one again and again."""
 
 _Told = TypeVar("_Told")
 
 
-class PostgresStore:
+class PostgresStore(QueuedStore):
     """A ``ConversationStore`` that outlives the process, and the machine."""
 
     def __init__(
@@ -77,15 +69,14 @@ class PostgresStore:
             write_patience_s: How long writes wait for a database that is gone.
             read_patience_s: How long reads do.
         """
+        self._is_awake = asyncio.Event()
+        super().__init__(
+            self._is_awake.set, max_conversations=max_conversations, max_bytes=max_bytes
+        )
         self._dsn_file = dsn_file
         self._write_patience_s = write_patience_s
         self._read_patience_s = read_patience_s
-        self._ledger = Ledger(max_conversations=max_conversations, max_bytes=max_bytes)
-        self._poisoned = Poisoned()
-        self._trouble = Trouble()
-        self._is_awake = asyncio.Event()
         self._is_closing = False
-        self._queue = WriteQueue(self._is_awake.set)
         self._connection: asyncpg.Connection | None = None
         self._pool: asyncpg.Pool | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -127,44 +118,6 @@ class PostgresStore:
         await self._drop_connection()
         if self._pool is not None:
             self._pool.terminate()
-
-    def append(self, write: Write) -> asyncio.Future[None]:
-        """As the interface has it."""
-        return self._queue.put(write)
-
-    async def flush(self) -> None:
-        """As the interface has it."""
-        await self._queue.wait()
-
-    async def list(self, principal: str, *, limit: int, after: str | None = None) -> Page:
-        """As the interface has it; the order is that of the last writes."""
-        return await self._read(partial(read_page, principal, limit, after))
-
-    async def load(self, principal: str, conversation_id: str) -> StoredConversation:
-        """As the interface has it."""
-        return await self._read(partial(read_conversation, principal, conversation_id))
-
-    async def erase(self, principal: str, conversation_id: str) -> None:
-        """As the interface has it; the database overwrites it when it next vacuums."""
-        if not await self._queue.put(Erase(principal, conversation_id)):
-            raise ConversationNotFound(conversation_id)
-
-    async def erase_all(self, principal: str) -> int:
-        """As the interface has it; the database overwrites them when it next vacuums."""
-        num_erased: int = await self._queue.put(Erase(principal, None))
-        return num_erased
-
-    async def export(self, principal: str) -> AsyncIterator[StoredConversation]:
-        """As the interface has it; holds one conversation at a time."""
-        last = ""
-        while True:
-            names = await self._read(partial(read_names, principal, last, _EXPORT_PAGE))
-            if not names:
-                return
-            for name in names:
-                with contextlib.suppress(ConversationNotFound):
-                    yield await self.load(principal, name)
-            last = names[-1]
 
     async def _read(self, plan: Callable[[], Plan[Result]]) -> Result:
         await self._queue.wait()
@@ -250,11 +203,9 @@ class PostgresStore:
                 pause_s = _PAUSES_S[min(num_tries, len(_PAUSES_S) - 1)]
                 if loop.time() + pause_s > deadline:
                     raise TransactionFailed(words_of(error), is_for_all=True) from None
-            except StoreUnavailable:
+            except (ConversationNotFound, StoreUnavailable):
                 raise
             except Exception as error:
-                if isinstance(error, ConversationNotFound):
-                    raise
                 self._ledger.clear()
                 logger.exception("the store failed")
                 raise TransactionFailed(words_of(error)) from None

@@ -23,16 +23,14 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from server.errors import ConversationNotFound, StoreUnavailable
+from server.errors import StoreUnavailable
 from server.store.ask import Plan, Result
-from server.store.attempts import Outcome, Poisoned, Told, TransactionFailed, attempt
-from server.store.interface import Page, StoredConversation, Write
-from server.store.ledger import Ledger
-from server.store.reading import read_conversation, read_names, read_page
+from server.store.attempts import Outcome, Told, TransactionFailed, attempt
+from server.store.queued_store import CLOSE_TIMEOUT_S, QueuedStore
 from server.store.sqlite_file import (
     BUSY_TIMEOUT_S,
     MAX_WAL_BYTES,
@@ -43,8 +41,7 @@ from server.store.sqlite_file import (
     words_of,
 )
 from server.store.sqlite_log import RETRY_S, WriteAheadLog
-from server.store.trouble import Trouble
-from server.store.write_queue import Waiting, WriteQueue
+from server.store.write_queue import Waiting
 from server.store.writing import Erase, Job, perform
 
 logger = logging.getLogger(__name__)
@@ -52,14 +49,11 @@ logger = logging.getLogger(__name__)
 NUM_READERS = 2
 READ_TIMEOUT_S = 10.0
 """A read that takes longer is given up; so nobody of ours keeps the log from being emptied."""
-CLOSE_TIMEOUT_S = 10.0
-"""What making safe may take at the end."""
-_EXPORT_PAGE = 100
 _FOR_ALL = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_NOTADB")
 """What is nobody's fault: other writes would fail the same way now."""
 
 
-class SqliteStore:
+class SqliteStore(QueuedStore):
     """A ``ConversationStore`` that outlives the process."""
 
     def __init__(
@@ -82,16 +76,15 @@ class SqliteStore:
             linger_s: How long the first write of a transaction waits for others.
             max_wal_bytes: Size of the log from which on writes fail.
         """
+        self._is_awake = threading.Event()
+        super().__init__(
+            self._is_awake.set, max_conversations=max_conversations, max_bytes=max_bytes
+        )
         self._file = file
         self._durability = durability
         self._linger_s = linger_s
         self._max_wal_bytes = max_wal_bytes
-        self._ledger = Ledger(max_conversations=max_conversations, max_bytes=max_bytes)
-        self._poisoned = Poisoned()
-        self._trouble = Trouble()
-        self._is_awake = threading.Event()
         self._is_closing = threading.Event()
-        self._queue = WriteQueue(self._is_awake.set)
         self._readers = ThreadPoolExecutor(NUM_READERS, thread_name_prefix="store-reader")
         self._own = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -127,42 +120,7 @@ class SqliteStore:
             connection.close()
         self._open.clear()
 
-    def append(self, write: Write) -> asyncio.Future[None]:
-        """As the interface has it."""
-        return self._queue.put(write)
-
-    async def flush(self) -> None:
-        """As the interface has it."""
-        await self._queue.wait()
-
-    async def list(self, principal: str, *, limit: int, after: str | None = None) -> Page:
-        """As the interface has it; the order is that of the last writes."""
-        return await self._read(read_page(principal, limit, after))
-
-    async def load(self, principal: str, conversation_id: str) -> StoredConversation:
-        """As the interface has it."""
-        return await self._read(read_conversation(principal, conversation_id))
-
-    async def erase(self, principal: str, conversation_id: str) -> None:
-        """As the interface has it."""
-        if not await self._queue.put(Erase(principal, conversation_id)):
-            raise ConversationNotFound(conversation_id)
-
-    async def erase_all(self, principal: str) -> int:
-        """As the interface has it."""
-        num_erased: int = await self._queue.put(Erase(principal, None))
-        return num_erased
-
-    async def export(self, principal: str) -> AsyncIterator[StoredConversation]:
-        """As the interface has it; holds one conversation at a time."""
-        names = [""]
-        while names:
-            names = await self._read(read_names(principal, names[-1], _EXPORT_PAGE))
-            for name in names:
-                with contextlib.suppress(ConversationNotFound):
-                    yield await self.load(principal, name)
-
-    async def _read(self, plan: Plan[Result]) -> Result:
+    async def _read(self, plan: Callable[[], Plan[Result]]) -> Result:
         await self._queue.wait()
         loop = asyncio.get_running_loop()
         try:
@@ -170,7 +128,7 @@ class SqliteStore:
         except RuntimeError:  # of the pool, when it takes nothing any more
             raise StoreUnavailable("the server stops") from None
 
-    def _run_reading(self, plan: Plan[Result]) -> Result:
+    def _run_reading(self, plan: Callable[[], Plan[Result]]) -> Result:
         """Read at one moment; in a reader's thread."""
         try:
             connection = self._reading_connection()
@@ -178,7 +136,7 @@ class SqliteStore:
             connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
             connection.execute("BEGIN")
             try:
-                return run_plan(connection, plan)
+                return run_plan(connection, plan())
             finally:
                 connection.execute("ROLLBACK")
         except sqlite3.Error as error:
