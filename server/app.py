@@ -16,37 +16,21 @@ import asyncio
 import contextlib
 import gc
 import logging
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
-from engine.chat_template import ChatMessage
 from engine.config import EngineConfig
-from engine.errors import ConfigError
 from engine.outputs import EngineNews, EngineStatus
 from engine.progress import LoadProgress
-from server.auth.authenticator import Authenticator
-from server.auth.key_file import read_keys
-from server.auth.origins import check_exposure
-from server.characters.catalog import Catalog
-from server.characters.character import Character
-from server.characters.files import load_character_file, load_lorebook_file
-from server.characters.kept_cards import read_kept_cards, take_in
-from server.characters.persona import read_persona
-from server.characters.uploads import Uploads
 from server.config import ServerSettings
-from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.engine_port import EnginePort
 from server.errors import ErrorType, ProtocolError
 from server.http.admin import build_admin_app
 from server.http.app import build_http_app
 from server.log_lines import log_line
-from server.metrics import Metrics
 from server.notify import Notifier, Watchdog
 from server.protocol.close_codes import CloseCode
 from server.reload import certificate_of, keys_of, reloading
@@ -54,8 +38,9 @@ from server.sockets.admin_door import AdminDoor
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
 from server.speech.visemes import warm_up
+from server.startup import build_state, tell_of_little_room
 from server.state import PROGRESS_TIMEOUT_S, ServerState
-from server.store.open_store import open_store
+from server.stop_signal import StopSignal, signals
 from server.tracing import start_tracing
 
 logger = logging.getLogger(__name__)
@@ -78,33 +63,6 @@ class RunningEngine(EnginePort, Protocol):
 
 
 StartEngine = Callable[[EngineConfig, LoadProgress], Awaitable[RunningEngine]]
-
-
-class StopSignal:
-    """Two steps of being told to stop: finish what runs, and leave at once."""
-
-    def __init__(self) -> None:
-        """Nobody has asked yet."""
-        self._asked = asyncio.Event()
-        self._hurried = asyncio.Event()
-
-    def ask(self) -> None:
-        """Stop; a second time means at once."""
-        (self._hurried if self._asked.is_set() else self._asked).set()
-
-    @property
-    def is_asked(self) -> bool:
-        """Whether it was asked for."""
-        return self._asked.is_set()
-
-    @property
-    def is_hurried(self) -> bool:
-        """Whether it was asked for twice."""
-        return self._hurried.is_set()
-
-    async def wait(self) -> None:
-        """Wait until it is asked for."""
-        await self._asked.wait()
 
 
 async def start_engine(config: EngineConfig, progress: LoadProgress) -> RunningEngine:
@@ -143,7 +101,7 @@ async def serve(
     reloadable = [*keys_of(state), *certificate_of(settings.listen, door.renew_certificate)]
     stop, notifier = stop or StopSignal(), notifier or Notifier()
     await door.open()
-    with _signals(stop):
+    with signals(stop):
         try:
             if state.store is not None:
                 await state.store.start()
@@ -171,76 +129,6 @@ async def serve(
             if state.store is not None:
                 await state.store.aclose()
             state.prompt_threads.shutdown(wait=False, cancel_futures=True)
-
-
-def build_state(settings: ServerSettings) -> ServerState:
-    """Check who may come in and who is served.
-
-    Raises:
-        ConfigError: Keys, exposure or characters cannot be used.
-    """
-    found = read_keys(settings.auth)
-    check_exposure(settings.listen, settings.auth, requires_key=bool(found.keys))
-    for warning in found.warnings:
-        logger.warning("%s", warning)
-    auth = Authenticator(found.keys)
-    name = Path(settings.engine.model.model.rstrip("/")).name
-    characters = [load_character_file(path) for path in settings.characters.resolved()]
-    books = tuple(load_lorebook_file(path) for path in settings.characters.lorebooks)
-    characters = [replace(one, books=(*one.books, *books)) for one in characters]
-    if settings.characters.prompt:
-        characters.insert(0, Character.from_prompt("custom", settings.characters.prompt))
-    limits = settings.characters
-    uploads = Uploads(max_characters=limits.max_uploaded, max_bytes=limits.max_uploaded_bytes)
-    try:
-        catalog = Catalog(name, characters, uploads=uploads)
-    except ValueError as error:
-        raise ConfigError(str(error), param="characters.files") from None
-    _tell_of_other_engines(catalog)
-    if limits.folder is not None:
-        take_in(read_kept_cards(limits.folder, auth.principals), catalog)
-    store = open_store(settings.history)
-    return ServerState(
-        settings=settings,
-        catalog=catalog,
-        auth=auth,
-        store=store,
-        metrics=Metrics(settings.metrics),
-    )
-
-
-def _tell_of_other_engines(catalog: Catalog) -> None:
-    """Say once, by name, who was made for another engine than the one that is served."""
-    strangers: dict[str, list[str]] = {}
-    for character in catalog.characters:
-        if character.model and Path(character.model).name != catalog.engine_name:
-            strangers.setdefault(character.model, []).append(character.id)
-    for model, names in strangers.items():
-        logger.warning(
-            "made for the engine %s, but speaking through %s: %s",
-            model,
-            catalog.engine_name,
-            ", ".join(names),
-        )
-
-
-def _tell_of_little_room(catalog: Catalog, engine: EnginePort) -> None:
-    """Warn of personas that leave no room for a reply in the KV budget or the context."""
-    info = engine.info
-    budget = min(info.num_blocks * info.block_size, info.max_model_len)
-    for character in catalog.characters:
-        persona = [ChatMessage("system", read_persona(character).head)]
-        num_tokens = len(engine.tokenizer.encode_chat(persona))
-        reply = character.max_output_tokens or MAX_REPLY_RESERVE
-        if num_tokens + reply > budget:
-            logger.warning(
-                "%s: the persona takes %d tokens and a reply up to %d, but only %d fit; shorten "
-                "the persona, or raise --kv-cache-tokens or --max-model-len",
-                character.id,
-                num_tokens,
-                reply,
-                budget,
-            )
 
 
 @contextlib.asynccontextmanager
@@ -275,7 +163,7 @@ async def _engine(
         return
     state.metrics.describe_engine(engine.info)
     state.gate.describe_engine(engine.info)
-    _tell_of_little_room(state.catalog, engine)
+    tell_of_little_room(state.catalog, engine)
     subscriptions = contextlib.ExitStack()
     subscriptions.callback(engine.add_step_listener(state.metrics.on_step))
     subscriptions.callback(engine.add_step_listener(state.gate.on_step))
@@ -397,21 +285,6 @@ async def _watch(
         idle_s = engine.health().seconds_since_progress
         status = f"{len(roster)} sessions, {roster.num_replies} replies"
         watchdog.look(now, status, makes_progress=idle_s <= PROGRESS_TIMEOUT_S)
-
-
-@contextlib.contextmanager
-def _signals(stop: StopSignal) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    handled = (signal.SIGTERM, signal.SIGINT)
-    with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-        for number in handled:
-            loop.add_signal_handler(number, stop.ask)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            for number in handled:
-                loop.remove_signal_handler(number)
 
 
 def _settle_and_print(url: str) -> None:

@@ -29,8 +29,9 @@ from engine.outputs import RequestDelta
 from engine.progress import LoadProgress
 from engine.request import DEFAULT_SERVICE, Service
 from engine.sampling_params import SamplingParams
-from server.app import StopSignal, serve
+from server.app import serve
 from server.config_loader import load_settings
+from server.stop_signal import StopSignal
 
 QUESTION = "Hello! Who are you, and what do you like?"
 INTERRUPTION = "Wait, what was that?"

@@ -121,7 +121,7 @@ DECIDING = [
     "server/protocol/event_ids.py",
     "server/response_times.py",
     "server/resume/journal.py",
-    "server/resume/tickets.py",
+    "server/resume/resume_tokens.py",
     "server/session/repeated_reply.py",
     "server/session/requests.py",
     "server/session/response.py",

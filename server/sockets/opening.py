@@ -10,7 +10,7 @@ from server.auth.keys import cache_salt_of
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
 from server.engine_port import EnginePort
 from server.errors import ConversationNotFound
-from server.resume.tickets import conversation_of
+from server.resume.resume_tokens import conversation_of
 from server.session.context import SessionContext
 from server.session.session import Session
 from server.session.settings import SessionLimits

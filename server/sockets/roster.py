@@ -12,7 +12,7 @@ from server.auth.keys import Scope
 from server.errors import ProtocolError, StoreUnavailable
 from server.protocol.character_events import CharacterEngine, CharacterSessionGoingAway
 from server.protocol.close_codes import CloseCode
-from server.resume.tickets import Tickets
+from server.resume.resume_tokens import ResumeTokens
 from server.sockets.admission import Admission
 from server.sockets.arrivals import RealtimeConnection
 from server.sockets.connection import Connection
@@ -43,7 +43,7 @@ class Roster:
         self._credentials: dict[str, Credential] = {}  # by session id: what its client last showed
         self._parked: dict[str, str] = {}  # tenant by session id
         self._parked_of: dict[str, dict[str, None]] = {}  # session ids by tenant, oldest first
-        self._tickets = Tickets()
+        self._tokens = ResumeTokens()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -69,12 +69,12 @@ class Roster:
             address: Where the client comes from: all that tells one without a key from others.
         """
         token = admission.query.get("resume")
-        session_id = self._tickets.find(token, admission.principal) if token else None
+        session_id = self._tokens.find(token, admission.principal) if token else None
         if session_id is not None:
             await self._come_back(wire, admission, self._live[session_id], address)
             return
         if token is not None:
-            why = self._tickets.refusal(token, admission.principal)
+            why = self._tokens.refusal(token, admission.principal)
             self._state.metrics.resumes.labels(why).inc()
         await self._begin(wire, admission, address)
 
@@ -111,7 +111,7 @@ class Roster:
         self._credentials[session_id] = admission.credential
         token = self._issue(live, admission.principal)
         connection = Connection(
-            wire, live, self._state, on_reached=lambda: self._tickets.settle(session_id)
+            wire, live, self._state, on_reached=lambda: self._tokens.settle(session_id)
         )
         has_gap = live.come_back(connection, Return(admission.query.get("last_event_id"), token))
         self._state.metrics.resumes.labels("gap" if has_gap else "resumed").inc()
@@ -201,7 +201,7 @@ class Roster:
 
     def _issue(self, live: LiveSession, principal: str) -> str:
         session = live.session
-        return self._tickets.issue(session.id, principal, session.conversation.id)
+        return self._tokens.issue(session.id, principal, session.conversation.id)
 
     def _park(self, live: LiveSession, tenant: str) -> None:
         self._parked[live.session.id] = tenant
@@ -225,7 +225,7 @@ class Roster:
         session_id = live.session.id
         self._live.pop(session_id, None)
         self._credentials.pop(session_id, None)
-        self._tickets.revoke(session_id)
+        self._tokens.revoke(session_id)
         self._unpark(session_id)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from engine.config import EngineConfig
 from engine.progress import LoadProgress
-from server.app import StopSignal, serve
+from server.app import serve
 from server.config import AuthConfig, DrainConfig, HistoryConfig, ListenConfig, ServerSettings
+from server.stop_signal import StopSignal
 from tests.support.fake_engine import FakeEngine
 
 START_TIMEOUT_S = 30.0

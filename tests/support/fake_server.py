@@ -14,9 +14,10 @@ from pathlib import Path
 
 import uvloop
 
-from server.app import StopSignal, serve
+from server.app import serve
 from server.config_loader import load_settings
 from server.log_lines import configure_logging
+from server.stop_signal import StopSignal
 from tests.support.fake_engine import FakeEngine
 
 ROOT = Path(__file__).resolve().parents[2]

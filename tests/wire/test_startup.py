@@ -11,10 +11,12 @@ import pytest
 
 from engine.errors import ConfigError, EngineDead, ModelNotFound
 from engine.progress import LoadProgress
-from server.app import StopSignal, build_state, serve
+from server.app import serve
 from server.config import DEMO_CHARACTERS, ServerSettings
 from server.config_loader import load_settings
 from server.notify import Notifier
+from server.startup import build_state
+from server.stop_signal import StopSignal
 from tests.support.fake_engine import FakeEngine
 from tests.support.raw_http import exchange
 

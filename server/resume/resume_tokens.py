@@ -21,20 +21,20 @@ MAX_TOKEN_CHARS = 256
 
 
 @dataclass(slots=True)
-class _Ticket:
+class _Issued:
     session_id: str
     principal: str
     newest: bytes
     before: bytes | None = None
 
 
-class Tickets:
+class ResumeTokens:
     """The tokens of all sessions that can be come back to; only digests are kept."""
 
     def __init__(self) -> None:
         """Start with none."""
-        self._by_session: dict[str, _Ticket] = {}
-        self._by_digest: dict[bytes, _Ticket] = {}
+        self._by_session: dict[str, _Issued] = {}
+        self._by_digest: dict[bytes, _Issued] = {}
 
     def __len__(self) -> int:
         return len(self._by_session)
@@ -46,13 +46,13 @@ class Tickets:
         """
         token = f"{_PREFIX}{secrets.token_urlsafe(_SECRET_BYTES)}.{conversation_id}"
         digest = _digest(token)
-        ticket = self._by_session.get(session_id)
-        if ticket is None:
-            ticket = self._by_session[session_id] = _Ticket(session_id, principal, digest)
+        issued = self._by_session.get(session_id)
+        if issued is None:
+            issued = self._by_session[session_id] = _Issued(session_id, principal, digest)
         else:
-            self._drop_before(ticket)
-            ticket.before, ticket.newest = ticket.newest, digest
-        self._by_digest[digest] = ticket
+            self._drop_before(issued)
+            issued.before, issued.newest = issued.newest, digest
+        self._by_digest[digest] = issued
         return token
 
     def find(self, token: str, principal: str) -> str | None:
@@ -63,14 +63,14 @@ class Tickets:
         if len(token) > MAX_TOKEN_CHARS:
             return None
         digest = _digest(token)
-        ticket = self._by_digest.get(digest)
-        if ticket is None or ticket.principal != principal:
+        issued = self._by_digest.get(digest)
+        if issued is None or issued.principal != principal:
             return None
-        if digest != ticket.newest:
-            del self._by_digest[ticket.newest]
-            ticket.newest, ticket.before = digest, None
-        self._drop_before(ticket)
-        return ticket.session_id
+        if digest != issued.newest:
+            del self._by_digest[issued.newest]
+            issued.newest, issued.before = digest, None
+        self._drop_before(issued)
+        return issued.session_id
 
     def refusal(self, token: str, principal: str) -> str:
         """Why ``find`` names no session, in a word for the metrics; it changes nothing.
@@ -79,34 +79,34 @@ class Tickets:
             ``foreign`` for another's token, ``expired`` for one in the form of ours that is not
             good any more, also after a restart, ``unknown`` for anything else.
         """
-        ticket = self._by_digest.get(_digest(token)) if len(token) <= MAX_TOKEN_CHARS else None
-        if ticket is not None and ticket.principal != principal:
+        issued = self._by_digest.get(_digest(token)) if len(token) <= MAX_TOKEN_CHARS else None
+        if issued is not None and issued.principal != principal:
             return "foreign"
         return "expired" if conversation_of(token) else "unknown"
 
     def settle(self, session_id: str) -> None:
         """The client has its newest token; the one before is void."""
-        ticket = self._by_session.get(session_id)
-        if ticket is not None:
-            self._drop_before(ticket)
+        issued = self._by_session.get(session_id)
+        if issued is not None:
+            self._drop_before(issued)
 
     def revoke(self, session_id: str) -> None:
         """Nobody can come back to a session any more."""
-        ticket = self._by_session.pop(session_id, None)
-        if ticket is not None:
-            self._drop_before(ticket)
-            del self._by_digest[ticket.newest]
+        issued = self._by_session.pop(session_id, None)
+        if issued is not None:
+            self._drop_before(issued)
+            del self._by_digest[issued.newest]
 
     def check_integrity(self) -> None:
         """Prove that the books agree; for tests."""
-        good = {ticket.newest for ticket in self._by_session.values()}
-        good |= {ticket.before for ticket in self._by_session.values() if ticket.before}
+        good = {issued.newest for issued in self._by_session.values()}
+        good |= {issued.before for issued in self._by_session.values() if issued.before}
         assert good == set(self._by_digest)
 
-    def _drop_before(self, ticket: _Ticket) -> None:
-        if ticket.before is not None:
-            del self._by_digest[ticket.before]
-            ticket.before = None
+    def _drop_before(self, issued: _Issued) -> None:
+        if issued.before is not None:
+            del self._by_digest[issued.before]
+            issued.before = None
 
 
 def conversation_of(token: str) -> str | None:
