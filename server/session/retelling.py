@@ -9,7 +9,7 @@ from server.protocol.server_events import (
     ConversationItemDone,
     ServerEvent,
 )
-from server.resume.journal import Gap
+from server.resume.gap import Gap
 from server.session.floor import Floor
 
 

@@ -68,7 +68,7 @@ from server.protocol.server_events import (
     SessionCreated,
     SessionUpdated,
 )
-from server.resume.journal import Gap
+from server.resume.gap import Gap
 from server.session.ahead import Ahead
 from server.session.audio import NoAudio
 from server.session.context import SessionContext

@@ -18,7 +18,7 @@ from server.protocol.server_events import (
     ServerEvent,
     SessionCreated,
 )
-from server.resume.journal import EventRules
+from server.resume.entries import EventRules
 
 
 @dataclass(frozen=True, slots=True)

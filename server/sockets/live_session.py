@@ -35,7 +35,9 @@ from server.protocol.client_events import ClientEvent
 from server.protocol.close_codes import CloseCode
 from server.protocol.objects import ResumeObject
 from server.protocol.server_events import ResponseOutputTextDelta, ServerEvent
-from server.resume.journal import Gap, Hold, Journal
+from server.resume.entries import Hold
+from server.resume.gap import Gap
+from server.resume.journal import Journal
 from server.session.effects import (
     Abort,
     Compact,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-from server.resume.journal import EventRules
+from server.resume.entries import EventRules
 
 
 @dataclass

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from server.resume.journal import MAX_LOST_ENDS, MAX_LOST_ITEMS, Journal
+from server.resume.journal import Journal
+from server.resume.told import MAX_LOST_ENDS, MAX_LOST_ITEMS
 from tests.support.said import Said, make_rules
 
 ROOM = 10**6
@@ -244,7 +245,7 @@ class TestForgetting:
         for state in ("early", "late"):
             gap = journal.rewind(0)
             assert gap is not None
-            assert gap.items == frozenset({"x"})
+            assert gap.items == frozenset("x")
             journal.put_first([Said("hello", is_greeting=True), Said(state, about="x")])
             journal.check_integrity()
         journal.take(9)

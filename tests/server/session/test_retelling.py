@@ -5,7 +5,7 @@ from __future__ import annotations
 from server.protocol.codec import encode_server_event
 from server.protocol.objects import ResumeObject
 from server.protocol.server_events import ServerEvent
-from server.resume.journal import Gap
+from server.resume.gap import Gap
 from tests.server.talk import Talk
 
 RESUME = ResumeObject(token="tok", window_s=60)
