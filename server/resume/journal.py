@@ -138,7 +138,7 @@ class Journal(Generic[E]):
         Returns:
             What it was, but for text, without ids.
         """
-        dropped = [one.payload for one in self._untold if isinstance(one, _Message)]
+        dropped = [one.payload for one in self._untold if isinstance(one, Message)]
         self._untold.clear()
         self._open.clear()
         self.num_untold_bytes = 0

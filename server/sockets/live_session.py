@@ -23,7 +23,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 from engine.outputs import RequestDelta
@@ -35,7 +34,6 @@ from server.protocol.client_events import ClientEvent
 from server.protocol.close_codes import CloseCode
 from server.protocol.objects import ResumeObject
 from server.protocol.server_events import ResponseOutputTextDelta, ServerEvent
-from server.resume.entries import Hold
 from server.resume.gap import Gap
 from server.resume.journal import Journal
 from server.session.effects import (
@@ -55,6 +53,7 @@ from server.sockets.history import History
 from server.sockets.outbox import Outbox
 from server.sockets.replies import Replies, ReplyListener
 from server.sockets.reply_gate import ReplyGate
+from server.sockets.safekeeping import Safekeeping
 from server.sockets.unkept_ends import ends_as_failed
 from server.sockets.wire import Socket
 from server.state import ServerState
@@ -125,8 +124,6 @@ class LiveSession:
         self._is_executing = False
         self._is_ended = False
         self._on_end = on_end
-        self._history = history or History(session, None, "")
-        self._unsafe: set[asyncio.Future[None]] = set()
         self._attached: Attachment | None = None
         self._started = self._loop.time()
         self._parked_since: float | None = None
@@ -141,6 +138,13 @@ class LiveSession:
         )
         self.outbox: Outbox[ServerEvent] = Outbox(
             self._journal, state.settings.outbox, state.metrics, self._loop.time
+        )
+        self._safekeeping = Safekeeping(
+            history or History(session, None, ""),
+            self._journal,
+            state.metrics,
+            on_safe=self.outbox.release,
+            on_failed=self._on_kept_badly,
         )
         self.replies = Replies(
             state,
@@ -185,10 +189,7 @@ class LiveSession:
         self._take(attachment)
         self.outbox.attach(attachment.socket)
         resume = None if token is None else self._how_to_come_back(token)
-        self._guard(partial(self._open, resume))
-
-    def _open(self, resume: ResumeObject | None) -> None:
-        self._execute(self.session.open(self._loop.time(), resume=resume))
+        self._guard(lambda: self.session.open(self._loop.time(), resume=resume))
 
     def come_back(self, attachment: Attachment, how: Return) -> bool:
         """Go on over another socket; one that is still open is closed.
@@ -259,14 +260,11 @@ class LiveSession:
         """
         attached = self._attached
         if not self._is_ended:
-            self._guard(partial(self._close, error))
+            self._guard(lambda: self.session.close(self._loop.time(), error=error))
         self.outbox.flush()
         self.end()
         if attached is not None:
             attached.close(code, reason)
-
-    def _close(self, error: ProtocolError | None) -> None:
-        self._execute(self.session.close(self._loop.time(), error=error))
 
     def end(self) -> None:
         """Stop everything that runs for this session; doing this twice does no harm."""
@@ -281,7 +279,7 @@ class LiveSession:
             for effect in self.session.close(self._loop.time()):
                 if isinstance(effect, Abort):
                     self.replies.abort(effect.request_id)
-            self._keep()
+            self._safekeeping.keep()
         finally:
             self.replies.close()
             log_line(
@@ -296,8 +294,7 @@ class LiveSession:
 
     async def safe(self) -> None:
         """Wait until nothing that was said waits for the store any more."""
-        while self._unsafe:
-            await asyncio.wait(self._unsafe)
+        await self._safekeeping.safe()
 
     def crash(self, error: Exception) -> None:
         """A mistake of ours: log where, tell the client nothing, let the others be."""
@@ -334,9 +331,10 @@ class LiveSession:
                 )
         return self._journal.rewind(number), error
 
-    def _guard(self, work: Callable[[], None]) -> None:
+    def _guard(self, decide: Callable[[], Sequence[Effect]]) -> None:
+        """Carry out what the session decides; a mistake of ours ends it, and nobody else's."""
         try:
-            work()
+            self._execute(decide())
         except Exception as error:
             self.crash(error)
 
@@ -365,7 +363,7 @@ class LiveSession:
                         told.append(left)
         finally:
             self._is_executing = False
-        self._keep()
+        self._safekeeping.keep()
         for event in told:
             self.outbox.push(event)
 
@@ -386,48 +384,21 @@ class LiveSession:
             case Wake(at):
                 self._wake_at(at)
 
-    def _keep(self) -> None:
-        """Have what has changed kept, and hold back what is told from here until it is."""
-        written = self._history.keep()
-        if written is None:
-            return
-        self._unsafe.add(written)
-        hold, since = self._journal.hold(), self._loop.time()
-        written.add_done_callback(partial(self._on_written, hold, since))
-
-    def _on_written(self, hold: Hold, since: float, written: asyncio.Future[None]) -> None:
-        self._unsafe.discard(written)
-        failure = None if written.cancelled() else written.exception()
-        self._state.metrics.on_store_write(self._loop.time() - since, failed=failure is not None)
-        if failure is None:
-            hold.is_open = True
-            self.outbox.release()
-            return
-        self._history.stop()
-        dropped = self._journal.drop_untold()
+    def _on_kept_badly(self, error: StoreFailed, dropped: Sequence[bytes]) -> None:
         if self._is_ended:
             return
-        error = failure if isinstance(failure, StoreFailed) else StoreFailed("the store failed")
         self.refuse(error)
         for event in ends_as_failed(dropped, error):
             self.outbox.push(event)
         self.close(CloseCode.TRY_AGAIN_LATER, "What was said could not be kept.", error=error)
 
     def _on_delta(self, delta: RequestDelta) -> None:
-        if self._is_ended:
-            return
-        try:
-            self._execute(self.session.receive_delta(delta, self._loop.time()))
-        except Exception as error:
-            self.crash(error)
+        if not self._is_ended:
+            self._guard(lambda: self.session.receive_delta(delta, self._loop.time()))
 
     def _on_failure(self, request_id: str, error: Exception) -> None:
-        if self._is_ended:
-            return
-        try:
-            self._execute(self.session.fail_generation(request_id, error, self._loop.time()))
-        except Exception as failure:
-            self.crash(failure)
+        if not self._is_ended:
+            self._guard(lambda: self.session.fail_generation(request_id, error, self._loop.time()))
 
     def _on_compacted(self, tokens_before: int, tokens_after: int) -> None:
         if not self._is_ended:
@@ -451,10 +422,10 @@ class LiveSession:
             self._has_overslept = True
             return
         self._has_overslept = False
-        self._guard(lambda: self._execute(self.session.wake(self._loop.time())))
+        self._guard(lambda: self.session.wake(self._loop.time()))
 
     def _abandon(self) -> None:
-        self._guard(lambda: self._execute(self.session.abandon(self._loop.time())))
+        self._guard(lambda: self.session.abandon(self._loop.time()))
 
     def _on_expiring(self) -> None:
         self.tell(CharacterSessionExpiring(in_ms=int(EXPIRY_NOTICE_S * 1000)))

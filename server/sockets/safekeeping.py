@@ -1,0 +1,72 @@
+"""Has what a session changes kept, and holds its acknowledgements back until that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from server.errors import StoreFailed
+from server.metrics import Metrics
+from server.protocol.server_events import ServerEvent
+from server.resume.entries import Hold
+from server.resume.journal import Journal
+from server.sockets.history import History
+
+
+class Safekeeping:
+    """Of one session: what is told behind a change waits in the journal until it is safe."""
+
+    def __init__(
+        self,
+        history: History,
+        journal: Journal[ServerEvent],
+        metrics: Metrics,
+        *,
+        on_safe: Callable[[], None],
+        on_failed: Callable[[StoreFailed, Sequence[bytes]], None],
+    ) -> None:
+        """Start with nothing under way.
+
+        Args:
+            history: Hands changes to the store.
+            journal: Holds back what is told of them; what waits in it is dropped when they fail.
+            metrics: Told how long writes take.
+            on_safe: Called when something in the journal is held no more.
+            on_failed: Called when a change cannot be made safe, with what is not told for that;
+                nothing is kept from then on.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._history = history
+        self._journal = journal
+        self._metrics = metrics
+        self._on_safe = on_safe
+        self._on_failed = on_failed
+        self._unsafe: set[asyncio.Future[None]] = set()
+
+    def keep(self) -> None:
+        """Have what has changed kept, and hold back what is told from here until it is."""
+        written = self._history.keep()
+        if written is None:
+            return
+        self._unsafe.add(written)
+        hold, since = self._journal.hold(), self._loop.time()
+        written.add_done_callback(partial(self._on_written, hold, since))
+
+    async def safe(self) -> None:
+        """Wait until nothing that was said waits for the store any more."""
+        while self._unsafe:
+            await asyncio.wait(self._unsafe)
+
+    def _on_written(self, hold: Hold, since: float, written: asyncio.Future[None]) -> None:
+        self._unsafe.discard(written)
+        failure = None if written.cancelled() else written.exception()
+        self._metrics.on_store_write(self._loop.time() - since, failed=failure is not None)
+        if failure is None:
+            hold.is_open = True
+            self._on_safe()
+            return
+        self._history.stop()
+        dropped = self._journal.drop_untold()
+        known = failure if isinstance(failure, StoreFailed) else StoreFailed("the store failed")
+        self._on_failed(known, dropped)
