@@ -340,7 +340,8 @@ class LiveSession:
 
     def _execute(self, effects: Sequence[Effect]) -> None:
         """Carry out effects in order, also those that come up meanwhile."""
-        if len(effects) == 1 and isinstance(effects[0], Send) and not self._todo:
+        is_alone = len(effects) == 1 and not self._todo and not self._is_executing
+        if is_alone and isinstance(effects[0], Send):
             event = effects[0].event
             if isinstance(event, ResponseOutputTextDelta):  # most are: no item is another by it
                 self.outbox.push(event)
@@ -355,8 +356,8 @@ class LiveSession:
                 effect = self._todo.popleft()
                 if isinstance(effect, Send):
                     told.append(effect.event)
-                else:
-                    self._carry_out(effect)
+                    continue
+                self._carry_out(effect)
                 if isinstance(effect, Generate):
                     gate = ReplyGate(self._state, effect.tenant)
                     if (left := gate.rate_limits(self._loop.time())) is not None:

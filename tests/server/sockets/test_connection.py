@@ -71,8 +71,9 @@ async def test_long_messages_are_read_slowly() -> None:
 
 async def test_who_goes_on_flooding_is_closed() -> None:
     """After so long above the rate, with a code that says not to come back, and it is counted."""
-    limits = {"messages_per_s": 10.0, "message_burst": 5, "flood_timeout_s": 6.0}
-    async with stage(**{f"limits__{name}": value for name, value in limits.items()}) as one:
+    async with stage(
+        limits__messages_per_s=10.0, limits__message_burst=5, limits__flood_timeout_s=6.0
+    ) as one:
         started = asyncio.get_running_loop().time()
         for _ in range(200):
             one.socket.send({"type": "no.such"})
