@@ -29,12 +29,12 @@ from typing import Any, cast
 import uvloop
 
 from engine.outputs import EngineHealth
-from server.app import build_state
 from server.config_loader import load_settings
 from server.http.app import build_http_app
 from server.protocol.close_codes import CloseCode
 from server.sockets.arrivals import RealtimeConnection
 from server.sockets.front_door import FrontDoor
+from server.startup import build_state
 
 BASELINE = Path(__file__).resolve().parents[1] / "tests" / "attacks" / "autobahn_baseline.json"
 """Case to behaviour, as last agreed upon."""

@@ -21,20 +21,20 @@ from engine import messages
 from engine.messages import BrokenFrame, FrameBuffer
 from engine.outputs import EngineHealth
 from engine.tool_dialect import HERMES
-from server.app import build_state
 from server.cards.read import read_card, read_lorebook
 from server.characters.card_file import character_from_card, find_warnings
 from server.config_loader import load_settings
 from server.errors import CardError, ProtocolError, ServerError
 from server.http.app import build_http_app
 from server.protocol.codec import decode_client_event, encode_client_event, encode_server_event
-from server.resume.tickets import Tickets, conversation_of
+from server.resume.resume_tokens import ResumeTokens, conversation_of
 from server.session.context import SessionContext
 from server.session.effects import Send
 from server.session.session import Session
 from server.session.settings import SessionLimits
 from server.sockets.admission import HandshakeHead, Refusal, admit
 from server.sockets.event_rules import make_event_rules
+from server.startup import build_state
 from server.state import ServerState
 from tools.cards.damage import mutations
 from tools.cards.samples import make_samples
@@ -297,8 +297,8 @@ class HandshakeTarget(Target):
         self._state = _state()
         self._state.engine = _ReadyEngine()  # type: ignore[assignment]
         self._rules = make_event_rules("sess_0123456789abcdef")
-        self._tickets = Tickets()
-        self._token = self._tickets.issue("sess_0123456789abcdef", "mio", "conv_1")
+        self._tokens = ResumeTokens()
+        self._token = self._tokens.issue("sess_0123456789abcdef", "mio", "conv_1")
 
     def make(self, rng: random.Random) -> bytes:
         """A head as JSON."""
@@ -347,9 +347,9 @@ class HandshakeTarget(Target):
         if number is not None and not 0 <= number < 2**63:
             raise Finding(f"event number {number}")
         conversation_of(query["resume"])
-        if query["resume"] != self._token and self._tickets.find(query["resume"], "mio"):
+        if query["resume"] != self._token and self._tokens.find(query["resume"], "mio"):
             raise Finding("a token that was never issued is good")
-        if self._tickets.find(self._token, "somebody else"):
+        if self._tokens.find(self._token, "somebody else"):
             raise Finding("a token is good for another key")
         return outcome
 
