@@ -25,7 +25,7 @@ from typing import Protocol
 from engine.config import EngineConfig
 from engine.outputs import EngineNews, EngineStatus
 from engine.progress import LoadProgress
-from server.config import ServerSettings
+from server.config.settings import ServerSettings
 from server.engine_port import EnginePort
 from server.errors import ErrorType, ProtocolError
 from server.http.admin import build_admin_app

@@ -25,23 +25,14 @@ from engine.config import (
     SupervisionConfig,
 )
 from engine.errors import ConfigError
-from server.config import (
-    DEMO_MODEL,
-    AuthConfig,
-    CharactersConfig,
-    DrainConfig,
-    HistoryConfig,
-    LimitsConfig,
-    ListenConfig,
-    LogConfig,
-    MemoryConfig,
-    MetricsConfig,
-    OutboxConfig,
-    PacingConfig,
-    ResumeConfig,
-    ServerSettings,
-    TracingConfig,
-)
+from server.config.access import AuthConfig, ListenConfig
+from server.config.characters import CharactersConfig
+from server.config.conversations import HistoryConfig, MemoryConfig
+from server.config.limits import LimitsConfig
+from server.config.settings import ServerSettings
+from server.config.shipped import DEMO_MODEL
+from server.config.sockets import DrainConfig, OutboxConfig, PacingConfig, ResumeConfig
+from server.config.telemetry import LogConfig, MetricsConfig, TracingConfig
 
 ENVIRONMENT_PREFIX = "KAIWA_"
 

@@ -17,7 +17,7 @@ from engine.native.build import KernelsUnavailable, library_path
 from server.auth.key_file import read_keys
 from server.auth.origins import check_exposure
 from server.characters.files import load_character_file
-from server.config import ServerSettings
+from server.config.settings import ServerSettings
 from server.errors import CharacterFileError
 from server.open_files import SPARE, open_files_limit
 from server.sockets.tls import tls_context

@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-from server.config import LogConfig
+from server.config.telemetry import LogConfig
 from server.log_repeats import RepeatLimit
 
 Field = str | int | float | bool | None

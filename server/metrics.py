@@ -22,7 +22,7 @@ from prometheus_client import (
 )
 
 from engine.outputs import EngineInfo, EngineNews, EngineStatus, StepStats
-from server.config import MetricsConfig
+from server.config.telemetry import MetricsConfig
 from server.quick_histogram import QuickHistogram
 from server.response_times import EndedResponse
 from server.vllm_names import WithVllmNames

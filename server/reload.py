@@ -17,7 +17,7 @@ from pathlib import Path
 from engine.errors import ConfigError
 from server.auth.key_file import read_key_file
 from server.characters.kept_cards import KeptCards, read_kept_cards, take_in
-from server.config import ListenConfig
+from server.config.access import ListenConfig
 from server.file_watch import FileWatch, fingerprint
 from server.log_lines import log_line
 from server.state import ServerState

@@ -20,7 +20,7 @@ from engine.request import EngineRequest, Listener, RequestUpdate, Service
 from engine.sampling_params import SamplingParams
 from engine.simulator.engine import SimulatedEngine
 from engine.simulator.machine import Machine, seconds_per_reply
-from server.config import LimitsConfig
+from server.config.limits import LimitsConfig
 from server.limits.account_limits import AccountLimits
 from server.limits.gate import Gate, Passage
 from server.limits.shedding import SheddingRules

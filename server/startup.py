@@ -17,7 +17,7 @@ from server.characters.files import load_character_file, load_lorebook_file
 from server.characters.kept_cards import read_kept_cards, take_in
 from server.characters.persona import read_persona
 from server.characters.uploads import Uploads
-from server.config import ServerSettings
+from server.config.settings import ServerSettings
 from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.engine_port import EnginePort
 from server.metrics import Metrics

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from engine.errors import EngineDead
 from server.auth.authenticator import Authenticator
 from server.characters.catalog import Catalog
-from server.config import ServerSettings
+from server.config.settings import ServerSettings
 from server.conversation.pinned import PinnedPrompts
 from server.engine_port import EnginePort
 from server.limits.account_limits import AccountLimits, limits_for

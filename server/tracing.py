@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.errors import ConfigError
-from server.config import TracingConfig
+from server.config.telemetry import TracingConfig
 from server.response_times import EndedResponse
 from server.version import version
 

@@ -21,7 +21,7 @@ from engine.async_engine import AsyncEngine
 from engine.config import EngineConfig
 from engine.request import Service
 from engine.sampling_params import SamplingParams
-from server.config import DEMO_MODEL
+from server.config.shipped import DEMO_MODEL
 
 _NEW_TOKENS = 24
 _REPLY = SamplingParams(temperature=0.0, max_tokens=16, ignore_eos=True)

@@ -40,7 +40,7 @@ from server.auth.keys import (
     parse_hash,
     unnamed_principal,
 )
-from server.config import AuthConfig
+from server.config.access import AuthConfig
 from server.errors import shorten
 
 MAX_FILE_BYTES = 4 * 1024 * 1024

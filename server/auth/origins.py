@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from engine.errors import ConfigError
-from server.config import AuthConfig, ListenConfig
+from server.config.access import AuthConfig, ListenConfig
 
 
 def check_exposure(listen: ListenConfig, auth: AuthConfig, *, requires_key: bool) -> None:

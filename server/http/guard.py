@@ -16,7 +16,7 @@ from server.auth.authenticator import BadKey, Credential
 from server.auth.keys import INSUFFICIENT_SCOPE, Scope, missing_scope
 from server.auth.origins import is_host_ours, may_page_call
 from server.auth.presented import key_from_bearer, query_hint
-from server.config import ServerSettings
+from server.config.settings import ServerSettings
 from server.errors import shorten
 from server.http.refusals import HttpRefusal
 from server.state import ServerState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from server.auth.keys import KeyLimits
-from server.config import LimitsConfig
+from server.config.limits import LimitsConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.config import LimitsConfig
+from server.config.limits import LimitsConfig
 from server.limits.keyed_rate import KeyedRate
 from server.limits.token_bucket import TokenBucket
 

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState as UvicornState
 
 from engine.errors import ConfigError
-from server.config import ListenConfig
+from server.config.access import ListenConfig
 
 MAX_CONNECTIONS = 64
 """Answers at a time; one more is told to come back with 503."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from server.config import OutboxConfig
+from server.config.sockets import OutboxConfig
 from server.metrics import Metrics
 from server.resume.journal import Journal
 

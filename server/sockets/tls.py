@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 
 from engine.errors import ConfigError
-from server.config import ListenConfig
+from server.config.access import ListenConfig
 
 
 def tls_context(listen: ListenConfig) -> ssl.SSLContext | None:

@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 
 from engine.errors import ConfigError
-from server.config import HistoryConfig
+from server.config.conversations import HistoryConfig
 from server.store.interface import ConversationStore
 from server.store.memory_store import InMemoryStore
 from server.store.sqlite_file import look_at

@@ -12,7 +12,10 @@ from pathlib import Path
 from engine.config import EngineConfig
 from engine.progress import LoadProgress
 from server.app import serve
-from server.config import AuthConfig, DrainConfig, HistoryConfig, ListenConfig, ServerSettings
+from server.config.access import AuthConfig, ListenConfig
+from server.config.conversations import HistoryConfig
+from server.config.settings import ServerSettings
+from server.config.sockets import DrainConfig
 from server.stop_signal import StopSignal
 from tests.support.fake_engine import FakeEngine
 

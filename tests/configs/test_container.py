@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from server.config import REPOSITORY
+from server.config.shipped import REPOSITORY
 from server.config_loader import load_settings
 from tests.support.fake_server import running_server
 from tools.list_requirements import list_requirements

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from server.config import REPOSITORY
+from server.config.shipped import REPOSITORY
 from tests.configs.queries import problems_of
 
 DASHBOARD: dict[str, Any] = json.loads(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from server.config import REPOSITORY
+from server.config.shipped import REPOSITORY
 from tests.configs.queries import problems_of
 
 FOLDER = REPOSITORY / "configs" / "prometheus"

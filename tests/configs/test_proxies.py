@@ -14,7 +14,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from server.config import REPOSITORY
+from server.config.shipped import REPOSITORY
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_server import Running, running_server
 from tests.support.realtime import receive_until, say

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.__main__ import EXIT_ENGINE_LOST, EXIT_USAGE
-from server.config import REPOSITORY
+from server.config.shipped import REPOSITORY
 from server.config_loader import load_settings
 from server.state import PROGRESS_TIMEOUT_S
 

@@ -8,7 +8,7 @@ import pytest
 
 from server.__main__ import main
 from server.cards.read import read_card, read_lorebook
-from server.config import DEMO_CHARACTERS
+from server.config.shipped import DEMO_CHARACTERS
 from tests.support.cards import book, card_json, card_png, entry
 
 

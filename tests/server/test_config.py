@@ -9,15 +9,11 @@ import pytest
 
 from engine.config import SupervisionConfig
 from engine.errors import ConfigError
-from server.config import (
-    DEMO_MODEL,
-    REPOSITORY,
-    CharactersConfig,
-    LimitsConfig,
-    ListenConfig,
-    OutboxConfig,
-    PacingConfig,
-)
+from server.config.access import ListenConfig
+from server.config.characters import CharactersConfig
+from server.config.limits import LimitsConfig
+from server.config.shipped import DEMO_MODEL, REPOSITORY
+from server.config.sockets import OutboxConfig, PacingConfig
 from server.config_loader import find_problems, load_settings
 
 

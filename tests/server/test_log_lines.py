@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from server.config import LogConfig
+from server.config.telemetry import LogConfig
 from server.log_lines import (
     JsonFormatter,
     SteadyHandler,

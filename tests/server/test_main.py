@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.__main__ import main
-from server.config import REPOSITORY
+from server.config.shipped import REPOSITORY
 
 pytestmark = pytest.mark.usefixtures("root_logger")
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from engine.outputs import EngineNews, EngineStatus, LossCause, StepStats
-from server.config import MetricsConfig
+from server.config.telemetry import MetricsConfig
 from server.metrics import Metrics
 from tests.support.fake_engine import FakeEngine
 

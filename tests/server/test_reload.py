@@ -15,7 +15,8 @@ from server.auth.keys import digest_of, hash_text
 from server.cards.read import read_card
 from server.characters.card_file import character_from_card
 from server.characters.card_folder import CardFolder
-from server.config import AuthConfig, CharactersConfig, ListenConfig
+from server.config.access import AuthConfig, ListenConfig
+from server.config.characters import CharactersConfig
 from server.reload import Apply, Reloadable, Reloader, certificate_of, keys_of, reloading
 from server.state import ServerState
 from tests.server.http.rooms import make_state

@@ -20,7 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from engine.errors import ConfigError
 from engine.outputs import RequestDelta
 from engine.request import FinishReason
-from server.config import TracingConfig
+from server.config.telemetry import TracingConfig
 from server.metrics import Metrics
 from server.response_watch import ResponseWatch
 from server.tracing import ResponseTracer, start_tracing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from engine.request import FinishReason
-from server.config import MetricsConfig
+from server.config.telemetry import MetricsConfig
 from server.metrics import Metrics
 from server.vllm_names import VLLM_NAMES
 from tests.support.fake_engine import FakeEngine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.config import REPOSITORY
+from server.config.shipped import REPOSITORY
 from tools.list_requirements import list_requirements
 
 PYPROJECT = REPOSITORY / "pyproject.toml"

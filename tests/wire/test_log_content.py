@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from engine.outputs import RequestDelta
-from server.config import LogConfig
+from server.config.telemetry import LogConfig
 from server.log_lines import configure_logging, on_loop_error
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_server import Running, running_server

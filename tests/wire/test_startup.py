@@ -12,7 +12,8 @@ import pytest
 from engine.errors import ConfigError, EngineDead, ModelNotFound
 from engine.progress import LoadProgress
 from server.app import serve
-from server.config import DEMO_CHARACTERS, ServerSettings
+from server.config.settings import ServerSettings
+from server.config.shipped import DEMO_CHARACTERS
 from server.config_loader import load_settings
 from server.notify import Notifier
 from server.startup import build_state

@@ -14,7 +14,8 @@ import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from server.config import LimitsConfig, ListenConfig
+from server.config.access import ListenConfig
+from server.config.limits import LimitsConfig
 from server.open_files import raise_limit
 from server.sockets.front_door import KEEPALIVE_S, MAX_QUEUED_FRAMES
 

@@ -9,7 +9,7 @@ import pytest
 from engine.errors import ConfigError
 from server.auth.key_file import parse_lines, parse_toml, read_key_file, read_keys
 from server.auth.keys import DEFAULT_SCOPES, KeyLimits, Scope, digest_of, hash_text
-from server.config import AuthConfig
+from server.config.access import AuthConfig
 
 HASH = hash_text(digest_of("kw_alice"))
 OTHER = hash_text(digest_of("kw_other"))

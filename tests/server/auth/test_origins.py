@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import ConfigError
 from server.auth.origins import check_exposure, is_host_ours, is_origin_allowed, may_page_call
-from server.config import AuthConfig, ListenConfig
+from server.config.access import AuthConfig, ListenConfig
 
 
 class TestOrigins:

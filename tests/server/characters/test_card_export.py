@@ -14,7 +14,7 @@ from server.characters.card_file import character_from_card
 from server.characters.character import Character
 from server.characters.persona import read_group, read_persona
 from server.characters.toml_file import load_character, parse_character
-from server.config import DEMO_CHARACTERS
+from server.config.shipped import DEMO_CHARACTERS
 from tests.support.cards import make_card
 
 FULL = """

@@ -9,7 +9,7 @@ import pytest
 from engine.chat_template import CHATML, PLAIN, ChatMessage
 from engine.tokenizer import Tokenizer
 from engine.tool_dialect import ToolCall
-from server.config import DEMO_MODEL
+from server.config.shipped import DEMO_MODEL
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry, count_bytes, join_notes, render_messages
 from server.conversation.memory import Memory, compact, recall

@@ -8,7 +8,7 @@ import pytest
 
 from engine.chat_template import ChatMessage
 from engine.tokenizer import Tokenizer
-from server.config import DEMO_MODEL
+from server.config.shipped import DEMO_MODEL
 from server.conversation.conversation import Conversation
 from server.conversation.entries import Entry
 from server.conversation.memory import Memory, compact, recall

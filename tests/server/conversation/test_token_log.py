@@ -10,7 +10,7 @@ import pytest
 
 from engine.chat_template import CHATML, PLAIN, ChatMessage
 from engine.tokenizer import Tokenizer
-from server.config import DEMO_MODEL
+from server.config.shipped import DEMO_MODEL
 from server.conversation.token_log import TokenLog, Turn, encode_turn
 from tests.support.chat_templates import LLAMA3, MISTRAL, QWEN3
 from tests.support.fake_engine import FakeTokenizer

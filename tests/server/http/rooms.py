@@ -19,7 +19,10 @@ from server.auth.keys import ApiKey
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.characters.uploads import Uploads
-from server.config import AuthConfig, CharactersConfig, LimitsConfig, ServerSettings
+from server.config.access import AuthConfig
+from server.config.characters import CharactersConfig
+from server.config.limits import LimitsConfig
+from server.config.settings import ServerSettings
 from server.engine_port import DeltaListener, EnginePort
 from server.protocol.character_objects import LocalizedText
 from server.state import ServerState

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message
 
 from server.cards.write import write_card
 from server.characters.card_folder import CardFolder
-from server.config import CharactersConfig, LimitsConfig
+from server.config.characters import CharactersConfig
+from server.config.limits import LimitsConfig
 from server.http.app import build_http_app
 from server.http.card_upload import MAX_AT_ONCE
 from server.state import ServerState

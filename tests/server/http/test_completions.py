@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from server.config import LimitsConfig
+from server.config.limits import LimitsConfig
 from server.http.app import build_http_app
 from server.http.completion_reply import KEEP_ALIVE_S
 from server.http.event_stream import STALL_S

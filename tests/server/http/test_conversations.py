@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from server.auth.keys import ANONYMOUS
-from server.config import ListenConfig
+from server.config.access import ListenConfig
 from server.conversation.changes import ItemKept, SummaryKept
 from server.conversation.entries import Entry
 from server.errors import StoreUnavailable

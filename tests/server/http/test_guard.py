@@ -9,7 +9,7 @@ import pytest
 from starlette.routing import Route
 
 from server.auth.keys import DEFAULT_SCOPES, ApiKey, Scope, digest_of
-from server.config import AuthConfig
+from server.config.access import AuthConfig
 from server.http.app import build_http_app
 from tests.server.http.conftest import PAGE
 from tests.server.http.rooms import SpellingEngine, chat_body, make_state

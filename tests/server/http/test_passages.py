@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from server.auth.keys import KeyLimits
-from server.config import LimitsConfig
+from server.config.limits import LimitsConfig
 from server.http.app import build_http_app
 from server.state import ServerState
 from tests.server.http.rooms import AsgiCall, chat_body, make_state

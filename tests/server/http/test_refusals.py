@@ -7,7 +7,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from engine.errors import EngineDead, QueueFull, SelfCheckFailed
-from server.config import AuthConfig
+from server.config.access import AuthConfig
 from server.http.app import build_http_app
 from server.http.refusals import from_engine_error
 from server.state import ServerState

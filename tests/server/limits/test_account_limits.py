@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from server.auth.keys import NO_LIMITS, KeyLimits
-from server.config import LimitsConfig
+from server.config.limits import LimitsConfig
 from server.limits.account_limits import AccountLimits, limits_for
 
 CONFIG = LimitsConfig(tokens_per_min=1000, requests_per_min=10, max_queued_responses=3)

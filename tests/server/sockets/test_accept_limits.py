@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.config import LimitsConfig
+from server.config.limits import LimitsConfig
 from server.sockets.accept_limits import AcceptLimits, Ticket, TurnedAway
 
 

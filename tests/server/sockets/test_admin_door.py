@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from engine.errors import ConfigError
-from server.config import ListenConfig
+from server.config.access import ListenConfig
 from server.http.admin import build_admin_app
 from server.sockets.admin_door import AdminDoor
 from tests.server.http.rooms import make_state

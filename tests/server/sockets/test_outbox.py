@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from server.config import OutboxConfig
+from server.config.sockets import OutboxConfig
 from server.metrics import Metrics
 from server.resume.journal import Journal
 from server.sockets.outbox import OVERFLOW, STALLED, Outbox, StallClock

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from engine.errors import ConfigError
-from server.config import ListenConfig
+from server.config.access import ListenConfig
 from server.sockets.tls import renew, tls_context
 from tests.support.certificates import make_certificate
 

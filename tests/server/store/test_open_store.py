@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from server.config import HistoryConfig
+from server.config.conversations import HistoryConfig
 from server.store.memory_store import InMemoryStore
 from server.store.open_store import look_at_store, open_store
 from server.store.sqlite_store import SqliteStore

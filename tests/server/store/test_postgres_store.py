@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from engine.errors import ConfigError
-from server.config import HistoryConfig
+from server.config.conversations import HistoryConfig
 from server.conversation.changes import ItemKept
 from server.conversation.entries import Entry
 from server.errors import StoreUnavailable
