@@ -34,6 +34,7 @@ from server.log_lines import configure_logging
 from server.sockets.front_door import FrontDoor
 from server.sockets.roster import Roster
 from server.state import ServerState
+from server.stop_signal import StopSignal
 from tests.support.fake_engine import FakeEngine
 
 SONG = "sing "
@@ -156,7 +157,7 @@ async def run(engine_name: str, values: dict[str, object]) -> int:
     """Serve until told to stop, by a signal or because nobody asks any more."""
     settings = load_settings(command_line={"listen.port": 0, **values}).settings
     configure_logging(settings.log)
-    stop = app.StopSignal()
+    stop = StopSignal()
     engine: Any = ListeningEngine(step_s=0.001, max_model_len=MAX_MODEL_LEN)
     control = Control(engine)
 
