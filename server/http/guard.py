@@ -94,8 +94,8 @@ def check_origin(state: ServerState, request: Request) -> None:
     if not may_page_call(settings.listen, settings.auth, origin=origin, host=host):
         raise HttpRefusal(
             403,
-            "pages from this origin may not call the server; its operator can add the origin to "
-            "auth.allowed_origins",
+            f"pages from {shorten(origin or '')} may not call the server; its operator can add the "
+            "origin to auth.allowed_origins",
             code="origin_not_allowed",
         )
 

@@ -24,7 +24,7 @@ from server.auth.presented import (
     query_hint,
 )
 from server.characters.catalog import ResolvedModel
-from server.errors import ModelNotFound
+from server.errors import ModelNotFound, shorten
 from server.protocol.objects import SessionPatch
 from server.state import ServerState
 
@@ -149,8 +149,8 @@ def _check_origin(state: ServerState, head: HandshakeHead) -> None:
         raise Refusal(
             403,
             "origin_not_allowed",
-            "pages from this origin may not connect; the server's operator can add it to "
-            "auth.allowed_origins",
+            f"pages from {shorten(origin or '')} may not connect; the server's operator can add "
+            "the origin to auth.allowed_origins",
         )
 
 
