@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,7 +20,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from engine.request import FinishReason
@@ -35,6 +33,7 @@ from server.text.tags import strip_tags
 from tests.server.judge import Judge
 from tests.server.mirror import Mirror, Notebook, as_told
 from tests.server.talk import AOI, HARU, V1, Event, Talk, text_of
+from tests.support.machines import run_machine
 
 Thing = TypeVar("Thing")
 
@@ -569,30 +568,13 @@ def as_words(item: Event) -> str:
     return arguments
 
 
-def run(num_sequences: int, num_steps: int) -> None:
-    """Make up sequences, always the same ones."""
-    run_state_machine_as_test(
-        ProtocolMachine,
-        settings=settings(
-            max_examples=num_sequences,
-            stateful_step_count=num_steps,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-            report_multiple_bugs=False,
-        ),
-    )
-
-
 def test_any_sequence_keeps_the_promises_of_the_protocol() -> None:
     """A few short ones, each time."""
-    run(50, 15)
+    run_machine(ProtocolMachine, num_sequences=30, num_steps=15)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_many_sequences_keep_the_promises_of_the_protocol() -> None:
     """Many longer ones."""
-    run(1000, 40)
+    run_machine(ProtocolMachine, num_sequences=1000, num_steps=40)

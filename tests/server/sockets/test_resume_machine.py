@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -20,7 +19,6 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from engine.outputs import RequestDelta
@@ -31,6 +29,7 @@ from server.store.memory_store import InMemoryStore
 from tests.server.sockets.stage import Stage
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_socket import FakeSocket
+from tests.support.machines import run_machine
 from tests.support.virtual_clock import VirtualClockLoop
 
 Event = dict[str, Any]
@@ -377,30 +376,13 @@ class ResumeMachine(RuleBasedStateMachine):
         self.loop.run_until_complete(run())
 
 
-def run(num_sequences: int, num_steps: int) -> None:
-    """Make up sequences, always the same ones."""
-    run_state_machine_as_test(
-        ResumeMachine,
-        settings=settings(
-            max_examples=num_sequences,
-            stateful_step_count=num_steps,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            print_blob=False,
-            report_multiple_bugs=False,
-        ),
-    )
-
-
 def test_a_client_that_loses_sockets_hears_what_any_other_hears() -> None:
     """A few short lives, each time."""
-    run(30, 10)
+    run_machine(ResumeMachine, num_sequences=20, num_steps=10)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_many_clients_that_lose_sockets_hear_what_any_other_hears() -> None:
     """Many longer ones."""
-    run(250, 40)
+    run_machine(ResumeMachine, num_sequences=250, num_steps=40)
