@@ -123,7 +123,6 @@ DECIDING = [
     "server/resume/journal.py",
     "server/resume/resume_tokens.py",
     "server/session/repeated_reply.py",
-    "server/session/requests.py",
     "server/session/response.py",
     "server/session/retelling.py",
     "server/session/session.py",

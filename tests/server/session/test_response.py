@@ -275,3 +275,13 @@ def test_a_reply_beside_the_conversation_leaves_it_alone() -> None:
     assert [name for name in types(sent) if name.startswith("conversation")] == []
     assert sent[-1]["response"]["conversation_id"] is None
     assert len(talk.session.conversation) == 0
+
+
+def test_a_whole_reply_is_known_by_its_turn() -> None:
+    """Its items are; one that is cut short may be asked for again."""
+    talk = Talk()
+    talk.user()
+    talk.ask(turn_id="turn-1")
+    talk.write("Hello.", FinishReason.STOP)
+    named = [entry for entry in talk.session.conversation.entries if entry.turn_id == "turn-1"]
+    assert [entry.words for entry in named] == ["Hello."]

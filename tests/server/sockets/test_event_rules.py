@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+from server.protocol.items import MessageItem
 from server.protocol.server_events import (
+    ConversationItemAdded,
     ConversationItemDeleted,
     ResponseFunctionCallArgumentsDelta,
     ResponseOutputTextDelta,
@@ -54,3 +56,20 @@ def test_an_event_tells_its_item() -> None:
     """By id, where it speaks of one."""
     assert RULES.items(words("a")) == ("item",)
     assert RULES.items(ConversationItemDeleted(item_id="gone")) == ("gone",)
+    item = MessageItem(id="new", role="user", content=[])
+    added = ConversationItemAdded(previous_item_id=None, item=item)
+    assert RULES.items(added) == ("new",)
+    assert RULES.announces(added)
+
+
+def test_a_delta_can_hold_other_text() -> None:
+    """Several become one; the first is left as it was."""
+    first = words("a")
+    assert RULES.with_text(first, "abc") == words("abc")
+    assert first == words("a")
+
+
+def test_an_id_is_read_again() -> None:
+    """Of this session's events only."""
+    assert RULES.number(RULES.name(7)) == 7
+    assert RULES.number(make_event_rules("sess_b").name(7)) is None
