@@ -157,7 +157,6 @@ DECIDING = [
     "server/store/attempts.py",
     "server/store/kept_entry.py",
     "server/store/layout.py",
-    "server/store/memory_store.py",
     "server/store/trouble.py",
     "server/store/write_queue.py",
     "server/store/writing.py",
