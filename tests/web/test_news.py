@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.web.conftest import Visit
 from tests.web.mock_server import Mock
-from tests.web.test_page import ready, say, settled
+from tests.web.test_page import PHONE, ready, say, settled
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +72,7 @@ def test_a_conversation_in_another_window_can_be_fetched_back(visit: Visit, mock
     page = ready(visit(mock.url))
     settled(say(page, "hello"))
     mock.hang_up(4409)
-    expect(page.get_by_test_id("status")).to_contain_text("In another window")
+    expect(page.get_by_test_id("status")).to_contain_text("Elsewhere")
     expect(page.get_by_test_id("notice")).not_to_contain_text("4409")
     page.wait_for_timeout(900)
     assert mock.sockets == 1
@@ -103,3 +103,13 @@ def test_a_flood_is_told_without_its_number(visit: Visit, mock: Mock) -> None:
     expect(page.get_by_test_id("notice")).not_to_contain_text("4429")
     page.get_by_test_id("retry").click()
     ready(page)
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ja-JP"])
+def test_the_way_back_fits_on_a_phone(visit: Visit, mock: Mock, locale: str) -> None:
+    """The row with the status and its button is no wider than the narrowest screen."""
+    page = ready(visit(mock.url, **PHONE, locale=locale))
+    mock.hang_up(4409)
+    expect(page.get_by_test_id("retry")).to_be_visible()
+    widths = page.locator(".talk-top").evaluate("row => [row.scrollWidth, row.clientWidth]")
+    assert widths[0] <= widths[1]
