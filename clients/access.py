@@ -6,7 +6,7 @@ import argparse
 import http.client
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Self
 from clients.python.address import is_loopback, realtime_address, web_address
 from clients.python.client import DEFAULT_URL, RealtimeClient
 from clients.python.connecting import told_reason, trust
-from clients.python.errors import ClientError, ConnectFailed, ConnectRefused
+from clients.python.errors import ClientError, ConnectFailed, ConnectionLost, ConnectRefused
 from server.protocol.character_events import CHARACTER_V1
 
 
@@ -56,11 +56,20 @@ class Access:
         return cls(realtime_address(options.url), key, options.ca_file)
 
     def connect(
-        self, *, model: str | None, events: Sequence[str] = (CHARACTER_V1,)
+        self,
+        *,
+        model: str | None,
+        events: Sequence[str] = (CHARACTER_V1,),
+        on_lost: Callable[[ConnectionLost], None] | None = None,
     ) -> AbstractAsyncContextManager[RealtimeClient]:
         """Open a session, as ``RealtimeClient.connect`` does."""
         return RealtimeClient.connect(
-            self.url, model=model, api_key=self.api_key, ca_file=self.ca_file, events=events
+            self.url,
+            model=model,
+            api_key=self.api_key,
+            ca_file=self.ca_file,
+            events=events,
+            on_lost=on_lost,
         )
 
     def get(self, path: str, timeout_s: float) -> http.client.HTTPResponse:

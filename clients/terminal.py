@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from clients.access import Access
-from clients.python.errors import ClientError, ConnectFailed
+from clients.python.errors import ClientError, ConnectFailed, ConnectionLost, ConnectRefused
 from clients.terminal_chat import EXIT_FAILED, EXIT_INTERRUPTED, Chat
 from clients.terminal_line import Line
 from clients.terminal_screen import Screen
 from clients.terminal_words import WORDS, Words, guess_language
+from server.protocol.close_codes import CloseCode
 
 _HTTP_TIMEOUT_S = 5.0
 
@@ -33,10 +34,13 @@ def main(argv: list[str]) -> int:
         sys.stdin.reconfigure(errors="replace")  # the wire cannot carry what is no text
     is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     model = options.model or first_character(access)
-    line = Line(lambda: access.connect(model=model))
+    screen = Screen(sys.stdout, sys.stderr, is_terminal=is_terminal)
+    line = Line(
+        lambda: access.connect(model=model, on_lost=lambda _: screen.news(words.coming_back))
+    )
     chat = Chat(
         line,
-        Screen(sys.stdout, sys.stderr, is_terminal=is_terminal),
+        screen,
         words,
         read_line=_terminal_reader(words) if is_terminal else _pipe_reader(sys.stdin),
         fetch_characters=lambda: fetch_characters(access),
@@ -54,9 +58,26 @@ def main(argv: list[str]) -> int:
 
 def _fail(error: ClientError, words: Words) -> int:
     print(f"kaiwa chat: {error.message}", file=sys.stderr)
-    if isinstance(error, ConnectFailed):
-        print(words.no_server, file=sys.stderr)
+    way_out = _way_out(error, words)
+    if way_out is not None:
+        print(way_out, file=sys.stderr)
     return EXIT_FAILED
+
+
+def _way_out(error: ClientError, words: Words) -> str | None:
+    match error:
+        case ConnectFailed():
+            return words.no_server
+        case ConnectRefused(status=401):
+            return words.no_key
+        case ConnectionLost(code=CloseCode.AUTHENTICATION_ENDED):
+            return words.key_ended
+        case ConnectionLost(code=CloseCode.REPLACED):
+            return words.taken_over
+        case ConnectionLost(code=CloseCode.RATE_LIMITED):
+            return words.flooded
+        case _:
+            return None
 
 
 def fetch_characters(access: Access) -> list[dict[str, Any]]:

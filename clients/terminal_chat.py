@@ -9,14 +9,24 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from clients.python.errors import ClientError, ReplyFailed, RequestRefused
+from clients.python.errors import ConnectionLost, ReplyFailed, RequestRefused
 from clients.python.events import raise_if_failed
 from clients.terminal_line import Line
 from clients.terminal_screen import Screen
 from clients.terminal_words import Words
-from server.protocol.character_events import CharacterExpression
+from server.protocol.character_events import (
+    CharacterEngine,
+    CharacterExpression,
+    CharacterSessionExpiring,
+    CharacterSessionGoingAway,
+)
 from server.protocol.objects import ResponseMetrics
-from server.protocol.server_events import ErrorEvent, ResponseDone, ResponseOutputTextDelta
+from server.protocol.server_events import (
+    ErrorEvent,
+    ResponseDone,
+    ResponseOutputTextDelta,
+    SessionCreated,
+)
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -139,6 +149,14 @@ class Chat:
         except RequestRefused as refusal:
             self._screen.end_reply()
             self._fail(refusal)
+        except ConnectionLost as loss:
+            self._screen.end_reply()
+            if not loss.is_retryable:
+                raise
+            self._problem(self._words.reply_lost)
+            if not self._line.client.is_open:  # there is no way back to this session
+                self._screen.note(self._words.new_conversation)
+                self._open()
         return True
 
     def _show_reply(self, said: str) -> None:
@@ -153,6 +171,16 @@ class Chat:
                     self._screen.face(event.name)
                 case ErrorEvent():
                     self._screen.problem(event.error.message)
+                case SessionCreated():
+                    self._screen.news(self._words.back)
+                case CharacterEngine():
+                    is_back = event.status == "ready"
+                    words = self._words
+                    self._screen.news(words.engine_ready if is_back else words.engine_recovering)
+                case CharacterSessionGoingAway():
+                    self._screen.news(self._words.going_away)
+                case CharacterSessionExpiring():
+                    self._screen.news(self._words.expiring)
                 case ResponseDone():
                     self._finish(event, asked_at, first_at)
 
@@ -175,9 +203,22 @@ class Chat:
         except ReplyFailed as failure:
             self._fail(failure)
 
-    def _fail(self, failure: ClientError) -> None:
+    def _fail(self, failure: RequestRefused | ReplyFailed) -> None:
+        """Say what went wrong, and when to try again."""
+        words = self._words
+        told = {
+            "rate_limit_exceeded": words.rate_limited,
+            "queue_full": words.busy,
+            "server_overloaded": words.busy,
+            "server_draining": words.going_away,
+        }.get(failure.code, failure.message)
+        if failure.retry_after_s is not None and failure.code != "server_draining":
+            told = f"{told} {words.wait.format(seconds=max(1, failure.retry_after_s))}"
+        self._problem(told)
+
+    def _problem(self, text: str) -> None:
         """Say what went wrong and go on; a script learns of it by the exit code."""
-        self._screen.problem(failure.message)
+        self._screen.problem(text)
         if not self._screen.is_terminal:
             self._exit_code = EXIT_FAILED
 

@@ -76,6 +76,11 @@ class Screen:
         if self.is_terminal:
             self._write(f"{harmless(text)}\n", "dim")
 
+    def news(self, text: str) -> None:
+        """Write what the service is going through, on a line of its own; a pipe does not get it."""
+        if self.is_terminal:
+            self._write(f"\n  {harmless(text)}\n", "dim")
+
     def listing(self, text: str) -> None:
         """Write the answer to a command."""
         self._write(f"{harmless(text)}\n", "")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
@@ -85,6 +86,7 @@ class RealtimeClient:
         *,
         event_timeout_s: float,
         reopen: Callable[[str, str], Awaitable[ClientConnection]] | None = None,
+        on_lost: Callable[[ConnectionLost], None] | None = None,
     ) -> None:
         """Take over an open socket; see ``connect`` for the usual way.
 
@@ -92,9 +94,11 @@ class RealtimeClient:
             socket: Open.
             event_timeout_s: The longest silence that ``recv`` and ``respond`` bear.
             reopen: Connects anew with a resume token and the last event id; ``None`` for never.
+            on_lost: Told of each lost socket that this client sets out to replace.
         """
         self._socket = socket
         self._reopen = reopen
+        self._on_lost = on_lost
         self._event_timeout_s = event_timeout_s
         self._ids = itertools.count(1)
         self._asked: str | None = None  # our request, while no reply to it has begun
@@ -116,6 +120,7 @@ class RealtimeClient:
         events: Sequence[str] = (CHARACTER_V1,),
         resume: tuple[str, str] | None = None,
         comes_back: bool = True,
+        on_lost: Callable[[ConnectionLost], None] | None = None,
         connect_timeout_s: float = 10.0,
         event_timeout_s: float = 60.0,
     ) -> AsyncIterator[Self]:
@@ -133,7 +138,8 @@ class RealtimeClient:
                 the session does not wait any more a new one begins, and an ``error`` says so.
             comes_back: Whether ``recv`` resumes by itself where the socket was lost. The greeting
                 of the new socket is an event like any other. What was sent and got lost on its way
-                is not sent again.
+                is not sent again, but for what ``respond`` asks.
+            on_lost: Told of each lost socket that this client sets out to replace.
             connect_timeout_s: For the handshake and for the first event.
             event_timeout_s: The longest silence that ``recv`` and ``respond`` bear.
 
@@ -151,13 +157,23 @@ class RealtimeClient:
             return await open({**query, **_way_back(token, event_id)})
 
         socket = await open(query if resume is None else {**query, **_way_back(*resume)})
-        client = cls(socket, event_timeout_s=event_timeout_s, reopen=reopen if comes_back else None)
+        client = cls(
+            socket,
+            event_timeout_s=event_timeout_s,
+            reopen=reopen if comes_back else None,
+            on_lost=on_lost,
+        )
         try:
             while client.session is None:
                 await client.recv(timeout_s=connect_timeout_s)
             yield client
         finally:
             await client._socket.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a socket; ``respond`` comes back where there is none, if it can."""
+        return self._socket.close_code is None
 
     async def send(self, event: ClientEvent | Mapping[str, Any]) -> None:
         """Send one event; a mapping goes out as it is.
@@ -216,6 +232,8 @@ class RealtimeClient:
         resume = self._resume
         if self._reopen is None or resume is None or not loss.is_retryable:
             raise loss
+        if self._on_lost is not None:
+            self._on_lost(loss)
         deadline = asyncio.get_running_loop().time() + resume.window_s
         for attempt in itertools.count():
             await asyncio.sleep(min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2**attempt) * random.random())
@@ -230,6 +248,21 @@ class RealtimeClient:
                 return
             if asyncio.get_running_loop().time() > deadline:
                 raise loss
+
+    async def _come_back_to_ask(self) -> None:
+        """Replace a socket that was lost while nobody read; what is asked next is not lost with it.
+
+        Where the session did not wait, another one goes on with its conversation, if that is kept.
+        """
+        code = self._socket.close_code
+        if code is None or self.session is None:
+            return
+        await self._come_back(ConnectionLost(code, self._socket.close_reason or ""))
+        left, self.session = self.session, None
+        while self.session is None:
+            await self.recv()
+        if self.session.id != left.id:
+            self._asked = self._unfinished = None
 
     async def update_session(self, **fields: object) -> SessionObject:
         """Change part of the configuration, and wait until the server has confirmed it.
@@ -286,7 +319,8 @@ class RealtimeClient:
         The last event is ``ResponseDone``, whatever its status. Events of other replies are read
         past; those that belong to no reply are yielded. Leaving the loop early cancels the reply.
         Words and request travel together; where the words are refused, the reply that was asked
-        for with them is cancelled.
+        for with them is cancelled. Where a socket is lost they are sent again under their names,
+        so that nothing is said or answered twice.
 
         Args:
             text: The user's words; ``None`` asks for a reply to the conversation as it is.
@@ -301,18 +335,27 @@ class RealtimeClient:
             raise RuntimeError("a reply is being read already; cancel it or read it to its end")
         self._is_reading_reply = True
         try:
+            await self._come_back_to_ask()
             await self._finish_old_reply()
             request_id = self._new_id("response")
             params = msgspec.convert(_with_metadata(fields, request_id), ResponseParams)
-            item_id = None if text is None else await self.create_item(user_message(text))
-            await self.send(ResponseCreate(event_id=request_id, response=params))
+            if params.conversation != "none" and not isinstance(params.turn_id, str):
+                params.turn_id = _new_name("turn")
+            item = None if text is None else user_message(text)
+            if item is not None and item.id is None:
+                item.id = _new_name("item")
             self._asked = request_id
-            reply_id = None
+            asking = await self._ask(item, request_id, params)
+            reply_id, num_missed = None, 0
             while True:
                 event = await self.recv()
                 is_end = self._follow(event)
+                is_back = num_missed > 0 or isinstance(event, SessionCreated)
+                num_missed = _num_missed_after(event, num_missed)
+                if is_back and num_missed == 0 and self._asked == request_id:
+                    asking = await self._ask(item, request_id, params)
                 reply_id = reply_id or self._unfinished
-                _raise_if_about(event, request_id, item_id)
+                _raise_if_about(event, *asking)
                 if _is_idle_cancel(event) or response_id(event) not in (None, reply_id):
                     continue
                 yield event
@@ -324,6 +367,17 @@ class RealtimeClient:
             raise
         finally:
             self._is_reading_reply = False
+
+    async def _ask(
+        self, item: MessageItem | None, request_id: str, params: ResponseParams
+    ) -> tuple[str, ...]:
+        """Send words and request; return the ids of both events, as far as they left."""
+        asking: tuple[str, ...] = (request_id,)
+        with suppress(ConnectionLost):  # the next ``recv`` comes back, or says that it cannot
+            if item is not None:
+                asking += (await self.create_item(item),)
+            await self.send(ResponseCreate(event_id=request_id, response=params))
+        return asking
 
     async def say(
         self, text: str | None = None, *, fields: Mapping[str, object] = _NO_FIELDS
@@ -372,6 +426,21 @@ def user_message(text: str) -> MessageItem:
     return MessageItem(role="user", content=[ContentPart(type="input_text", text=text)])
 
 
+def _new_name(what: str) -> str:
+    """A name that no other program gives in the same conversation."""
+    return f"{what}_{secrets.token_hex(8)}"
+
+
+def _num_missed_after(event: Event, num_missed: int) -> int:
+    """How many events of the past are still to come, behind this one."""
+    if not isinstance(event, SessionCreated):
+        return max(0, num_missed - 1)
+    resume = event.session.resume
+    if not isinstance(resume, ResumeObject) or isinstance(resume.replayed, msgspec.UnsetType):
+        return 0
+    return resume.replayed
+
+
 def _way_back(token: str, event_id: str) -> dict[str, str]:
     return {"resume": token, "last_event_id": event_id}
 
@@ -397,4 +466,6 @@ def _raise_if_about(event: Event, *event_ids: str | None) -> None:
     if not isinstance(event, ErrorEvent) or event.error.event_id is None:
         return
     if event.error.event_id in event_ids:
-        raise RequestRefused(event.error.code, event.error.message, event.error.param)
+        error, wait_ms = event.error, event.error.retry_after_ms
+        wait_s = None if wait_ms is msgspec.UNSET else wait_ms / 1000
+        raise RequestRefused(error.code, error.message, error.param, wait_s)

@@ -70,12 +70,20 @@ class RequestRefused(ClientError):
     Attributes:
         code: The server's stable name for it.
         param: The field at fault, if there is one.
+        retry_after_s: When asking again makes sense, where the server knows.
     """
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.param = param
+        self.retry_after_s = retry_after_s
 
 
 class ReplyFailed(ClientError):
@@ -83,11 +91,13 @@ class ReplyFailed(ClientError):
 
     Attributes:
         code: The server's stable name for it.
+        retry_after_s: When asking again makes sense, where the server knows.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after_s = retry_after_s
 
 
 class ReplyTimeout(ClientError):

@@ -102,7 +102,8 @@ def raise_if_failed(event: ResponseDone) -> None:
     error = details.error if details else None
     if error is None:
         raise ReplyFailed("unknown", "the reply failed")
-    raise ReplyFailed(error.code, error.message)
+    wait_ms = error.retry_after_ms
+    raise ReplyFailed(error.code, error.message, None if wait_ms is None else wait_ms / 1000)
 
 
 def decode_event(frame: str | bytes) -> Event:

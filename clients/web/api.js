@@ -3,7 +3,14 @@
 const TIMEOUT_MS = 10_000;
 
 /** The server asks for a key, or refuses ours. */
-export class KeyNeeded extends Error {}
+export class KeyNeeded extends Error {
+  /** @param {string} [code] the server's name for what is wrong with the key */
+  constructor(code = "") {
+    super("unauthorised");
+    /** @type {"wrong"|"ended"} */
+    this.why = code === "api_key_expired" ? "ended" : "wrong";
+  }
+}
 
 /** The server answered, but not with success. */
 export class HttpRefusal extends Error {
@@ -35,9 +42,14 @@ export function authorised(key) {
  */
 export async function getJson(path, key) {
   const answer = await fetch(path, { headers: authorised(key), cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (answer.status === 401) throw new KeyNeeded("unauthorised");
+  if (answer.status === 401) throw new KeyNeeded(await errorCode(answer));
   if (!answer.ok) throw new HttpRefusal(answer.status, Number(answer.headers.get("Retry-After")) || 0);
   return answer.json();
+}
+
+async function errorCode(answer) {
+  const body = await answer.json().catch(() => null);
+  return body?.error?.code;
 }
 
 /**
@@ -73,7 +85,7 @@ export function sendCard(file, type, key, onprogress) {
     request.onerror = () => reject(new CardRefused(""));
     request.onload = () => {
       const { status, response } = request;
-      if (status === 401) reject(new KeyNeeded("unauthorised"));
+      if (status === 401) reject(new KeyNeeded(response?.error?.code));
       else if (status >= 200 && status < 300 && typeof response?.id === "string") resolve(response);
       else reject(new CardRefused(response?.error?.message ?? `HTTP ${status}`));
     };

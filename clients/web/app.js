@@ -11,6 +11,7 @@ import { LiveView } from "./live_view.js";
 import { openOwnDialog } from "./own_dialog.js";
 import { Picker } from "./picker.js";
 import { RealtimeLink } from "./realtime.js";
+import { newsOf } from "./service_news.js";
 import { Session } from "./session.js";
 import * as settings from "./settings.js";
 import { Stage } from "./stage.js";
@@ -36,7 +37,7 @@ class App {
     this.cards = new CardImport({ button: byId("add-card"), input: byId("card-file"), curtain: byId("curtain") }, {
       key: settings.savedKey,
       onadded: (character) => this.#welcome(character),
-      onkey: () => this.#askKey(Boolean(settings.savedKey()), () => this.link.retry()),
+      onkey: ({ why }) => this.#askKey(settings.savedKey() ? why : null, () => this.link.retry()),
       tell: (words) => this.status.tell(words),
       warn: (words) => this.status.warn(words),
     });
@@ -56,30 +57,34 @@ class App {
     try {
       this.characters = await listCharacters(settings.savedKey());
     } catch (error) {
-      if (error instanceof KeyNeeded) return this.#askKey(Boolean(settings.savedKey()), () => this.start());
-      this.status.show({ name: "stopped", text: t("load_failed") });
+      if (error instanceof KeyNeeded) return this.#askKey(settings.savedKey() ? error.why : null, () => this.start());
+      this.status.show({ name: "stopped", text: "load_failed" });
       return undefined;
     }
     if (this.characters.length === 0) {
-      this.status.show({ name: "stopped", text: t("no_characters") });
+      this.status.show({ name: "stopped", text: "no_characters" });
       return undefined;
     }
-    const saved = settings.savedCharacter();
+    const left = this.#unpack(settings.takeTalk());
+    const saved = left?.model ?? settings.savedCharacter();
     const first = this.characters.find((one) => one.id === saved) ?? this.characters[0];
     this.picker.show(this.characters, first.id);
-    this.meet(first.id);
+    this.meet(first.id, first.id === left?.model ? left.luggage : null);
     if (window.matchMedia("(pointer: fine)").matches && !this.live.open) this.input.focus();
     return undefined;
   }
 
-  /** @param {string} id character to talk to; its conversation goes on where it was */
-  meet(id) {
+  /**
+   * @param {string} id character to talk to; its conversation goes on where it was
+   * @param {import("./session.js").Luggage|null} [luggage] of the page before this one
+   */
+  meet(id, luggage = null) {
     this.character = this.characters.find((one) => one.id === id);
     settings.saveCharacter(id);
     this.greeting = this.greetings = 0;
     if (!this.conversations.has(id)) this.conversations.set(id, new Conversation());
     this.stage.enter(this.character);
-    this.#begin();
+    this.#begin(luggage);
   }
 
   /** Forget this conversation and start another with the same character. */
@@ -118,11 +123,24 @@ class App {
     return this.character ? this.conversations.get(this.character.id) : null;
   }
 
-  #begin() {
+  #begin(luggage = null) {
     this.#refreshGreeting();
+    this.status.forgetNews();
     this.chat.show(this.conversation, localised(this.character.name, this.character.id));
-    this.session.open(this.character.id, this.conversation);
+    this.session.open(this.character.id, this.conversation, luggage);
     this.#relabelInput();
+  }
+
+  // For the page that a reload brings: it goes on with the same session, where that still waits.
+  #pack() {
+    if (!this.character) return;
+    const conversations = [...this.conversations].map(([id, { items, summary }]) => [id, { items, summary }]);
+    settings.leaveTalk({ model: this.character.id, luggage: this.session.luggage, conversations });
+  }
+
+  #unpack(left) {
+    for (const [id, kept] of left?.conversations ?? []) this.conversations.set(id, Conversation.of(kept));
+    return left;
   }
 
   // What every new session is told of its reader.
@@ -183,16 +201,21 @@ class App {
     this.link.addEventListener("state", ({ detail }) => {
       if (detail.name === "closed") return;
       this.status.show(detail);
-      if (detail.name === "key") this.#askKey(detail.wrong, () => this.link.retry());
+      if (detail.name === "key") this.#askKey(detail.why, () => this.link.retry());
     });
+    this.link.addEventListener("event", ({ detail }) => {
+      const news = newsOf(detail);
+      if (news) this.status.report(news);
+    });
+    window.addEventListener("pagehide", () => this.#pack());
     window.addEventListener("online", () => {
       if (this.link.state.name === "waiting") this.link.retry();
     });
   }
 
-  async #askKey(wrong, then) {
+  async #askKey(why, then) {
     this.status.show({ name: "key" });
-    settings.saveKey(await askForKey(byId("key-dialog"), wrong));
+    settings.saveKey(await askForKey(byId("key-dialog"), why));
     this.live.reconnect();
     then();
   }

@@ -14,7 +14,7 @@ export class CardImport {
   /**
    * @param {{button: HTMLElement, input: HTMLInputElement, curtain: HTMLElement}} nodes the button and its hidden
    *   file field, and what covers the page while a file is above it
-   * @param {{key: () => (string|null), onadded: (character: {id: string}) => void, onkey: () => void,
+   * @param {{key: () => (string|null), onadded: (character: {id: string}) => void, onkey: (error: KeyNeeded) => void,
    *   tell: (words: string) => void, warn: (words: string) => void}} page what to ask, and whom to tell
    */
   constructor({ button, input, curtain }, page) {
@@ -50,7 +50,7 @@ export class CardImport {
     try {
       page.onadded(await sendCard(file, type, page.key(), progress));
     } catch (error) {
-      if (error instanceof KeyNeeded) page.onkey();
+      if (error instanceof KeyNeeded) page.onkey(error);
       else if (error instanceof CardRefused) {
         page.warn(t("card_refused", { name: file.name, message: error.message || t("card_lost") }));
       } else throw error;

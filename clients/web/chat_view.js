@@ -59,7 +59,7 @@ export class ChatView {
     this.rows.set(item.key, { ...row, item });
     this.list.append(row.root);
     if (item.role === "user") this.toBottom();
-    if (item.status !== "streaming" && item.role === "assistant") this.#finishRow(row, item);
+    if (item.role === "assistant") this.#fill(row, item);
     this.#follow();
   }
 
@@ -148,6 +148,14 @@ export class ChatView {
     );
     root.setAttribute("aria-busy", "true");
     return { root, text, meta };
+  }
+
+  #fill(row, item) {
+    if (item.status !== "streaming") this.#finishRow(row, item);
+    else if (item.text) {
+      row.root.dataset.begun = "true";
+      this.#writeWords(row, item);
+    }
   }
 
   #finishRow(row, item) {

@@ -85,6 +85,15 @@ export class Conversation {
   }
 
   /**
+   * Take over what another page has kept of a conversation.
+   * @param {{items: Item[], summary: string}} kept its items and summary
+   * @returns {Conversation}
+   */
+  static of({ items, summary }) {
+    return Object.assign(new Conversation(), { items, summary });
+  }
+
+  /**
    * The items as `conversation.item.create` wants them, for a server that does not know them.
    * @returns {Array<Record<string, unknown>>}
    */

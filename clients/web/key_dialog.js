@@ -5,15 +5,15 @@ import { t } from "./i18n.js";
 /**
  * Ask for the key until one is given.
  * @param {HTMLDialogElement} dialog the dialog to fill
- * @param {boolean} wrong whether the last key was refused
+ * @param {"wrong"|"ended"|null} why what is the matter with the last key, where there was one
  * @returns {Promise<string>} the key
  */
-export function askForKey(dialog, wrong) {
+export function askForKey(dialog, why) {
   return new Promise((resolve) => {
     const input = el("input", {
       id: "key-input", type: "password", autocomplete: "off", spellcheck: "false", required: true,
-      "data-testid": "key-input", "aria-describedby": wrong ? "key-wrong" : undefined,
-      "aria-invalid": wrong ? "true" : undefined,
+      "data-testid": "key-input", "aria-describedby": why ? "key-wrong" : undefined,
+      "aria-invalid": why ? "true" : undefined,
     });
     const give = () => {
       const key = input.value.trim();
@@ -29,7 +29,7 @@ export function askForKey(dialog, wrong) {
       el("p", { text: t("key_body") }),
       el("label", { for: "key-input", text: t("key_label") }),
       input,
-      ...(wrong ? [el("p", { id: "key-wrong", class: "wrong", role: "alert", text: t("key_wrong") })] : []),
+      ...(why ? [el("p", { id: "key-wrong", class: "wrong", role: "alert", text: t(`key_${why}`) })] : []),
       el("button", { type: "button", class: "primary", "data-testid": "key-submit", text: t("key_submit"), onclick: give }),
     );
     dialog.oncancel = (event) => event.preventDefault();

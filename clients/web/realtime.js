@@ -4,6 +4,8 @@ import { HttpRefusal, KeyNeeded, getJson } from "./api.js";
 
 const RETRYABLE = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408]);
 const KEY_ENDED = 4401; // another key is needed, as after 401
+/** Close code: another window has come back to this session. */
+export const TAKEN_OVER = 4409;
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;
 const GREETING_TIMEOUT_MS = 10_000;
@@ -14,8 +16,10 @@ const GREETING_TIMEOUT_MS = 10_000;
  * @property {number} [retryAt] `performance.now()` of the next try, while waiting
  * @property {number} [code] close code, when stopped
  * @property {string} [reason] the server's words, when stopped
- * @property {boolean} [wrong] a key was given and refused
+ * @property {"wrong"|"ended"|null} [why] what is the matter with the key that was given, where one was
  */
+
+/** @typedef {{token: string, lastEventId: string}} WayBack what leads back to a session */
 
 /** A self-healing connection. Emits `state` (LinkState) and `event` (a server event) as `detail`. */
 export class RealtimeLink extends EventTarget {
@@ -31,14 +35,20 @@ export class RealtimeLink extends EventTarget {
     /** @type {string|null} leads back to the session, once it has begun */
     this.token = null;
     this.lastEventId = "";
+    this.leaving = false; // the server has said that it is about to stop
     /** @type {LinkState} */
     this.state = { name: "closed" };
   }
 
-  /** @param {string} model character to talk to */
-  open(model) {
+  /**
+   * @param {string} model character to talk to
+   * @param {WayBack|null} [way] leads back to a session that may still wait
+   */
+  open(model, way = null) {
     this.close();
     this.model = model;
+    this.token = way?.token ?? null;
+    this.lastEventId = way?.lastEventId ?? "";
     this.attempt = 0;
     this.#connect();
   }
@@ -46,6 +56,16 @@ export class RealtimeLink extends EventTarget {
   /** Whether a lost socket can be made good, so that nothing that was asked for is lost with it. */
   get resumable() {
     return this.token !== null && ["connecting", "waiting", "ready"].includes(this.state.name);
+  }
+
+  /** @returns {WayBack|null} what leads back to this session, on this socket's loss or this page's */
+  get wayBack() {
+    return this.token === null ? null : { token: this.token, lastEventId: this.lastEventId };
+  }
+
+  /** Whether the server takes new work just now. */
+  get accepts() {
+    return this.state.name === "ready" && !this.leaving;
   }
 
   /** Hang up and stay away. */
@@ -89,7 +109,7 @@ export class RealtimeLink extends EventTarget {
       await getJson("/v1/models", this.key());
     } catch (error) {
       if (turn !== this.turn) return;
-      if (error instanceof KeyNeeded) this.#become({ name: "key", wrong: Boolean(this.key()) });
+      if (error instanceof KeyNeeded) this.#become({ name: "key", why: this.key() ? error.why : null });
       else this.#wait(error instanceof HttpRefusal ? error.retryAfter * 1000 : 0);
       return;
     }
@@ -107,7 +127,7 @@ export class RealtimeLink extends EventTarget {
     try {
       socket = new WebSocket(url, protocols);
     } catch {
-      this.#become({ name: "key", wrong: true }); // the key holds a character no header may carry
+      this.#become({ name: "key", why: "wrong" }); // the key holds a character no header may carry
       return;
     }
     this.socket = socket;
@@ -132,16 +152,18 @@ export class RealtimeLink extends EventTarget {
       this.token = event.session?.resume?.token ?? null;
       clearTimeout(this.timer);
       this.attempt = 0;
+      this.leaving = false;
       this.#become({ name: "ready" });
     }
+    if (event?.type === "character.session.going_away") this.leaving = true;
     this.dispatchEvent(new CustomEvent("event", { detail: event }));
   }
 
   #closed({ code, reason }) {
     clearTimeout(this.timer);
     this.socket = null;
-    if (RETRYABLE.has(code)) this.#wait(0); // 4409, another window has taken the session, is final
-    else if (code === KEY_ENDED) this.#become({ name: "key", wrong: true });
+    if (RETRYABLE.has(code)) this.#wait(0);
+    else if (code === KEY_ENDED) this.#become({ name: "key", why: "ended" });
     else this.#become({ name: "stopped", code, reason });
   }
 

@@ -5,6 +5,7 @@ const CANCEL_TIMEOUT_MS = 5000;
 const GREET = "greet";
 const QUIET_ERRORS = new Set([
   "response_cancel_not_active", "item_create_duplicate_item_id", "session_not_resumed", "turn_already_running",
+  "api_key_ended", // the close that follows says it
 ]);
 
 /**
@@ -15,6 +16,13 @@ const QUIET_ERRORS = new Set([
  * @property {boolean} cut whether the user has spoken over it: another reply is the one to wait for
  * @property {boolean} silent whether it is not played any more
  * @property {{asked: number, first: number, last: number, deltas: number}} clock
+ */
+
+/**
+ * @typedef {object} Luggage what the next page needs to go on where this one was
+ * @property {import("./realtime.js").WayBack|null} way back to the session
+ * @property {object[]} replies that have not ended, each with its item's key
+ * @property {string[]} known ids of items that the server has acknowledged
  */
 
 /**
@@ -53,11 +61,19 @@ export class Session extends EventTarget {
    * Talk to a character, carrying on a conversation that may already have words.
    * @param {string} model character id
    * @param {import("./conversation.js").Conversation} conversation its conversation
+   * @param {Luggage|null} [luggage] of the page that had this conversation before
    */
-  open(model, conversation) {
+  open(model, conversation, luggage = null) {
     this.link.close();
     this.conversation = conversation;
-    this.link.open(model);
+    this.link.open(model, luggage?.way); // which hangs up, and ends what ran here before
+    if (luggage) this.#unpack(luggage);
+  }
+
+  /** @returns {Luggage} what another page needs to go on here */
+  get luggage() {
+    const replies = this.replies.map(({ item, clock, ...rest }) => ({ ...rest, key: item.key }));
+    return { way: this.link.wayBack, replies, known: [...this.known] };
   }
 
   /**
@@ -69,7 +85,7 @@ export class Session extends EventTarget {
     const item = this.conversation.addUser(text);
     this.#emit("added", { item });
     const heard = this.#read(voiced);
-    if (this.link.state.name !== "ready") return; // told to the server when the link is back
+    if (!this.link.accepts) return; // told to the server when the link is back, or to the next server
     const interrupts = this.busy;
     for (const reply of this.replies) reply.cut = reply.silent = true;
     this.#tell(item);
@@ -139,9 +155,17 @@ export class Session extends EventTarget {
     });
   }
 
+  #unpack({ replies, known }) {
+    this.known = new Set(known);
+    for (const { key, ...rest } of replies) {
+      const item = this.conversation.items.find((one) => one.key === key);
+      if (item) this.replies.push({ ...rest, item, clock: newClock() });
+    }
+    this.#emit("busy", { busy: this.busy });
+  }
+
   #open(item) {
-    const clock = { asked: performance.now(), first: 0, last: 0, deltas: 0 };
-    const reply = { item, ask: null, id: null, cut: false, silent: false, clock };
+    const reply = { item, ask: null, id: null, cut: false, silent: false, clock: newClock() };
     this.replies.push(reply);
     this.#emit("added", { item });
     return reply;
@@ -331,6 +355,10 @@ export class Session extends EventTarget {
   #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+function newClock() {
+  return { asked: performance.now(), first: 0, last: 0, deltas: 0 };
 }
 
 function measure(response, { asked, first, last, deltas }) {

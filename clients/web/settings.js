@@ -1,9 +1,10 @@
-// What the reader chose: language, theme, own name and more (kept), API key (this tab only).
+// What the reader chose: language, theme, own name and more (kept); API key and the talk so far (this tab only).
 
 const LANGUAGE = "kaiwa.language";
 const THEME = "kaiwa.theme";
 const KEY = "kaiwa.key";
 const CHARACTER = "kaiwa.character";
+const TALK = "kaiwa.talk";
 const USER_NAME = "kaiwa.user_name";
 const SPEAKS_FIRST = "kaiwa.speaks_first";
 
@@ -62,6 +63,25 @@ export function savedKey() {
 /** @param {string|null} key API key to hold, or null to forget it */
 export function saveKey(key) {
   write(tab, KEY, key);
+}
+
+/** @param {object} talk what the next page in this tab goes on with */
+export function leaveTalk(talk) {
+  write(tab, TALK, JSON.stringify(talk));
+}
+
+/**
+ * What the page before has left in this tab, once: a tab that is a copy of this one begins anew.
+ * @returns {object|null}
+ */
+export function takeTalk() {
+  const left = read(tab, TALK);
+  write(tab, TALK, null);
+  try {
+    return JSON.parse(left);
+  } catch {
+    return null;
+  }
 }
 
 /** @returns {string|null} the character talked to last */

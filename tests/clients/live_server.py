@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ from engine.progress import LoadProgress
 from server.app import serve
 from server.config.access import AuthConfig, ListenConfig
 from server.config.conversations import HistoryConfig
+from server.config.limits import LimitsConfig
 from server.config.settings import ServerSettings
-from server.config.sockets import DrainConfig
+from server.config.sockets import DrainConfig, ResumeConfig
 from server.stop_signal import StopSignal
 from tests.support.fake_engine import FakeEngine
 
@@ -38,10 +39,16 @@ class LiveServer:
     Attributes:
         url: ``http://127.0.0.1:…``.
         engine: Behind it; its script may be changed while it runs.
+        loop: Theirs, in another thread.
     """
 
     url: str
     engine: StoppableEngine
+    loop: asyncio.AbstractEventLoop
+
+    def call(self, act: Callable[[], object]) -> None:
+        """Do something where the server and its engine live."""
+        self.loop.call_soon_threadsafe(act)
 
     @property
     def realtime_url(self) -> str:
@@ -51,7 +58,12 @@ class LiveServer:
 
 @contextmanager
 def live_server(
-    reply: str = "[happy] Hello there.", *, api_keys_file: Path | None = None, step_s: float = 0.001
+    reply: str = "[happy] Hello there.",
+    *,
+    api_keys_file: Path | None = None,
+    step_s: float = 0.001,
+    limits: LimitsConfig | None = None,
+    resume: ResumeConfig | None = None,
 ) -> Iterator[LiveServer]:
     """Run a server with the shipped characters; it is gone afterwards."""
     engine = StoppableEngine(reply=reply, step_s=step_s)
@@ -61,6 +73,8 @@ def live_server(
         auth=AuthConfig(api_keys_file=api_keys_file),
         drain=DrainConfig(timeout_s=0.1, close_timeout_s=0.5),
         history=HistoryConfig(keep="memory"),
+        limits=limits or LimitsConfig(),
+        resume=resume or ResumeConfig(),
     )
     stop, ready = StopSignal(), threading.Event()
     urls: list[str] = []
@@ -82,7 +96,7 @@ def live_server(
     thread.start()
     assert ready.wait(START_TIMEOUT_S), "the server did not start"
     try:
-        yield LiveServer(urls[0], engine)
+        yield LiveServer(urls[0], engine, loops[0])
     finally:
         loops[0].call_soon_threadsafe(stop.ask)
         thread.join(START_TIMEOUT_S)

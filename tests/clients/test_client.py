@@ -396,6 +396,32 @@ async def test_a_lost_socket_is_made_good(slow: LiveServer) -> None:
     assert text == "a" * len(text)
 
 
+async def test_what_got_lost_on_its_way_is_asked_again(server: LiveServer) -> None:
+    """Words and request that no server has heard are answered over the next socket, once."""
+    async with RealtimeClient.connect(server.realtime_url, model="aoi") as client:
+        await client.say("hello")
+        num_asked = len(server.engine.prompts)
+        client._socket.transport.abort()
+        assert (await client.say("again")).text == "Hello there."
+        assert len(server.engine.prompts) == num_asked + 1
+
+
+async def test_a_socket_that_was_lost_meanwhile_is_replaced_before_asking(
+    server: LiveServer,
+) -> None:
+    """Whoever is interested hears of the loss."""
+    losses: list[ConnectionLost] = []
+    async with RealtimeClient.connect(
+        server.realtime_url, model="aoi", on_lost=losses.append
+    ) as client:
+        client._socket.transport.abort()
+        await client._socket.wait_closed()
+        assert not client.is_open
+        assert (await client.say("hello")).text == "Hello there."
+        assert client.is_open
+    assert [loss.code for loss in losses] == [1006]
+
+
 async def test_who_does_not_want_to_come_back_hears_of_the_loss(slow: LiveServer) -> None:
     """The error says whether it is worth while."""
     async with RealtimeClient.connect(slow.realtime_url, model="aoi", comes_back=False) as client:

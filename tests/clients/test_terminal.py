@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -12,12 +13,13 @@ from typing import Any
 import pytest
 
 from clients.access import Access
-from clients.python.client import RealtimeClient
 from clients.terminal import fetch_characters, main
 from clients.terminal_chat import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Chat
 from clients.terminal_line import Line
 from clients.terminal_screen import Screen, harmless
-from clients.terminal_words import ENGLISH, JAPANESE, guess_language
+from clients.terminal_words import ENGLISH, JAPANESE, Words, guess_language
+from server.config.limits import LimitsConfig
+from server.config.sockets import ResumeConfig
 from tests.clients.live_server import LiveServer, live_server
 
 pytestmark = pytest.mark.wire
@@ -143,16 +145,27 @@ class TestPipe:
 class Terminal:
     """A chat on a terminal of which both ends are ours."""
 
-    def __init__(self, server: LiveServer, lines: list[str | type[BaseException]]) -> None:
+    def __init__(
+        self,
+        server: LiveServer,
+        lines: list[str | type[BaseException] | Callable[[], None]],
+        words: Words = ENGLISH,
+    ) -> None:
         self.out = io.StringIO()
-        self.line = Line(lambda: RealtimeClient.connect(server.realtime_url, model="aoi"))
+        access = Access(server.realtime_url)
+        self.line = Line(
+            lambda: access.connect(
+                model="aoi", on_lost=lambda _: self.screen.news(words.coming_back)
+            )
+        )
+        self.screen = Screen(self.out, self.out, is_terminal=True)
         self._lines = iter(lines)
         self.chat = Chat(
             self.line,
-            Screen(self.out, self.out, is_terminal=True),
-            ENGLISH,
+            self.screen,
+            words,
             read_line=self._read,
-            fetch_characters=lambda: fetch_characters(Access(server.realtime_url)),
+            fetch_characters=lambda: fetch_characters(access),
         )
 
     def run(self) -> int:
@@ -162,11 +175,18 @@ class Terminal:
         finally:
             self.line.close()
 
+    def cut(self) -> None:
+        """Lose the socket."""
+        self.line._loop.call_soon_threadsafe(self.line.client._socket.transport.abort)
+
     def _read(self) -> str:
         said = next(self._lines, EOFError)
         if isinstance(said, str):
             return said
-        raise said
+        if isinstance(said, type):
+            raise said
+        said()
+        return self._read()
 
 
 class TestTerminal:
@@ -221,6 +241,82 @@ class TestTerminal:
         assert "remember this" not in prompt
 
 
+class TestNews:
+    """What the terminal says when the service has troubles."""
+
+    def test_a_lost_line_comes_back_by_itself(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In the middle of a reply: it says so, and the reply goes on to its end."""
+        with live_server("la-" * 30, step_s=0.01) as server:
+            terminal = Terminal(server, ["sing"])
+            do_after(terminal.line, monkeypatch, {8: terminal.cut})
+            assert terminal.run() == EXIT_OK
+        shown = terminal.out.getvalue()
+        assert shown.index(ENGLISH.coming_back) < shown.index(ENGLISH.back)
+        assert "".join(part for part in plain(shown) if part in "la-").count("la-") >= 30
+
+    def test_words_find_a_line_that_was_lost_meanwhile(self, server: LiveServer) -> None:
+        """Nobody reads while the user types; the next words come back first, and are answered."""
+        terminal = Terminal(server, ["hello", lambda: terminal.cut(), "again"])
+        assert terminal.run() == EXIT_OK
+        shown = terminal.out.getvalue()
+        assert shown.count("Hello there.") == 2
+        assert ENGLISH.coming_back in shown
+
+    def test_a_lost_session_is_followed_by_another(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where there is no way back, the reply is lost, which is said, and the chat goes on."""
+        with live_server(resume=ResumeConfig(window_s=0), step_s=0.02) as server:
+            terminal = Terminal(server, ["hello", "again"])
+            do_after(terminal.line, monkeypatch, {4: terminal.cut})
+            assert terminal.run() == EXIT_OK
+        shown = terminal.out.getvalue()
+        assert shown.index(ENGLISH.reply_lost) < shown.index("Hello there.")
+
+    def test_a_restarted_engine_is_told_of(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When it is lost and when it is back; the reply is whole."""
+        with live_server("la-" * 20, step_s=0.01) as server:
+            terminal = Terminal(server, ["sing"])
+
+            def restart() -> None:
+                server.engine.stumble()
+                server.engine.rise()
+
+            do_after(terminal.line, monkeypatch, {8: lambda: server.call(restart)})
+            assert terminal.run() == EXIT_OK
+        shown = terminal.out.getvalue()
+        assert shown.index(ENGLISH.engine_recovering) < shown.index(ENGLISH.engine_ready)
+
+    def test_a_limit_says_when_to_try_again(self) -> None:
+        """In the user's language, and the chat goes on."""
+        with live_server(limits=LimitsConfig(requests_per_min=1)) as server:
+            terminal = Terminal(server, ["hello", "again", "/help"], words=JAPANESE)
+            assert terminal.run() == EXIT_OK
+        shown = terminal.out.getvalue()
+        assert JAPANESE.rate_limited in shown
+        assert "秒後にもう一度どうぞ。" in shown
+        assert "/characters" in shown
+
+
+def do_after(
+    line: Line, monkeypatch: pytest.MonkeyPatch, acts: dict[int, Callable[[], object]]
+) -> None:
+    """Do something after so many events of the next reply."""
+    ask: Callable[[str], Iterator[Any]] = line.ask
+
+    def asked(text: str) -> Iterator[Any]:
+        for count, event in enumerate(ask(text)):
+            yield event
+            if act := acts.pop(count, None):
+                act()
+
+    monkeypatch.setattr(line, "ask", asked)
+
+
+def plain(shown: str) -> str:
+    """Without colours, and without what the terminal says for itself."""
+    words = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    return words.replace(ENGLISH.coming_back, "").replace(ENGLISH.back, "")
+
+
 def interrupt_after(line: Line, monkeypatch: pytest.MonkeyPatch, counts: list[int]) -> None:
     """Press Ctrl-C after so many events of the next reply, and again."""
     ask: Callable[[str], Iterator[Any]] = line.ask
@@ -256,7 +352,7 @@ def test_both_languages_say_the_same_things() -> None:
     """Every text with a gap has the same gap in the other language."""
     for name in ENGLISH.__slots__:
         english, japanese = getattr(ENGLISH, name), getattr(JAPANESE, name)
-        for gap in ("{name}", "{command}", "{rate", "{ms"):
+        for gap in ("{name}", "{command}", "{rate", "{ms", "{seconds"):
             assert (gap in english) == (gap in japanese), name
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,10 +48,11 @@ def real_server(*arguments: str, **environment: str) -> Iterator[RealServer]:
         environment: Settings that have no option, as ``KAIWA_…``.
     """
     command = [sys.executable, "-m", "server", "serve", "--port", "0", "--log-level", "warning"]
+    state = tempfile.TemporaryDirectory()  # conversations of tests are not the user's
     process = subprocess.Popen(
         [*command, *arguments],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "XDG_STATE_HOME": state.name, **environment},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -65,3 +67,4 @@ def real_server(*arguments: str, **environment: str) -> Iterator[RealServer]:
         process.kill()
         process.wait()
         process.stdout.close()
+        state.cleanup()

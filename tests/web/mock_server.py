@@ -1,5 +1,7 @@
 """A scripted stand-in for the server: page, characters, realtime socket and engine feed."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import json
@@ -154,6 +156,12 @@ SLOW: Line = [
     for at in range(0, 400, 5)
 ]
 NUDGE: Line = [Piece("Are you still there?", "surprised")]
+NEWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "unwell": ("character.engine", {"status": "recovering"}),
+    "cured": ("character.engine", {"status": "ready"}),
+    "leaving": ("character.session.going_away", {"time_left_ms": 30_000, "reason": "restart"}),
+    "late": ("character.session.expiring", {"in_ms": 60_000}),
+}
 SUMMARY = "Ken likes quiet mornings and lost an umbrella on the last train."
 VOWELS = {"a": "aa", "i": "ih", "u": "ou", "e": "ee", "o": "oh"}
 
@@ -188,6 +196,14 @@ class Mock:
     url: str = ""
     characters: list[dict[str, Any]] = field(default_factory=lambda: list(CHARACTERS))
     cards: list[tuple[str, int]] = field(default_factory=list)
+    talk: Talk | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def hang_up(self, code: int) -> None:
+        """Close the newest socket."""
+        assert self.talk is not None
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.talk.ws.close(code), self.loop).result()
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         """Return the client events of one type, in order."""
@@ -267,12 +283,16 @@ class Talk:
             await self.send("error", error={**error, "code": code, "message": code})
         elif "refuse" in self.said:
             code = "rate_limit_exceeded"
-            await self.send("error", error={**error, "code": code, "message": "Slow down."})
+            wait = {"retry_after_ms": 1500} if "a while" in self.said else {}
+            await self.send("error", error={**error, "code": code, "message": "Slow down.", **wait})
         elif "kick" in self.said:
             await self.ws.close(1008, "policy says no")
         elif "expire" in self.said:
             await self.ws.close(4401, "the key has expired")
         else:
+            for word, (kind, fields) in NEWS.items():
+                if word in self.said:
+                    await self.send(kind, **fields)
             self.task = asyncio.create_task(self.answer(asked.get("metadata") or {}))
 
     async def cancel(self) -> None:
@@ -498,7 +518,8 @@ def build_app(mock: Mock) -> Starlette:
             return
         mock.sockets += 1
         await ws.accept(subprotocol="realtime" if "realtime" in offered else None)
-        talk = Talk(mock, ws)
+        talk = mock.talk = Talk(mock, ws)
+        mock.loop = asyncio.get_running_loop()
         with suppress(WebSocketDisconnect, RuntimeError):
             await talk.run()
         if talk.task:

@@ -221,7 +221,7 @@ def test_a_key_that_ends_is_asked_for_anew(visit: Visit, mock: Mock) -> None:
     box = page.get_by_test_id("message-input")
     box.fill("expire my key")
     box.press("Enter")
-    expect(page.get_by_test_id("key-dialog")).to_contain_text("did not accept")
+    expect(page.get_by_test_id("key-dialog")).to_contain_text("has expired or was taken away")
     assert mock.sockets == 1
 
 

@@ -85,3 +85,30 @@ def test_what_got_lost_on_its_way_is_said_again(visit: Visit, server: LiveServer
     settled(reply)
     expect(reply.get_by_test_id("reply-text")).to_have_text(SONG.rstrip())
     expect(page.get_by_test_id("user-message")).to_have_count(2)
+
+
+def test_a_reload_comes_back_to_the_same_conversation(visit: Visit, server: LiveServer) -> None:
+    """In the middle of a reply: it goes on where it was, and is told and asked for once."""
+    page, cutter = arrive(visit, server)
+    settled(say(page, "Sing."))
+    reply = say(page, "Once more.")
+    expect(reply.get_by_test_id("reply-text")).to_contain_text("la-" * 8)
+    asked = len(server.engine.prompts)
+    page.reload()
+    ready(page)
+    expect(page.get_by_test_id("user-message")).to_have_count(2)
+    reply = page.get_by_test_id("reply").last
+    settled(reply)
+    expect(reply.get_by_test_id("reply-text")).to_have_text(SONG.rstrip())
+    expect(page.get_by_test_id("reply")).to_have_count(3)
+    assert len(server.engine.prompts) == asked
+    assert "resume=" in cutter.sockets[-1][0].url
+
+
+def test_a_new_tab_begins_anew(visit: Visit, server: LiveServer) -> None:
+    """What the page has left behind is taken once; a copy of the tab takes nobody's session."""
+    page, _ = arrive(visit, server)
+    settled(say(page, "Sing."))
+    page.reload()
+    ready(page)
+    assert page.evaluate("sessionStorage.getItem('kaiwa.talk')") is None
