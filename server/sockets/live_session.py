@@ -247,11 +247,11 @@ class LiveSession:
 
     def refuse(self, error: ProtocolError) -> None:
         """Tell the client what could not be done."""
-        self._execute(self.session.refuse(error, self._loop.time()))
+        self._guard(lambda: self.session.refuse(error, self._loop.time()))
 
     def tell(self, event: ServerEvent) -> None:
         """Tell the client of something, if it wants to know."""
-        self._execute(self.session.tell(event))
+        self._guard(lambda: self.session.tell(event))
 
     def close(self, code: CloseCode, reason: str, *, error: ProtocolError | None = None) -> None:
         """End the session and then the socket; what runs ends with ``error``.
@@ -403,11 +403,11 @@ class LiveSession:
 
     def _on_compacted(self, tokens_before: int, tokens_after: int) -> None:
         if not self._is_ended:
-            self._execute(self.session.compacted(tokens_before, tokens_after))
+            self._guard(lambda: self.session.compacted(tokens_before, tokens_after))
 
     def _on_summarised(self, summary: str, tokens_before: int, tokens_after: int) -> None:
         if not self._is_ended:
-            self._execute(self.session.summarised(summary, tokens_before, tokens_after))
+            self._guard(lambda: self.session.summarised(summary, tokens_before, tokens_after))
 
     def _wake_at(self, at: float | None) -> None:
         if self._waking is not None:

@@ -15,6 +15,7 @@ from engine.chat_template import ChatMessage
 from engine.tool_dialect import Tool
 from server.errors import ProtocolError, StoreFailed
 from server.prompt_threads import MAX_PROMPT_THREADS
+from server.protocol.character_events import CharacterSessionExpiring
 from server.protocol.close_codes import CloseCode
 from server.store.interface import Write
 from server.store.memory_store import InMemoryStore
@@ -525,6 +526,20 @@ async def test_a_reply_that_cannot_be_kept_ends_as_failed() -> None:
         (done,) = (event for event in one.socket.sent if event["type"] == "response.done")
         assert done["response"]["status"] == "failed"
         assert done["response"]["status_details"]["error"]["code"] == "store_failed"
+
+
+async def test_a_fault_in_what_is_told_costs_one_session() -> None:
+    """Whoever tells everybody of something goes on with the next."""
+    async with stage() as one:
+
+        def broken(*_: object) -> list[object]:
+            raise RuntimeError
+
+        one.session.tell = broken  # type: ignore[method-assign, assignment]
+        one.live.tell(CharacterSessionExpiring(in_ms=1))
+        await one.running
+        assert one.socket.closed is not None
+        assert one.socket.closed[0] == CloseCode.INTERNAL_ERROR
 
 
 async def test_a_goodbye_waits_for_what_is_not_safe_yet() -> None:
