@@ -239,9 +239,9 @@ async def test_a_secret_whose_character_is_gone_opens_nothing() -> None:
 
 
 async def test_a_conversation_goes_on_in_the_tokens_that_it_had() -> None:
-    """The second prompt begins with the first and its reply; leaving gives both up."""
+    """The second prompt begins with the first and its reply; the session's end gives both up."""
     engine = FakeEngine()
-    async with running_server(engine) as server:
+    async with running_server(engine, resume__window_s=0.1) as server:
         async with connect(server.socket_url()) as client:
             for text in ("Hi!", "How are you?"):
                 await say(client, text)

@@ -372,7 +372,6 @@ class ResumeMachine(RuleBasedStateMachine):
             for _ in range(12):
                 await asyncio.sleep(0)
 
-        asyncio.set_event_loop(self.loop)
         self.loop.run_until_complete(run())
 
 
