@@ -117,10 +117,12 @@ class Target:
         await self.rebase()
 
     async def rebase(self) -> None:
-        """What there is now is usual, once it has come to rest."""
+        """What there is now is usual, once it has come to rest and nobody keeps HTTP open."""
         await asyncio.sleep(0.3)
-        while (gauges := await self.ask("gauges"))["sessions"] != gauges["sockets"]:
-            pass
+        gauges = await self.ask("gauges")
+        while not gauges["sessions"] == gauges["sockets"] == gauges["connections"]:
+            await asyncio.sleep(0.02)
+            gauges = await self.ask("gauges")
         self.baseline = gauges
 
     async def is_alive(self) -> None:

@@ -134,6 +134,7 @@ async def wide(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Target
         key=EVE,
         auth__api_keys_file=str(folder / "keys.toml"),
         limits__max_connections_per_key=MOST_OF_ONE,
+        limits__max_prompt_tokens=2000,  # so that a storm outgrows it
         limits__messages_per_s=1e5,
         limits__message_burst=10**5,
     ) as running:
