@@ -11,6 +11,7 @@ exit code is 1. Printed are executions, what became of them, the slowest, and ho
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import logging
 import random
@@ -125,7 +126,8 @@ def fuzz(
         *(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()),
         TextColumn("{task.fields[executions]} executions, {task.fields[findings]} findings"),
     )
-    with Progress(*columns, disable=not bar, console=Console(stderr=True)) as progress:
+    shown = Progress(*columns, disable=not bar, console=Console(stderr=True))
+    with contextlib.closing(target), shown as progress:
         total = seconds if executions is None else executions
         task = progress.add_task(name, total=total, executions=0, findings=0)
         number = 0

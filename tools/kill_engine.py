@@ -102,6 +102,19 @@ class Round:
     verdicts: list[str]
 
 
+def engine_pid_of(server_pid: int) -> int | None:
+    """The engine's process of a server's; ``None`` while there is none."""
+    children = Path(f"/proc/{server_pid}/task").glob("*/children")
+    for pid in " ".join(file.read_text() for file in children).split():
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"engine.worker" in command:
+            return int(pid)
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running ``kaiwa serve``."""
@@ -111,15 +124,7 @@ class Server:
 
     def engine_pid(self) -> int | None:
         """The engine's process; ``None`` while there is none."""
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        for pid in " ".join(file.read_text() for file in children).split():
-            try:
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"engine.worker" in command:
-                return int(pid)
-        return None
+        return engine_pid_of(self.process.pid)
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples."""

@@ -1,8 +1,9 @@
 """Fits a conversation into the context: the oldest turns go first, whole.
 
-What always stays: the system text, and the newest user message with whatever follows it. A
+What always stays: the system text, and the newest user message with the newest reply to it. A
 greeting, the assistant's words before any user's, goes last, because the prefix cache begins with
-it. Between them the conversation falls into *turns*, each a user message and what was answered, and
+it; and where one message has got replies without end, the oldest of those go even after that.
+Between them the conversation falls into *turns*, each a user message and what was answered, and
 they go from the oldest, so that no answer stays without its question.
 
 Where the cut falls decides what the next turn costs: a cut that moves with every turn leaves the
@@ -19,8 +20,9 @@ number of marks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 
@@ -144,36 +146,47 @@ def _encode_whole(messages: Sequence[ChatMessage], encode: Encode, limit: int) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """One way to shorten a conversation.
+
+    Attributes:
+        weight: Characters that it leaves.
+        first_turn: The oldest that stays.
+        keeps_greeting: Whether that does.
+        first_reply: The oldest that stays of the replies to the newest user message.
+    """
+
+    weight: int
+    first_turn: int
+    keeps_greeting: bool = True
+    first_reply: int = 0
+
+
 class _Cuts:
     """The ways to shorten one conversation: 0 leaves all of it, the last one all it must."""
 
     def __init__(self, messages: Sequence[ChatMessage], *, mark_distance: int) -> None:
-        system, greeting, turns, newest = take_apart(messages)
-        self._head = [*system, *greeting]
-        self._tail = newest
-        self._system = system
-        self._turns = turns
+        self._system, self._greeting, self._turns, newest = take_apart(messages)
+        self._asked, self._replies = _replies_to(newest)
         self._num_messages = len(messages)
-        self._starts = [0]  # the first turn that each cut leaves
-        self._weights = [_weigh(messages)]  # characters that each cut leaves
-        dropped = mark = 0
-        for index, turn in enumerate(turns, start=1):
-            dropped += _weigh(turn)
-            if dropped >= mark + mark_distance or index == len(turns):
-                mark = dropped // mark_distance * mark_distance if mark_distance else dropped
-                self._starts.append(index)
-                self._weights.append(self._weights[0] - dropped)
-        self.last = len(self._starts) - 1
-        if greeting:
-            self.last += 1
-            self._weights.append(_weigh(system) + _weigh(newest))
+        weight = _weigh(messages)
+        self._cuts = [_Cut(weight, 0)]
+        for first, dropped in _marks(self._turns, mark_distance):
+            self._cuts.append(_Cut(weight - dropped, first))
+        least = weight - sum(map(_weigh, self._turns)) - _weigh(self._greeting)
+        if self._greeting:
+            self._cuts.append(_Cut(least, len(self._turns), keeps_greeting=False))
+        for first, dropped in _marks(self._replies[:-1], mark_distance):
+            self._cuts.append(_Cut(least - dropped, len(self._turns), False, first))
+        self.last = len(self._cuts) - 1
 
     def messages(self, cut: int) -> list[ChatMessage]:
         """What a cut leaves."""
-        if cut >= len(self._starts):
-            return [*self._system, *self._tail]
-        kept = [message for turn in self._turns[self._starts[cut] :] for message in turn]
-        return [*self._head, *kept, *self._tail]
+        made = self._cuts[cut]
+        head = [*self._system, *(self._greeting if made.keeps_greeting else ())]
+        turns, replies = self._turns[made.first_turn :], self._replies[made.first_reply :]
+        return [*head, *chain(*turns), *self._asked, *chain(*replies)]
 
     def num_dropped(self, cut: int) -> int:
         """How many messages a cut drops."""
@@ -182,13 +195,38 @@ class _Cuts:
     def first_below(self, weight: float, *, start: int = 0) -> int:
         """The first cut from ``start`` on that leaves at most so many characters, or the last."""
         for cut in range(start, self.last):
-            if self._weights[cut] <= weight:
+            if self._cuts[cut].weight <= weight:
                 return cut
         return self.last
 
     def weight(self, cut: int) -> int:
         """How many characters a cut leaves."""
-        return self._weights[cut]
+        return self._cuts[cut].weight
+
+
+def _marks(parts: Sequence[Sequence[ChatMessage]], mark_distance: int) -> Iterator[tuple[int, int]]:
+    """The first part that each cut leaves, and the characters before it."""
+    dropped = mark = 0
+    for index, part in enumerate(parts, start=1):
+        dropped += _weigh(part)
+        if dropped >= mark + mark_distance or index == len(parts):
+            mark = dropped // mark_distance * mark_distance if mark_distance else dropped
+            yield index, dropped
+
+
+def _replies_to(
+    newest: Sequence[ChatMessage],
+) -> tuple[Sequence[ChatMessage], list[Sequence[ChatMessage]]]:
+    """Split what must stay into the user's words and the replies; calls go with their results."""
+    first = 1 if newest and newest[0].role == "user" else 0
+    starts = [first]
+    for index in range(first + 1, len(newest)):
+        before, here = newest[index - 1], newest[index]
+        is_of_its_own = here.role == before.role == "assistant"
+        if is_of_its_own and not before.tool_calls and not here.tool_calls:
+            starts.append(index)
+    ends = [*starts[1:], len(newest)]
+    return newest[:first], [newest[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
 def _search(cuts: _Cuts, encode: Encode, limit: int) -> BuiltPrompt:

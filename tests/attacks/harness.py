@@ -41,6 +41,8 @@ _USUAL = {
     "resume__detach_grace_s": 0.05,
 }
 _SETTLE_S = 10.0
+_PATIENCE_S = 120.0
+"""For a song or a visit, on a machine that does other things, too, with an engine that is lost."""
 _FIRST_SEED = 7_000
 _SEEDED = {
     "type": "response.create",
@@ -115,10 +117,12 @@ class Target:
         await self.rebase()
 
     async def rebase(self) -> None:
-        """What there is now is usual, once it has come to rest."""
+        """What there is now is usual, once it has come to rest and nobody keeps HTTP open."""
         await asyncio.sleep(0.3)
-        while (gauges := await self.ask("gauges"))["sessions"] != gauges["sockets"]:
-            pass
+        gauges = await self.ask("gauges")
+        while not gauges["sessions"] == gauges["sockets"] == gauges["connections"]:
+            await asyncio.sleep(0.02)
+            gauges = await self.ask("gauges")
         self.baseline = gauges
 
     async def is_alive(self) -> None:
@@ -129,8 +133,15 @@ class Target:
         assert answer.status == 200
 
     @contextlib.asynccontextmanager
-    async def attacked(self) -> AsyncIterator[Target]:
-        """Let a case run beside a canary, and hold the server to its promises afterwards."""
+    async def attacked(
+        self, *, told: str | None = None, most_busy_s: float = MOST_BUSY_S
+    ) -> AsyncIterator[Target]:
+        """Let a case run beside a canary, and hold the server to its promises afterwards.
+
+        Args:
+            told: A name in the log whose errors belong to the case; each other one is too loud.
+            most_busy_s: Instead of ``MOST_BUSY_S``, where much comes in at once.
+        """
         log_start = self.log.stat().st_size
         await self.ask("busiest")
         is_over = asyncio.Event()
@@ -146,8 +157,8 @@ class Target:
         await self.is_alive()
         await self._gauges_are_back()
         busiest = (await self.ask("busiest"))["busiest_s"]
-        assert busiest < MOST_BUSY_S, f"the event loop computed for {busiest:.2f} s on end"
-        self._log_is_clean(log_start)
+        assert busiest < most_busy_s, f"the event loop computed for {busiest:.2f} s on end"
+        self._log_is_clean(log_start, told)
 
     async def _sing_until(self, client: ClientConnection, is_over: asyncio.Event) -> int:
         num_songs = 0
@@ -163,7 +174,7 @@ class Target:
         that it said when nobody else was there.
         """
         self._seed += 1
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(_PATIENCE_S):
             if self._is_scripted:
                 await say(client, f"{SONG}{self._seed}")
                 self._song = song(self._seed)
@@ -193,7 +204,7 @@ class Target:
             assert loop.time() < deadline, f"not back to where it was: {changed}"
             await asyncio.sleep(0.02)
 
-    def _log_is_clean(self, start: int) -> None:
+    def _log_is_clean(self, start: int, told: str | None) -> None:
         with self.log.open("rb") as file:
             file.seek(start)
             text = file.read().decode(errors="replace")
@@ -205,7 +216,7 @@ class Target:
         assert not strange, f"the log holds {strange}"
         for line in text.splitlines():
             is_loud = " error " in line[:40] or " critical" in line[:40]
-            assert not is_loud, line
+            assert not is_loud or line.split()[2] == told, line
 
 
 @contextlib.asynccontextmanager
@@ -292,7 +303,7 @@ async def session(
     sent = {**there.headers, **({"Authorization": f"Bearer {key}"} if key else {}), **headers}
     async with (
         connect(there.socket_url(query), max_size=None, additional_headers=sent) as client,
-        asyncio.timeout(60),
+        asyncio.timeout(_PATIENCE_S),
     ):
         await receive_until(client, "session.created")
         yield client

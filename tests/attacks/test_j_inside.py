@@ -1,4 +1,7 @@
-"""J: what reaches the server from beside it: the pipe to the engine, and its own sudden end."""
+"""J: what reaches the server from beside it: the pipe, the engine's end, and its own.
+
+The other seven of 17 cases, files that cannot be used, are in ``test_j_refusals``.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,21 @@ import struct
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
+from websockets.asyncio.client import ClientConnection
 
 from engine import messages
-from tests.attacks.harness import reply_of, session, target
+from tests.attacks.harness import Target, reply_of, session, target
 from tests.attacks.target import ECHO
+from tests.attacks.trap import Trap
+from tests.support.realtime import receive_until
+from tools.kill_engine import engine_pid_of
 
 pytestmark = [pytest.mark.slow]
 
@@ -27,16 +36,6 @@ _UNIX = socket.AF_UNIX
 _PATIENCE_S = 40.0
 
 wire = pytest.mark.wire(only="uvloop")
-
-
-class Trap:
-    """Leaves a file behind when it is unpickled."""
-
-    def __init__(self, sprung: str) -> None:
-        self.sprung = sprung
-
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return Path.touch, (Path(self.sprung),)  # type: ignore[return-value]
 
 
 def worker_with(sent: bytes, *, owner: int | None = None) -> tuple[int, str]:
@@ -114,6 +113,75 @@ def test_j05_a_socket_of_somebody_else_is_not_talked_to() -> None:
     code, told = worker_with(messages.encode(messages.Shutdown()), owner=65534)
     assert code != 0
     assert "belongs to user 65534; refused" in told
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def real(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Target]:
+    """The demo model in a process of its own, which may be lost as often as it is."""
+    async with target(
+        tmp_path_factory.mktemp("real"),
+        engine="demo",
+        engine__enable_prefix_caching=False,  # a prompt that was read before is read again
+        supervision__max_restarts=100,
+        supervision__backoff_s=0.0,
+        supervision__step_timeout_s=3.0,
+        supervision__heartbeat_timeout_s=3.0,
+    ) as running:
+        yield running
+
+
+async def ask_with_seed(client: ClientConnection) -> None:
+    """Ask for a reply that is always the same, to a prompt that takes a while to read."""
+    part = {"type": "input_text", "text": "Once upon a time. " * 40}
+    response = {
+        "conversation": "none",
+        "input": [{"type": "message", "role": "user", "content": [part]}],
+        "seed": 11,
+        "max_output_tokens": 48,
+    }
+    event = {"type": "response.create", "response": response}
+    await client.send(msgspec.json.encode(event).decode())
+
+
+async def rest_of(client: ClientConnection) -> tuple[str, str]:
+    """How the reply ends, and what all of it was."""
+    done = (await receive_until(client, "response.done"))[-1]["response"]
+    return done["status"], done["output"][0]["content"][0]["text"]
+
+
+def strike(there: Target, number: signal.Signals) -> None:
+    """Send a signal to the engine's process."""
+    pid = engine_pid_of(there.process.pid)
+    assert pid is not None
+    os.kill(pid, number)
+
+
+@wire
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        pytest.param(signal.SIGKILL, None, id="J06-killed-before-it-is-asked"),
+        pytest.param(signal.SIGKILL, "response.created", id="J07-killed-while-it-reads"),
+        pytest.param(signal.SIGKILL, "response.output_text.delta", id="J08-killed-while-it-writes"),
+        pytest.param(signal.SIGSTOP, "response.output_text.delta", id="J09-hangs"),
+    ],
+)
+async def test_an_engine_that_is_lost_costs_nobody_a_word(
+    real: Target, number: signal.Signals, moment: str | None
+) -> None:
+    """Another one goes on where it was: each reply is what it would have been, and ends once."""
+    told = "engine.supervised_client"
+    async with real.attacked(told=told), session(real, "model=kaiwa-demo") as client:
+        await ask_with_seed(client)
+        expected = await rest_of(client)
+        if moment is None:
+            strike(real, number)
+        await ask_with_seed(client)
+        if moment is not None:
+            await receive_until(client, moment)
+            strike(real, number)
+        assert await rest_of(client) == expected
 
 
 @wire

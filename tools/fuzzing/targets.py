@@ -69,6 +69,10 @@ class Target(ABC):
             Exception: It is a finding.
         """
 
+    def close(self) -> None:
+        """Give back what was opened; most open nothing."""
+        return
+
 
 class CodecTarget(Target):
     """Client events as frames of text, into a session that lives for some of them."""
@@ -227,6 +231,10 @@ class HttpTarget(Target):
         self._app = build_http_app(_state())
         self._runner = asyncio.Runner()
         self._cards = CardsTarget()
+
+    def close(self) -> None:
+        """End the loop."""
+        self._runner.close()
 
     def make(self, rng: random.Random) -> bytes:
         """A path, a line feed and a body."""

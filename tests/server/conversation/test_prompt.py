@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from engine.chat_template import ChatMessage, Role
-from engine.tool_dialect import HERMES, Tool, ToolDialect
+from engine.tool_dialect import HERMES, Tool, ToolCall, ToolDialect
 from server.conversation.prompt import build_prompt
 from server.errors import PromptDoesNotFit
 from server.protocol.objects import RetentionRatio, TokenLimits, TruncationSetting
@@ -205,6 +205,37 @@ def test_any_conversation_fits_or_is_refused_for_cause() -> None:
                 question = message
             elif message.role == "assistant" and message in stayed:
                 assert question is None or question in stayed
+
+
+def test_replies_without_end_to_one_message_go_from_the_oldest() -> None:
+    """However often a model is asked to go on, it can be asked once more."""
+    replies = [ChatMessage("assistant", f"r{number}".ljust(8, ".")) for number in range(30)]
+    greeting = ChatMessage("assistant", "greeting")
+    stayed = kept([system(), greeting, *turns(2), NEWEST, *replies], 150)
+    assert stayed[:2] == ["ssss", "newe"]
+    assert stayed[2:] == [f"r{number}" for number in range(32 - len(stayed), 30)]
+    assert len(stayed) > 8
+
+
+def test_the_cut_among_replies_stays_while_more_come() -> None:
+    """So that most of them find the prefix cache warm."""
+    replies = [ChatMessage("assistant", f"r{number:03}".ljust(10, ".")) for number in range(200)]
+    firsts = [kept([system(), NEWEST, *replies[:count]], 500)[2] for count in range(60, 200)]
+    assert len(set(firsts)) < 20
+
+
+def test_a_call_stays_with_its_result_when_replies_go() -> None:
+    """A result that nobody asked for would be refused by templates."""
+    call = ToolCall("call_1", "look", "{}")
+    chained = [
+        ChatMessage("assistant", "I look", tool_calls=(call,)),
+        ChatMessage("tool", "result"),
+        ChatMessage("assistant", "seen"),
+    ]
+    more = [ChatMessage("assistant", f"r{number}") for number in range(4)]
+    for limit in range(20, 80):
+        stayed = kept([NEWEST, *chained, *more], limit)
+        assert ("I lo" in stayed) == ("resu" in stayed) == ("seen" in stayed)
 
 
 @pytest.mark.parametrize("truncation", ["disabled", "auto"])
