@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from server.config import DEMO_MODEL
+from server.config.shipped import DEMO_MODEL
 from tests.attacks.trap import Trap
 
 pytestmark = [pytest.mark.slow]
