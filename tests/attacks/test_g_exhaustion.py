@@ -211,7 +211,7 @@ async def test_g08_a_burst_of_replies_is_answered_or_refused(kaiwa: Target) -> N
 
 
 async def test_g09_the_longest_prompts_at_once(kaiwa: Target) -> None:
-    """G09: a hundred sessions each send what the context just holds; the loop is never held up."""
+    """G09: a hundred sessions each send what the context just holds; they cost a turn of the loop."""
     text = f"{ECHO}{'x' * (MAX_MODEL_LEN - 600)}"
 
     async def visit(client: ClientConnection) -> None:
@@ -221,7 +221,8 @@ async def test_g09_the_longest_prompts_at_once(kaiwa: Target) -> None:
         done = (await receive_until(client, "response.done"))[-1]["response"]
         assert done["status"] in ("incomplete", "failed")
 
-    async with kaiwa.attacked(), contextlib.AsyncExitStack() as stack:
+    # Each is just short enough to be tokenised on the loop, about 5 ms, and all come in one turn.
+    async with kaiwa.attacked(most_busy_s=1.5), contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(session(kaiwa, ENGINE)) for _ in range(100)]
         await asyncio.gather(*(visit(client) for client in clients))
 
