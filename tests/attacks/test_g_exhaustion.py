@@ -211,7 +211,7 @@ async def test_g08_a_burst_of_replies_is_answered_or_refused(kaiwa: Target) -> N
 
 
 async def test_g09_the_longest_prompts_at_once(kaiwa: Target) -> None:
-    """G09: a hundred sessions each send what the context just holds; it costs a turn of the loop."""
+    """G09: a hundred sessions each send what the context just holds; it costs a loop's turn."""
     text = f"{ECHO}{'x' * (MAX_MODEL_LEN - 600)}"
 
     async def visit(client: ClientConnection) -> None:
