@@ -163,7 +163,7 @@ async def test_g04_a_storm_of_clients_is_let_in(wide: Target) -> None:
         async with connect(url, additional_headers=headers, open_timeout=60) as client:
             await receive_until(client, "session.created")
 
-    # All that has come in is read before anybody's turn: about 1 ms for each handshake with a key.
+    # All handshakes that have come in are read before anybody else has a turn.
     async with wide.attacked(most_busy_s=1.5), asyncio.timeout(90):
         await asyncio.gather(*(visit() for _ in range(500)))
 
@@ -211,7 +211,7 @@ async def test_g08_a_burst_of_replies_is_answered_or_refused(kaiwa: Target) -> N
 
 
 async def test_g09_the_longest_prompts_at_once(kaiwa: Target) -> None:
-    """G09: a hundred sessions each send what the context just holds; the loop is never held up."""
+    """G09: a hundred sessions each send what the context just holds; it costs a loop's turn."""
     text = f"{ECHO}{'x' * (MAX_MODEL_LEN - 600)}"
 
     async def visit(client: ClientConnection) -> None:
@@ -221,7 +221,8 @@ async def test_g09_the_longest_prompts_at_once(kaiwa: Target) -> None:
         done = (await receive_until(client, "response.done"))[-1]["response"]
         assert done["status"] in ("incomplete", "failed")
 
-    async with kaiwa.attacked(), contextlib.AsyncExitStack() as stack:
+    # Each is just short enough to be tokenised on the loop, and all may come in one turn of it.
+    async with kaiwa.attacked(most_busy_s=1.5), contextlib.AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(session(kaiwa, ENGINE)) for _ in range(100)]
         await asyncio.gather(*(visit(client) for client in clients))
 
@@ -372,10 +373,11 @@ async def test_g17_a_full_disk_costs_what_cannot_be_kept(
             with contextlib.suppress(ConnectionClosed):
                 for _ in range(40):
                     await client.send(json.dumps(message("x" * 30_000)))
-            with contextlib.suppress(ConnectionClosed):  # what came before the close is still there
-                while True:
-                    event = json.loads(await client.recv())
-                    codes += [event["error"]["code"]] if event["type"] == "error" else []
+                    kind = ""
+                    while kind != "conversation.item.done":  # what waits for the store piles up
+                        event = json.loads(await client.recv())
+                        kind = event["type"]
+                        codes += [event["error"]["code"]] if kind == "error" else []
         assert codes == ["store_failed"]
         assert client.close_code == 1013
         await there.is_alive()
