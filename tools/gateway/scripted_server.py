@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import os
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -100,7 +101,8 @@ def _lag_probe(file: Path | None) -> Iterator[None]:
 
 async def run(step_s: float, lag_file: Path | None, values: dict[str, object]) -> int:
     """Serve; returns the exit code."""
-    settings = load_settings(command_line={"listen.port": 0, **values}).settings
+    command_line = {"listen.port": 0, **values}
+    settings = load_settings(environment=os.environ, command_line=command_line).settings
     configure_logging(settings.log)
     raise_limit(settings.limits.max_connections)
     engine = ScriptedEngine()
