@@ -1,7 +1,7 @@
-"""A histogram for what is observed with every token, at a tenth of the usual cost.
+"""A histogram for what is observed with every token, at a fifth of the usual cost.
 
-The library's own takes a lock and walks its buckets: 2.5 of the 26 µs that a token took on its way
-through the server. This one is told from the event loop's thread only, and shows the same text.
+The library's own takes a lock and walks its buckets: 2.1 µs an observation against 0.4 (``timeit``,
+16 buckets). This one is told from the event loop's thread only, and shows the same text.
 """
 
 from __future__ import annotations

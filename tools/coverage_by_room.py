@@ -125,6 +125,7 @@ DECIDING = [
     "server/session/repeated_reply.py",
     "server/session/response.py",
     "server/session/retelling.py",
+    "server/session/welcome.py",
     "server/session/session.py",
     "server/sockets/accept_limits.py",
     "server/sockets/admission.py",

@@ -31,6 +31,7 @@ from server.protocol.items import ContentPart, MessageItem
 from server.store.interface import ConversationStore, Write
 from server.store.memory_store import InMemoryStore
 from server.store.postgres_store import PostgresStore
+from server.store.sqlite_file import Durability
 from server.store.sqlite_store import SqliteStore
 
 TEXT = "I have been thinking about the lighthouse all day, and about what you said of it"
@@ -156,20 +157,13 @@ def kill_rounds(kind: str, arguments: argparse.Namespace, makers: dict[str, Make
 def makers_of(dsn_file: Path | None) -> dict[str, Make]:
     """The stores that are compared."""
 
-    def sqlite(durability: str, linger_s: float = 0.0) -> Make:
-        return lambda place: SqliteStore(
-            place / "kept.db",
-            durability=durability,  # type: ignore[arg-type]
-            linger_s=linger_s,
-            **LIMITS,
-        )
+    def sqlite(durability: Durability) -> Make:
+        return lambda place: SqliteStore(place / "kept.db", durability=durability, **LIMITS)
 
     makers: dict[str, Make] = {
         "memory": lambda _: InMemoryStore(**LIMITS),
         "sqlite full": sqlite("full"),
         "sqlite normal": sqlite("normal"),
-        "sqlite full, linger 1 ms": sqlite("full", 0.001),
-        "sqlite full, linger 5 ms": sqlite("full", 0.005),
     }
     if dsn_file is not None:
         makers["postgres"] = lambda _: PostgresStore(dsn_file, **LIMITS)

@@ -20,8 +20,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-import msgspec
-
 from engine.outputs import RequestDelta
 from server.characters.catalog import ResolvedModel
 from server.conversation.changes import Change, SummaryKept
@@ -32,7 +30,6 @@ from server.conversation.retries import is_sent_again
 from server.errors import ConversationNotFound, LimitExceeded, ProtocolError
 from server.protocol.character_events import (
     CharacterMemory,
-    CharacterSessionResumed,
     grant_events,
     is_granted,
 )
@@ -83,11 +80,11 @@ from server.session.failures import from_exception, refusal
 from server.session.floor import Floor, send
 from server.session.notes import Notes
 from server.session.requests import Requests, name_response_create
-from server.session.retelling import retell
 from server.session.settings import SessionLimits, SessionSettings
 from server.session.setup import Setup
 from server.session.silence import Silence
 from server.session.waiting_line import Wanted
+from server.session.welcome import not_resumed, welcome_back
 
 
 class Session:
@@ -179,14 +176,7 @@ class Session:
             created += self.refuse(ConversationNotFound(missing), now)
         if not self._context.asked_to_resume:
             return created
-        error = ProtocolError(
-            "session_not_resumed",
-            "no session waits for this token: its time is over, it has ended, or the server was "
-            "started anew; this session is new, so set it up again, and look at "
-            "session.conversation for what was kept of the conversation",
-            param="resume",
-        )
-        return [*created, *self.refuse(error, now)]
+        return [*created, *self.refuse(not_resumed(), now)]
 
     def resumed(
         self,
@@ -207,19 +197,16 @@ class Session:
         Returns:
             What to tell it before anything else.
         """
-        retold = []
-        if gap is not None:
-            retold = retell(self._conversation, self._floor, gap)
-        news = CharacterSessionResumed(
+        return welcome_back(
+            resume,
             from_event_id=from_event_id,
-            replayed=num_waiting + len(retold),
-            gap=gap is not None,
+            num_waiting=num_waiting,
+            gap=gap,
+            conversation=self._conversation,
+            floor=self._floor,
+            granted=self._setup.granted,
+            describe=self._describe,
         )
-        told = [news, *retold] if is_granted(news, self._setup.granted) else retold
-        resume = msgspec.structs.replace(
-            resume, resumed=True, replayed=num_waiting + len(told), gap=gap is not None
-        )
-        return [SessionCreated(session=self._describe(resume)), *told]
 
     def tell(self, event: ServerEvent) -> list[Effect]:
         """Tell the client something that is not of this session's making, if it wants to know."""

@@ -63,7 +63,6 @@ class SqliteStore(QueuedStore):
         max_conversations: int,
         max_bytes: int,
         durability: Durability = "full",
-        linger_s: float = 0.0,
         max_wal_bytes: int = MAX_WAL_BYTES,
     ) -> None:
         """Touch nothing yet.
@@ -73,7 +72,6 @@ class SqliteStore(QueuedStore):
             max_conversations: Of one principal.
             max_bytes: Of all together, about.
             durability: What an acknowledged write survives; see the module.
-            linger_s: How long the first write of a transaction waits for others.
             max_wal_bytes: Size of the log from which on writes fail.
         """
         self._is_awake = threading.Event()
@@ -82,7 +80,6 @@ class SqliteStore(QueuedStore):
         )
         self._file = file
         self._durability = durability
-        self._linger_s = linger_s
         self._max_wal_bytes = max_wal_bytes
         self._is_closing = threading.Event()
         self._readers = ThreadPoolExecutor(NUM_READERS, thread_name_prefix="store-reader")
@@ -164,8 +161,6 @@ class SqliteStore(QueuedStore):
                 self._is_awake.clear()
                 if log.holds_erased:
                     log.empty()
-                if self._linger_s and not self._is_closing.is_set():
-                    time.sleep(self._linger_s)
                 while taken := self._queue.take():
                     outcomes = self._perform(connection, log, [waiting.job for waiting in taken])
                     self._settle(loop, taken, outcomes)

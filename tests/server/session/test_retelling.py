@@ -78,15 +78,3 @@ def test_an_item_in_the_making_is_told_as_far_as_it_is() -> None:
     events = told(talk, None)
     assert kinds(events)[-1] == "conversation.item.added"
     assert b"Hello th" in encode_server_event(events[-1])
-
-
-def test_who_wants_to_know_hears_how_much_follows() -> None:
-    """As an event of the extension."""
-    talk = Talk(granted=frozenset({"character.v1"}))
-    (news,) = told(talk, frozenset())
-    assert vars_of(news) | {"event_id": ""} == {
-        "event_id": "",
-        "from_event_id": "evt_t_1",
-        "replayed": 3,
-        "gap": True,
-    }
