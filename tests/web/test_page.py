@@ -415,7 +415,11 @@ def test_reading_back_is_not_disturbed(visit: Visit, page_url: str) -> None:
     scroll.hover()
     page.mouse.wheel(0, -4000)
     expect(page.locator("#latest")).to_be_visible()
-    page.wait_for_timeout(400)
+    page.wait_for_function("() => document.getElementById('scroll').scrollTop === 0")
+    height = scroll.evaluate("node => node.scrollHeight")
+    page.wait_for_function(
+        "height => document.getElementById('scroll').scrollHeight > height", arg=height
+    )
     assert scroll.evaluate("node => node.scrollTop") == 0
     page.locator("#latest").click()
     expect(page.locator("#latest")).to_be_hidden()
