@@ -21,6 +21,7 @@ from engine.outputs import (
     StepFrame,
     StepStats,
     TokenOutput,
+    join_deltas,
 )
 from engine.request import (
     DEFAULT_SERVICE,
@@ -309,20 +310,32 @@ class AsyncEngine:
         self._end_all(FinishReason.ABORT, None)
         self._dead = self._dead or "the engine was closed"
 
-    def _receive(self, frame: StepFrame) -> None:
+    def _receive(self, frames: Sequence[StepFrame]) -> None:
+        """Hand out what steps have brought; where several came at once, each listener hears once.
+
+        A caller that is behind its engine so gets fewer, larger deltas, and catches up.
+        """
         self._last_progress = self._loop.time()
-        batch_size = 0 if frame.stats is None else len(frame.stats.batch)
-        for output in frame.outputs:
-            live = self._by_engine_id.get(output.request_id)
+        brought: dict[str, list[tuple[TokenOutput, int]]] = {}
+        for frame in frames:
+            batch_size = 0 if frame.stats is None else len(frame.stats.batch)
+            for output in frame.outputs:
+                brought.setdefault(output.request_id, []).append((output, batch_size))
+        for engine_id, outputs in brought.items():
+            live = self._by_engine_id.get(engine_id)
             if live is not None:
-                self._deliver(live, output, batch_size)
-        if frame.stats is not None:
-            self._count_preemptions(frame.stats)
-            for listener in list(self._step_listeners.values()):
-                try:
-                    listener(frame.stats)
-                except Exception:
-                    logger.exception("a step listener failed")
+                self._deliver(live, outputs)
+        for frame in frames:
+            if frame.stats is not None:
+                self._tell_step(frame.stats)
+
+    def _tell_step(self, stats: StepStats) -> None:
+        self._count_preemptions(stats)
+        for listener in list(self._step_listeners.values()):
+            try:
+                listener(stats)
+            except Exception:
+                logger.exception("a step listener failed")
 
     def _count_preemptions(self, stats: StepStats) -> None:
         """Whoever has left the batch and has not ended has lost its blocks."""
@@ -331,20 +344,31 @@ class AsyncEngine:
             if live is not None:
                 live.num_preemptions += 1
 
-    def _deliver(self, live: _Live, output: TokenOutput, batch_size: int) -> None:
+    def _deliver(self, live: _Live, outputs: Sequence[tuple[TokenOutput, int]]) -> None:
+        last, _ = outputs[-1]
         if live.cancelled:
-            if output.finish_reason is None:
+            if last.finish_reason is None:
                 return
-            delta = _abort_of(output, live.stream.request_id)
+            delta = _abort_of(last, live.stream.request_id)
         else:
-            delta = live.stream.push(
-                output, batch_size=batch_size, num_preemptions=live.num_preemptions
-            )
+            delta = self._read(live, outputs)
         if delta.finish_reason is not None:
             self._forget(live)
         self._call(live, delta)
-        if delta.finish_reason is not None and output.finish_reason is None:
+        if delta.finish_reason is not None and last.finish_reason is None:
             self._client.cancel([live.engine_id])  # a stop string: the engine does not know yet
+
+    def _read(self, live: _Live, outputs: Sequence[tuple[TokenOutput, int]]) -> RequestDelta:
+        """Make one delta of them all, or of those up to a stop string."""
+        deltas: list[RequestDelta] = []
+        for output, batch_size in outputs:
+            delta = live.stream.push(
+                output, batch_size=batch_size, num_preemptions=live.num_preemptions
+            )
+            deltas.append(delta)
+            if delta.finish_reason is not None:
+                break
+        return join_deltas(deltas)
 
     def _call(self, live: _Live, delta: RequestDelta) -> None:
         try:

@@ -11,7 +11,8 @@ from engine.core import EngineCore
 from engine.outputs import EngineInfo, EngineNews, StepFrame
 from engine.request import EngineRequest, RequestUpdate
 
-FrameListener = Callable[[StepFrame], None]
+FrameListener = Callable[[Sequence[StepFrame]], None]
+"""Hears of the steps that have come in one piece, oldest first: one, unless the loop is behind."""
 LossListener = Callable[[str], None]
 NewsListener = Callable[[EngineNews], None]
 
@@ -19,7 +20,7 @@ NewsListener = Callable[[EngineNews], None]
 class EngineClient(Protocol):
     """Submit a batch, cancel a batch, one stream of frames, and whether it lives.
 
-    Frames arrive on the event loop through ``on_frame``; ``on_lost`` is called at most once, with
+    Frames arrive on the event loop through ``on_frames``; ``on_lost`` is called at most once, with
     a sentence, when the engine is gone.
     """
 
@@ -35,14 +36,14 @@ class EngineClient(Protocol):
 
     def listen(
         self,
-        on_frame: FrameListener,
+        on_frames: FrameListener,
         on_lost: LossListener,
         on_news: NewsListener | None = None,
     ) -> None:
         """Say who hears of frames; called once, before anything is submitted.
 
         Args:
-            on_frame: Hears of each step.
+            on_frames: Hears of each step.
             on_lost: Hears when the engine is gone for good.
             on_news: Hears of restarts, where the engine can be restarted.
         """
@@ -97,7 +98,7 @@ class InProcessClient:
 
     def __init__(self, core: EngineCore) -> None:
         self._core = core
-        self._on_frame: FrameListener | None = None
+        self._on_frames: FrameListener | None = None
         self._on_lost: LossListener | None = None
         self._stepping: asyncio.Handle | None = None
         self._closed = False
@@ -119,12 +120,12 @@ class InProcessClient:
 
     def listen(
         self,
-        on_frame: FrameListener,
+        on_frames: FrameListener,
         on_lost: LossListener,
         on_news: NewsListener | None = None,
     ) -> None:
         """Say who hears of frames; it is never restarted."""
-        self._on_frame = on_frame
+        self._on_frames = on_frames
         self._on_lost = on_lost
 
     def submit(self, requests: Sequence[EngineRequest]) -> None:
@@ -191,6 +192,6 @@ class InProcessClient:
             self._tell(frame)
 
     def _tell(self, frame: StepFrame, *, even_if_closed: bool = False) -> None:
-        assert self._on_frame is not None, "listen() comes before submit()"
+        assert self._on_frames is not None, "listen() comes before submit()"
         if even_if_closed or not self._closed:
-            self._on_frame(frame)
+            self._on_frames([frame])

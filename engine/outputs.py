@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -252,8 +253,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that the largest step is thought to take; 0 when nothing is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestDelta:
+class RequestDelta(msgspec.Struct, frozen=True, gc=False):
     """What one step brought for one request, as text; what a front end hands to its callers.
 
     Attributes:
@@ -297,6 +297,20 @@ class RequestDelta:
     def met_stop_string(self) -> bool:
         """Whether a stop string ended it: the text may break off inside a word or a tag."""
         return isinstance(self.stop_reason, str)
+
+
+def join_deltas(deltas: Sequence[RequestDelta]) -> RequestDelta:
+    """Join deltas of one request, oldest first; counts and the end are those of the last."""
+    last = deltas[-1]
+    if len(deltas) == 1:
+        return last
+    logprobs = [entry for delta in deltas for entry in delta.logprobs or ()]
+    return msgspec.structs.replace(
+        last,
+        text="".join(delta.text for delta in deltas),
+        token_ids=[token_id for delta in deltas for token_id in delta.token_ids],
+        logprobs=logprobs or None,
+    )
 
 
 class EngineStatus(enum.StrEnum):

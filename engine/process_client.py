@@ -19,7 +19,7 @@ from engine.config import EngineConfig
 from engine.engine_client import FrameListener, LossListener, NewsListener
 from engine.errors import EngineDead, error_of
 from engine.messages import BrokenFrame, FrameBuffer
-from engine.outputs import EngineInfo
+from engine.outputs import EngineInfo, StepFrame
 from engine.request import EngineRequest, RequestUpdate
 
 CONNECT_TIMEOUT_S = 60.0
@@ -40,7 +40,7 @@ class ProcessClient:
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._ready: asyncio.Future[EngineInfo] = self._loop.create_future()
         self._lost: asyncio.Future[str] = self._loop.create_future()
-        self._on_frame: FrameListener | None = None
+        self._on_frames: FrameListener | None = None
         self._on_lost: LossListener | None = None
         self._last_heard = self._loop.time()
         self._closing = False
@@ -107,12 +107,12 @@ class ProcessClient:
 
     def listen(
         self,
-        on_frame: FrameListener,
+        on_frames: FrameListener,
         on_lost: LossListener,
         on_news: NewsListener | None = None,
     ) -> None:
         """Say who hears of frames; it is not restarted from here."""
-        self._on_frame = on_frame
+        self._on_frames = on_frames
         self._on_lost = on_lost
         if self._lost.done() and not self._closing:
             self._loop.call_soon(on_lost, self._lost.result())
@@ -225,15 +225,28 @@ class ProcessClient:
         self._connected.set_result(None)
         return True
 
-    def receive(self, message: messages.FromEngine) -> None:
-        """Hand on what the engine says."""
+    def receive(self, said: Sequence[messages.FromEngine]) -> None:
+        """Hand on what the engine has said in one piece; steps that follow each other together."""
         self._last_heard = self._loop.time()
-        self._num_heard += 1
-        self._is_idle = isinstance(message, messages.Heartbeat)
+        self._num_heard += len(said)
+        frames: list[StepFrame] = []
+        for message in said:
+            self._is_idle = isinstance(message, messages.Heartbeat)
+            if isinstance(message, messages.Step):
+                frames.append(message.frame)
+                continue
+            self._tell(frames)
+            frames = []
+            self._hear(message)
+        self._tell(frames)
+
+    def _tell(self, frames: Sequence[StepFrame]) -> None:
+        if frames:
+            assert self._on_frames is not None, "listen() comes before submit()"
+            self._on_frames(frames)
+
+    def _hear(self, message: messages.FromEngine) -> None:
         match message:
-            case messages.Step(frame):
-                assert self._on_frame is not None, "listen() comes before submit()"
-                self._on_frame(frame)
             case messages.LoadProgress(share, what):
                 if self._on_progress is not None:
                     self._on_progress(share, what)
@@ -297,11 +310,12 @@ class _Wire(asyncio.Protocol):
         if self._transport is None:
             return
         try:
-            for body in self._frames.feed(data):
-                self._client.receive(messages.decode_from_engine(body))
+            said = [messages.decode_from_engine(body) for body in self._frames.feed(data)]
         except BrokenFrame as error:
             self._client.lose(error.message)
             self._transport.abort()
+        else:
+            self._client.receive(said)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the client, if this was the engine."""

@@ -77,7 +77,7 @@ class SupervisedClient:
         self._step_base = self._last_step = 0
         self._recovery: asyncio.Task[None] | None = None
         self._look: asyncio.TimerHandle | None = None
-        self._on_frame: FrameListener | None = None
+        self._on_frames: FrameListener | None = None
         self._on_lost: LossListener | None = None
         self._on_news: NewsListener | None = None
         self._is_over = False
@@ -122,12 +122,12 @@ class SupervisedClient:
 
     def listen(
         self,
-        on_frame: FrameListener,
+        on_frames: FrameListener,
         on_lost: LossListener,
         on_news: NewsListener | None = None,
     ) -> None:
         """Say who hears of frames and of restarts."""
-        self._on_frame, self._on_lost, self._on_news = on_frame, on_lost, on_news
+        self._on_frames, self._on_lost, self._on_news = on_frames, on_lost, on_news
         assert self._client is not None
         self._take_over(self._client)
 
@@ -199,14 +199,20 @@ class SupervisedClient:
         self._policy.ready(self._loop.time())
         self._watchdog = Watchdog(self._config, full_step_s=client.info.full_step_s)
         client.listen(
-            lambda frame: self._receive(client, frame),
+            lambda frames: self._receive(client, frames),
             lambda sentence: self._lose(client, sentence),
         )
         self._look = self._loop.call_later(LOOK_EVERY_S, self._look_at, client)
 
-    def _receive(self, client: ManagedClient, frame: StepFrame) -> None:
+    def _receive(self, client: ManagedClient, frames: Sequence[StepFrame]) -> None:
         if client is not self._client:
             return  # what a lost engine had still to say is computed again
+        assert self._on_frames is not None
+        self._on_frames([self._take(frame) for frame in frames])
+        if self._ledger.num_held:
+            self._let_in(client)
+
+    def _take(self, frame: StepFrame) -> StepFrame:
         frame = self._ledger.take(frame, self._loop.time())
         stats = frame.stats
         if stats is not None:
@@ -216,10 +222,7 @@ class SupervisedClient:
             if self._step_base:
                 stats = msgspec.structs.replace(stats, step=self._last_step)
                 frame = StepFrame(frame.outputs, stats)
-        assert self._on_frame is not None
-        self._on_frame(frame)
-        if self._ledger.num_held:
-            self._let_in(client)
+        return frame
 
     def _look_at(self, client: ManagedClient) -> None:
         if client is not self._client:
@@ -320,9 +323,9 @@ class SupervisedClient:
             self._on_news(news)
 
     def _tell(self, outputs: list[TokenOutput]) -> None:
-        assert self._on_frame is not None, "listen() comes before submit()"
+        assert self._on_frames is not None, "listen() comes before submit()"
         if outputs and not self._is_over:
-            self._on_frame(StepFrame(outputs))
+            self._on_frames([StepFrame(outputs)])
 
     def _tell_later(self, output: TokenOutput) -> None:
         self._loop.call_soon(self._tell, [output])

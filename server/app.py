@@ -287,10 +287,19 @@ async def _watch(
         watchdog.look(now, status, makes_progress=idle_s <= PROGRESS_TIMEOUT_S)
 
 
-def _settle_and_print(url: str) -> None:
-    # Everything alive now stays alive; collections while people talk need not look at it.
+def settle() -> None:
+    """Have the collector leave alone what is alive now, and look less often at what comes.
+
+    Everything alive at the start stays alive, and what a token makes is gone with the next one: at
+    the usual thresholds collections took 5 % of a fan-out to 256 streams.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
+def _settle_and_print(url: str) -> None:
+    settle()
     with contextlib.suppress(BrokenPipeError):  # whoever started us is gone, and reads no line
         sys.stdout.write(f"ready {url}\n")
         sys.stdout.flush()

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from engine.errors import EngineError
-from engine.outputs import RequestDelta
+from engine.outputs import RequestDelta, join_deltas
 from engine.request import FinishReason, Service
 from engine.sampling_params import SamplingParams
 from server.engine_port import EnginePort
 from server.http.completion_shapes import CompletionShape, TokenText, logprobs_of, usage_of
 from server.http.event_stream import DONE, event
-from server.http.feed import DeltaFeed, merge
+from server.http.feed import DeltaFeed
 from server.http.passages import Turnstile
 from server.http.refusals import HttpRefusal, from_code, from_engine_error, unavailable
 from server.http.reply_text import ReplyText
@@ -85,7 +85,7 @@ class CompletionReply:
                 if delta is not None:
                     self._refuse_failure(delta)
                     deltas.append(delta)
-        reply = merge(deltas)
+        reply = join_deltas(deltas)
         assert reply.finish_reason is not None
         written.feed(reply.text)
         written.finish(reply.finish_reason, at_stop_string=reply.met_stop_string)

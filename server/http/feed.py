@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from engine.outputs import RequestDelta
+from engine.outputs import RequestDelta, join_deltas
 
 
 class DeltaFeed:
@@ -38,7 +37,7 @@ class DeltaFeed:
         await self._arrived.wait()
         self._arrived.clear()
         taken, self._pending = self._pending, []
-        return merge(taken) if taken else None
+        return join_deltas(taken) if taken else None
 
     @contextmanager
     def ticking(self, interval_s: float) -> Iterator[None]:
@@ -62,17 +61,3 @@ class DeltaFeed:
             yield
         finally:
             timer.cancel()
-
-
-def merge(deltas: list[RequestDelta]) -> RequestDelta:
-    """Join deltas of one request, oldest first; counts and the end are those of the last."""
-    last = deltas[-1]
-    if len(deltas) == 1:
-        return last
-    logprobs = [entry for delta in deltas for entry in delta.logprobs or []]
-    return dataclasses.replace(
-        last,
-        text="".join(delta.text for delta in deltas),
-        token_ids=[token_id for delta in deltas for token_id in delta.token_ids],
-        logprobs=logprobs or None,
-    )

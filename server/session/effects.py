@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from engine.chat_template import ChatMessage
 from engine.sampling_params import SamplingParams
 from engine.tool_dialect import Tool
@@ -12,8 +14,7 @@ from server.protocol.objects import TruncationSetting
 from server.protocol.server_events import ServerEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Write an event to the client, after those before it.
 
     It has no ``event_id`` yet: the writer gives it one when it writes the event, because it may

@@ -223,10 +223,11 @@ class Response:
     def _take(self, pieces: list[ReplyPiece], t_ms: float) -> list[ServerEvent]:
         events: list[ServerEvent] = []
         for piece in pieces:
+            if isinstance(piece, Words):  # most are
+                message = self._open_message()
+                events += self._with_open(message.feed(piece.text, t_ms))
+                continue
             match piece:
-                case Words(text):
-                    message = self._open_message()
-                    events += self._with_open(message.feed(text, t_ms))
                 case CallBegun(name):
                     if isinstance(self._open, MessageOutput):
                         events += self._with_open(self._open.flush(t_ms))

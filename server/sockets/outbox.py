@@ -24,6 +24,7 @@ from typing import Generic, Protocol, TypeVar
 from server.config.sockets import OutboxConfig
 from server.metrics import Metrics
 from server.resume.journal import Journal
+from server.sockets.frames import frame_size
 
 E = TypeVar("E")
 
@@ -175,7 +176,7 @@ class Outbox(Generic[E]):
         return self._wire if self.evicted is None else None
 
     def _write(self, wire: Wire, payload: bytes) -> None:
-        self._written += len(payload) + _frame_header_size(len(payload))
+        self._written += frame_size(len(payload))
         wire.write(payload)
 
     def _evict(self, reason: str) -> None:
@@ -188,10 +189,3 @@ class Outbox(Generic[E]):
     def _count_merged(self) -> None:
         self._metrics.ws_coalesced.inc(self._journal.num_merged - self._counted_merged)
         self._counted_merged = self._journal.num_merged
-
-
-def _frame_header_size(num_bytes: int) -> int:
-    """Bytes of the header of an unmasked frame (RFC 6455, section 5.2)."""
-    if num_bytes < 126:
-        return 2
-    return 4 if num_bytes < 65536 else 10

@@ -7,7 +7,7 @@ reply's prompt begins with it, and is called off when it does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
@@ -132,7 +132,7 @@ class Prefill:
 
     def _hear(self, opened: Opened, delta: RequestDelta) -> None:
         if opened.reply_id is not None:
-            self._on_delta(replace(delta, request_id=opened.reply_id))
+            self._on_delta(msgspec.structs.replace(delta, request_id=opened.reply_id))
         elif delta.finish_reason is not None and self._opened is opened:
             self._opened = None  # refused, or the engine is gone
 

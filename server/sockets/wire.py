@@ -7,10 +7,11 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
-from websockets.asyncio.server import broadcast
 from websockets.exceptions import ConnectionClosed
+from websockets.protocol import State
 
 from server.sockets.arrivals import RealtimeConnection
+from server.sockets.frames import text_frame
 from server.sockets.outbox import Wire
 
 
@@ -52,8 +53,10 @@ class SocketWire:
         return self._connection.transport.get_write_buffer_size()
 
     def write(self, payload: bytes) -> None:
-        """Send one text frame; ``broadcast`` is the library's way to do so without waiting."""
-        broadcast((self._connection,), payload, text=True)
+        """Send one text frame without waiting; we negotiate no extension that would change it."""
+        connection = self._connection
+        if connection.protocol.state is State.OPEN:
+            connection.transport.write(text_frame(payload))
 
     def abort(self) -> None:
         """Cut the connection off."""

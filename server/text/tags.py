@@ -24,12 +24,13 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 MAX_HELD_SPACES = 64
 """A run of this many spaces is text at once; nobody speaks pauses of such length."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextPiece:
+class TextPiece(msgspec.Struct, frozen=True, gc=False):
     """Clean text, to be appended to what came before."""
 
     text: str

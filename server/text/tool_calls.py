@@ -15,14 +15,15 @@ import enum
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import msgspec
+
 from engine.tool_dialect import ToolDialect
 from server.text.json_call import JsonCall, Malformed
 
 MAX_HELD_SPACES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(msgspec.Struct, frozen=True, gc=False):
     """Text that is no call."""
 
     text: str

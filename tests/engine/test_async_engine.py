@@ -10,9 +10,9 @@ import pytest
 from engine.async_engine import AsyncEngine
 from engine.config import SupervisionConfig
 from engine.core import EngineCore
-from engine.engine_client import InProcessClient
+from engine.engine_client import FrameListener, InProcessClient, LossListener, NewsListener
 from engine.errors import DuplicateRequest, EngineDead, InvalidParameter
-from engine.outputs import EngineStatus, RequestDelta, StepStats
+from engine.outputs import EngineStatus, RequestDelta, StepFrame, StepStats
 from engine.request import FinishReason, Service
 from engine.sampling_params import SamplingParams
 from engine.supervised_client import SupervisedClient
@@ -209,6 +209,62 @@ async def test_step_listeners_hear_of_every_step_until_they_leave(engine: AsyncE
     leave()
     await collect(engine, SamplingParams(max_tokens=4))
     assert len(steps) == 4
+
+
+class LateClient(InProcessClient):
+    """Hands on the frames of several steps in one piece, as where the loop was busy meanwhile."""
+
+    def listen(
+        self,
+        on_frames: FrameListener,
+        on_lost: LossListener,
+        on_news: NewsListener | None = None,
+    ) -> None:
+        """Keep frames back until there are three, or one with an end."""
+        kept: list[StepFrame] = []
+
+        def keep(frames: Sequence[StepFrame]) -> None:
+            kept.extend(frames)
+            ends = any(output.finish_reason for frame in frames for output in frame.outputs)
+            if ends or len(kept) >= 3:
+                on_frames(list(kept))
+                kept.clear()
+
+        super().listen(keep, on_lost, on_news)
+
+
+async def test_steps_that_come_at_once_bring_each_listener_one_delta() -> None:
+    """It holds what the deltas of the steps would have held; step listeners hear of each step."""
+    prompt = [5, 6, 7]
+    params = SamplingParams(max_tokens=8, logprobs=2)
+    alone = AsyncEngine(InProcessClient(spells(TEXT)[0]), chatml_tokenizer())
+    late = AsyncEngine(LateClient(spells(TEXT)[0]), chatml_tokenizer())
+    steps: list[StepStats] = []
+    late.add_step_listener(steps.append)
+    expected = await collect(alone, params, prompt)
+    deltas = await collect(late, params, prompt)
+    assert [len(delta.token_ids) for delta in deltas] == [3, 3, 2]
+    assert "".join(delta.text for delta in deltas) == "".join(one.text for one in expected)
+    assert [entry for delta in deltas for entry in delta.logprobs or ()] == [
+        entry for delta in expected for entry in delta.logprobs or ()
+    ]
+    assert deltas[-1].num_output_tokens == expected[-1].num_output_tokens == 8
+    assert deltas[-1].finish_reason is FinishReason.LENGTH
+    assert [step.step for step in steps] == list(range(1, 9))
+    await alone.aclose()
+    await late.aclose()
+
+
+async def test_a_stop_string_within_steps_that_come_at_once_ends_the_reply_before_it() -> None:
+    """What the steps behind it brought is not said, and the engine is told to stop."""
+    core, prompt = spells(TEXT)
+    engine = AsyncEngine(LateClient(core), chatml_tokenizer())
+    deltas = await collect(engine, SamplingParams(stop=["three"], max_tokens=400), prompt)
+    assert "".join(delta.text for delta in deltas) == "One, two, "
+    assert deltas[-1].stop_reason == "three"
+    await asyncio.sleep(0.01)
+    assert not core.has_work
+    await engine.aclose()
 
 
 async def test_when_the_engine_is_lost_every_live_request_ends_with_an_error() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Sequence
 
 from engine import messages
 from engine.config import EngineConfig
@@ -144,8 +145,8 @@ async def test_the_client_in_process_wakes_when_a_grammar_is_compiled() -> None:
     client = InProcessClient(core_with(GrammarGate(fake.compiler)))
     ends: list[TokenOutput] = []
 
-    def listen(frame: StepFrame) -> None:
-        ends.extend(output for output in frame.outputs if output.finish_reason)
+    def listen(frames: Sequence[StepFrame]) -> None:
+        ends.extend(output for one in frames for output in one.outputs if output.finish_reason)
 
     client.listen(listen, lambda reason: None)
     client.submit([request("a", "x"), request("b", BAD)])

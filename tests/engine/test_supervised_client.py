@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -33,8 +33,12 @@ class Heard:
         self.news: list[EngineNews] = []
         self.losses: list[str] = []
 
-    def on_frame(self, frame: StepFrame) -> None:
-        """Take in a frame."""
+    def on_frames(self, frames: Sequence[StepFrame]) -> None:
+        """Take in frames."""
+        for frame in frames:
+            self._take(frame)
+
+    def _take(self, frame: StepFrame) -> None:
         for output in frame.outputs:
             self.tokens[output.request_id] += output.token_ids
             self.counts[output.request_id].append(output.num_output_tokens)
@@ -56,7 +60,7 @@ async def supervise(
     heard = Heard()
     config = SupervisionConfig(**settings)  # type: ignore[arg-type]
     client = SupervisedClient(await nursery.start(), nursery.start, config, max_queued=max_queued)
-    client.listen(heard.on_frame, heard.losses.append, heard.news.append)
+    client.listen(heard.on_frames, heard.losses.append, heard.news.append)
     return client, heard
 
 
@@ -417,8 +421,8 @@ async def test_a_frame_of_a_lost_engine_is_passed_over(caller: Caller) -> None:
     first.die()
     await asyncio.sleep(0.01)
     so_far = list(heard.tokens["a"])
-    assert first._on_frame is not None
-    first._on_frame(StepFrame([TokenOutput("a", [77])]))
+    assert first._on_frames is not None
+    first._on_frames([StepFrame([TokenOutput("a", [77])])])
     assert heard.tokens["a"] == so_far
     await asyncio.sleep(5)
     assert heard.tokens["a"] == reply_of([1, 2, 3], 20)

@@ -54,7 +54,7 @@ class MortalClient:
         self._loop = asyncio.get_running_loop()
         self._last_heard = self._loop.time()
         self._timer = self._loop.call_later(0, self._turn)
-        self._on_frame: FrameListener | None = None
+        self._on_frames: FrameListener | None = None
         self._on_lost: LossListener | None = None
 
     @property
@@ -69,12 +69,12 @@ class MortalClient:
 
     def listen(
         self,
-        on_frame: FrameListener,
+        on_frames: FrameListener,
         on_lost: LossListener,
         on_news: NewsListener | None = None,
     ) -> None:
         """Say who hears."""
-        self._on_frame, self._on_lost = on_frame, on_lost
+        self._on_frames, self._on_lost = on_frames, on_lost
 
     def submit(self, requests: Sequence[EngineRequest]) -> None:
         """Take requests."""
@@ -151,8 +151,8 @@ class MortalClient:
         ended = {output.request_id for output in frame.outputs if output.finish_reason}
         self._inside -= ended
         self._hear()
-        if self._on_frame is not None and not self._is_dead:
-            self._on_frame(frame)
+        if self._on_frames is not None and not self._is_dead:
+            self._on_frames([frame])
 
     def _hear(self) -> None:
         self.num_heard += 1

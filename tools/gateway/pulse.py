@@ -21,7 +21,7 @@ _MAX_BEATS = 512
 
 
 class Pulse:
-    """Calls back with every beat, on the running loop.
+    """Calls back when it has beaten, on the running loop.
 
     Attributes:
         late: Of every beat, when it fell (monotonic seconds) and how many seconds later the loop
@@ -31,24 +31,20 @@ class Pulse:
     def __init__(
         self,
         period_s: float,
-        on_beat: Callable[[], None] = lambda: None,
-        *,
-        max_at_once: int = _MAX_BEATS,
+        on_beats: Callable[[int], None] = lambda num_beats: None,
     ) -> None:
         """Start the process that beats.
 
         Args:
             period_s: Seconds between two beats.
-            on_beat: Called for each.
-            max_at_once: Beats that are taken in one turn of the loop, where it is behind.
+            on_beats: Called with how many have come since the last call.
         """
         command = [sys.executable, "-m", "tools.gateway.pulse", str(period_s)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)
         assert self._process.stdout is not None
         self._pipe = self._process.stdout.fileno()
         os.set_blocking(self._pipe, False)
-        self._on_beat = on_beat
-        self._max_bytes = max_at_once * _BEAT.size
+        self._on_beats = on_beats
         self.late = array("d")
         asyncio.get_running_loop().add_reader(self._pipe, self._read)
 
@@ -59,11 +55,11 @@ class Pulse:
         self._process.wait()
 
     def _read(self) -> None:
-        data = os.read(self._pipe, self._max_bytes)
+        data = os.read(self._pipe, _MAX_BEATS * _BEAT.size)
         now = time.monotonic()
         for (beat,) in _BEAT.iter_unpack(data):
             self.late.extend((beat, now - beat))
-            self._on_beat()
+        self._on_beats(len(data) // _BEAT.size)
 
 
 def main(arguments: list[str]) -> int:

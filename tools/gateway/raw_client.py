@@ -17,6 +17,8 @@ import msgspec
 _KEY = "a2Fpd2Eta2Fpd2Eta2Fpdw=="
 _TEXT, _CLOSE, _PING, _PONG = 0x1, 0x8, 0x9, 0xA
 _DELTA = b'{"type":"response.output_text.delta"'
+_DELTA_TEXT = b'"delta":"'
+_AROUND_TEXT = len(_DELTA_TEXT + b'"}')
 
 
 def request(target: str, address: tuple[str, int]) -> bytes:
@@ -57,6 +59,7 @@ class RawClient(asyncio.Protocol):
         num_frames: Text frames that came.
         num_deltas: Of them, deltas of a reply's text.
         num_bytes: Of the text frames.
+        num_text_bytes: Of the deltas' text, as it is written in JSON.
         close_code: Of the server's close frame; ``None`` without one.
     """
 
@@ -76,7 +79,7 @@ class RawClient(asyncio.Protocol):
         self.opened: asyncio.Future[None] = loop.create_future()
         self.talking: asyncio.Future[None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
-        self.num_frames = self.num_deltas = self.num_bytes = 0
+        self.num_frames = self.num_deltas = self.num_bytes = self.num_text_bytes = 0
         self.close_code: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -145,6 +148,7 @@ class RawClient(asyncio.Protocol):
             self.num_bytes += len(payload)
             if payload.startswith(_DELTA):
                 self.num_deltas += 1
+                self.num_text_bytes += len(payload) - payload.index(_DELTA_TEXT) - _AROUND_TEXT
                 if self.num_deltas == 1:
                     self.talking.set_result(None)
             else:

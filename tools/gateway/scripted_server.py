@@ -3,7 +3,9 @@
 ``python -m tools.gateway.scripted_server STEP_S [--lag FILE] [PATH=VALUE …]`` runs ``serve()`` on
 uvloop until it gets a signal. The engine says what ``tools.gateway.script`` makes of the prompt,
 one token per step for each live reply; ``tools.gateway.pulse`` tells when a step is due, as a
-message of the engine's process would. With ``--lag`` a second pulse asks the loop how late it is.
+message of the engine's process would. Where the loop is behind, several steps come at once, and
+bring each reply one delta with their tokens, as the engine's client does it. With ``--lag`` a
+second pulse asks the loop how late it is.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import os
 import sys
 import tomllib
@@ -21,7 +22,7 @@ from pathlib import Path
 import uvloop
 
 from engine.request import FinishReason
-from server.app import serve
+from server.app import serve, settle
 from server.config_loader import load_settings
 from server.log_lines import configure_logging
 from server.open_files import raise_limit
@@ -45,9 +46,10 @@ class ScriptedEngine(FakeEngine):
         """The last script that the prompt asks for."""
         return (read_wish("".join(map(chr, prompt_token_ids))) or _DEFAULT).pieces()
 
-    def step(self) -> None:
-        """One token for everybody."""
+    def take_steps(self, num_steps: int) -> None:
+        """As many tokens for everybody, in one delta each."""
         if self._live:
+            self.chars_per_step = num_steps
             self._run_step()
 
     def _arm(self) -> None:
@@ -106,14 +108,13 @@ async def run(step_s: float, lag_file: Path | None, values: dict[str, object]) -
     configure_logging(settings.log)
     raise_limit(settings.limits.max_connections)
     engine = ScriptedEngine()
-    pulse = Pulse(step_s, lambda: _step(engine, pulse), max_at_once=1)
+    pulse = Pulse(step_s, lambda num_beats: _step(engine, pulse, num_beats))
 
     async def start(*_: object) -> ScriptedEngine:
         return engine
 
     def ready(url: str) -> None:
-        gc.collect()
-        gc.freeze()
+        settle()
         print(f"ready {url}", flush=True)
 
     try:
@@ -123,9 +124,9 @@ async def run(step_s: float, lag_file: Path | None, values: dict[str, object]) -
         pulse.close()
 
 
-def _step(engine: ScriptedEngine, pulse: Pulse) -> None:
+def _step(engine: ScriptedEngine, pulse: Pulse, num_beats: int) -> None:
     del pulse.late[:]
-    engine.step()
+    engine.take_steps(num_beats)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,10 +17,13 @@ import asyncio
 import re
 import statistics
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -45,19 +48,18 @@ _WAYS = ("without", "with stalled readers")
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one load process holds: an address, and a wish for each of its streams."""
+    """What one load process holds: an address, and a script for each of its streams."""
 
     address: tuple[str, int]
-    wishes: Sequence[str]
+    scripts: Sequence[Script]
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What streams have received between two words: frames, deltas of text, bytes; and ends."""
+    """What streams have received between two words: frames, and the tokens in them; and ends."""
 
     frames: int
-    deltas: int
-    num_bytes: int
+    tokens: int
     num_gone: int
 
 
@@ -72,8 +74,9 @@ class Phase:
         lag_p99_ms: Likewise.
         lag_max_ms: Likewise.
         frames_per_s: That live streams received.
-        tokens_due_per_s: Of them all; where fewer frames came, the gateway could not keep up.
-        cpu_us_per_delta: The gateway's, over the deltas that live streams received.
+        tokens_per_s: In them, found by their text.
+        tokens_due_per_s: Of them all; where fewer came, the gateway could not keep up.
+        cpu_us_per_token: The gateway's, over the tokens that live streams received.
         rss_growth_mib: Of the gateway's process.
         evicted_after_s: Of each stalled reader, from its connection to its end.
         evictions: Reasons.
@@ -86,8 +89,9 @@ class Phase:
     lag_p99_ms: float
     lag_max_ms: float
     frames_per_s: float
+    tokens_per_s: float
     tokens_due_per_s: float
-    cpu_us_per_delta: float
+    cpu_us_per_token: float
     rss_growth_mib: float
     evicted_after_s: list[float]
     evictions: list[str]
@@ -97,32 +101,30 @@ class Phase:
 async def work(share: Share, line: Line) -> Heard:
     """Listen to all streams; count between ``begin`` and ``end``."""
     clients: list[RawClient] = []
-    for wish in share.wishes:
+    for script in share.scripts:
         client = await open_raw(share.address, _TARGET)
-        client.write(ask(wish))
+        client.write(ask(script.wish))
         clients.append(client)
         line.report(1)
     await asyncio.gather(*(client.talking for client in clients))
     line.ready()
     assert await line.hear() == "begin"
-    before = _count(clients)
+    begun = [(client.num_frames, client.num_text_bytes) for client in clients]
     assert await line.hear() == "end"
-    after = _count(clients)
-    return Heard(
-        after.frames - before.frames,
-        after.deltas - before.deltas,
-        after.num_bytes - before.num_bytes,
-        after.num_gone,
-    )
+    ended = [(client.num_frames, client.num_text_bytes) for client in clients]
+    num_frames = num_tokens = 0
+    for script, (frames, size), (more_frames, more_size) in zip(
+        share.scripts, begun, ended, strict=True
+    ):
+        num_frames += more_frames - frames
+        num_tokens += num_tokens_in(script, more_size) - num_tokens_in(script, size)
+    return Heard(num_frames, num_tokens, sum(client.closed.done() for client in clients))
 
 
-def _count(clients: Sequence[RawClient]) -> Heard:
-    return Heard(
-        sum(client.num_frames for client in clients),
-        sum(client.num_deltas for client in clients),
-        sum(client.num_bytes for client in clients),
-        sum(client.closed.done() for client in clients),
-    )
+def num_tokens_in(script: Script, num_text_bytes: int) -> int:
+    """How many of a script's tokens so much of its text holds, as it is written in JSON."""
+    sizes = (len(msgspec.json.encode(piece)) - 2 for piece in script.pieces())
+    return bisect_right(list(accumulate(sizes)), num_text_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,10 @@ class Load:
     seed: int
     settings: Sequence[str]
 
-    def wishes(self) -> list[str]:
+    def scripts(self) -> list[Script]:
         """Of the live streams."""
         num_pieces = int((self.seconds + _SPARE_S) * self.rate)
-        return [Script(self.seed * 1000 + n, num_pieces).wish for n in range(self.streams)]
+        return [Script(self.seed * 1000 + n, num_pieces) for n in range(self.streams)]
 
     def long_wishes(self) -> list[str]:
         """Of the stalled readers."""
@@ -153,7 +155,7 @@ def run_phase(load: Load, way: str, progress: Progress) -> Phase:
     """One phase, on a fresh server."""
     settings = ["log.level=info", f"limits.max_connections={load.streams + load.stalled + 64}"]
     with scripted(1 / load.rate, [*settings, *load.settings], has_lag=True) as server:
-        shares = [Share(server.address, part) for part in split(load.wishes(), load.processes)]
+        shares = [Share(server.address, part) for part in split(load.scripts(), load.processes)]
         with crew(work, shares) as listeners:
             bar = progress.add_task(f"{way}: streams", total=load.streams)
             listeners.ready(lambda done: progress.advance(bar, done))
@@ -173,7 +175,7 @@ def run_phase(load: Load, way: str, progress: Progress) -> Phase:
         late = _late_after_flush(server, began, ended)
         evictions = _EVICTED.findall(server.log_text())
     seconds = ended - began
-    deltas_per_s = sum(one.deltas for one in heard) / seconds
+    tokens_per_s = sum(one.tokens for one in heard) / seconds
     share = after.cpu_share_since(before)
     return Phase(
         way=way,
@@ -182,8 +184,9 @@ def run_phase(load: Load, way: str, progress: Progress) -> Phase:
         lag_p99_ms=1e3 * percentile(late, 99),
         lag_max_ms=1e3 * max(late),
         frames_per_s=sum(one.frames for one in heard) / seconds,
+        tokens_per_s=tokens_per_s,
         tokens_due_per_s=load.streams * load.rate,
-        cpu_us_per_delta=1e6 * share / deltas_per_s,
+        cpu_us_per_token=1e6 * share / tokens_per_s,
         rss_growth_mib=(after.rss_kib - before.rss_kib) / 1024,
         evicted_after_s=sorted(float(after_s) for _, after_s in evictions),
         evictions=sorted(reason for reason, _ in evictions),

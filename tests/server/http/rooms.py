@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 from starlette.types import ASGIApp, Message
 
 from engine.config import EngineConfig
@@ -125,7 +125,7 @@ class SpellingEngine(FakeEngine):
         def with_logprobs(delta: RequestDelta) -> None:
             chosen = [Logprob(token_id, -0.5) for token_id in delta.token_ids]
             entries = [TokenLogprobs(token, [token]) for token in chosen]
-            on_delta(replace(delta, logprobs=entries or None))
+            on_delta(msgspec.structs.replace(delta, logprobs=entries or None))
 
         super().submit(
             request_id, prompt_token_ids, params, on_delta=with_logprobs, service=service

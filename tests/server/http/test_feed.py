@@ -17,9 +17,7 @@ from server.text.tag_dialects import TagText
 def make_delta(text: str, **fields: object) -> RequestDelta:
     """One token per character."""
     delta = RequestDelta("r", text, [ord(character) for character in text])
-    for name, value in fields.items():
-        object.__setattr__(delta, name, value)
-    return delta
+    return msgspec.structs.replace(delta, **fields)
 
 
 async def test_a_punctual_writer_gets_each_delta() -> None:
