@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 from engine.outputs import RequestDelta
 from engine.request import FinishReason
 from server.metrics import Metrics
@@ -39,7 +41,7 @@ class ResponseWatch:
         self._first_at: float | None = None
         self._last_at = self._ended_at = now
         self._cancelled_at: float | None = None
-        self._gaps: list[float] = []
+        self._gaps = array("d")
         self._last: RequestDelta | None = None
         self._num_tokens = 0
         self._untold_tokens = 0

@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from server.text.growing_text import GrowingText
+
 E = TypeVar("E")
 
 ENVELOPE_BYTES = 256
@@ -15,7 +17,6 @@ NUMBER_BYTES = 8
 """What the number of one told delta takes."""
 CHAR_BYTES = 4
 """What a character takes beyond the Basic Multilingual Plane; most take less."""
-_FOLD_PIECES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,7 @@ class Run(Generic[E]):
         event: One of its deltas; gives all but the text.
         key: What tells streams apart.
         items: See ``EventRules``.
-        pieces: The text.
-        num_chars: Code points of it.
+        text: The text.
         ends: Where each told delta ends in it; empty while it is untold.
         at: When the last of it was told.
     """
@@ -105,8 +105,7 @@ class Run(Generic[E]):
     event: E
     key: Hashable
     items: tuple[str, ...]
-    pieces: list[str]
-    num_chars: int
+    text: GrowingText
     ends: array[int] = field(default_factory=lambda: array("L"))
     at: float = 0.0
 
@@ -120,25 +119,18 @@ class Run(Generic[E]):
     @property
     def num_bytes(self) -> int:
         """What it takes, about."""
-        return ENVELOPE_BYTES + CHAR_BYTES * self.num_chars + NUMBER_BYTES * len(self.ends)
-
-    def append(self, text: str) -> None:
-        """Take more text in."""
-        self.pieces.append(text)
-        self.num_chars += len(text)
-        if len(self.pieces) > _FOLD_PIECES:  # short strings are dear
-            self.pieces = ["".join(self.pieces)]
+        return ENVELOPE_BYTES + CHAR_BYTES * self.text.num_chars + NUMBER_BYTES * len(self.ends)
 
     def text_after(self, num_deltas: int) -> str:
         """What comes behind so many of its told deltas."""
         start = self.ends[num_deltas - 1] if num_deltas else 0
-        return "".join(self.pieces)[start:]
+        return self.text.read()[start:]
 
     def drop_first(self, num_deltas: int) -> None:
         """Let go of so many of its told deltas, fewer than all."""
         rest, start = self.text_after(num_deltas), self.ends[num_deltas - 1]
         self.ends = array("L", (end - start for end in self.ends[num_deltas:]))
-        self.pieces, self.num_chars = [rest], len(rest)
+        self.text = GrowingText(rest)
 
 
 Entry = Message | Run[E] | Hold

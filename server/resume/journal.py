@@ -31,6 +31,7 @@ from typing import Generic, TypeVar
 from server.resume.entries import Entry, EventRules, Hold, Message, Run
 from server.resume.gap import Gap
 from server.resume.told import Told
+from server.text.growing_text import GrowingText
 
 E = TypeVar("E")
 
@@ -99,11 +100,11 @@ class Journal(Generic[E]):
         earlier = self._open.get(key)
         if earlier is not None:
             self.num_untold_bytes -= earlier.num_bytes
-            earlier.append(words)
+            earlier.text.append(words)
             self.num_untold_bytes += earlier.num_bytes
             self.num_merged += 1
             return
-        run = Run(event, key, self._rules.items(event), [words], len(words))
+        run = Run(event, key, self._rules.items(event), GrowingText(words))
         self._open[key] = run
         self._untold.append(run)
         self.num_untold_bytes += run.num_bytes
@@ -250,7 +251,7 @@ class Journal(Generic[E]):
             last = self._untold[-1] if self._untold else None
             if isinstance(entry, Run) and isinstance(last, Run) and last.key == entry.key:
                 self.num_untold_bytes -= last.num_bytes
-                last.append(entry.text_after(0))
+                last.text.append(entry.text_after(0))
                 self.num_untold_bytes += last.num_bytes
                 self.num_merged += 1
                 continue
@@ -266,7 +267,7 @@ class Journal(Generic[E]):
 def _again(entry: Message | Run[E]) -> Message | Run[E]:
     """A told entry as one that waits."""
     if isinstance(entry, Run):
-        return Run(entry.event, entry.key, entry.items, entry.pieces, entry.num_chars)
+        return Run(entry.event, entry.key, entry.items, entry.text)
     return entry
 
 

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from server.resume.entries import CHAR_BYTES, NUMBER_BYTES, EventRules, Message, Run
 from server.resume.gap import Gap
+from server.text.growing_text import GrowingText
 
 E = TypeVar("E")
 
@@ -53,15 +54,15 @@ class Told(Generic[E]):
     def keep_text(self, event: E, key: Hashable, text: str, now: float) -> None:
         """Give a delta of text the next number."""
         last = self._entries[-1] if self._entries else None
-        if isinstance(last, Run) and last.key == key and last.num_chars < _MAX_RUN_CHARS:
+        if isinstance(last, Run) and last.key == key and last.text.num_chars < _MAX_RUN_CHARS:
             run = last
-            run.append(text)
+            run.text.append(text)
             self._num_bytes += CHAR_BYTES * len(text) + NUMBER_BYTES
         else:
-            run = Run(event, key, self._rules.items(event), [text], len(text))
+            run = Run(event, key, self._rules.items(event), GrowingText(text))
             self._entries.append(run)
             self._num_bytes += run.num_bytes + NUMBER_BYTES
-        run.ends.append(run.num_chars)
+        run.ends.append(run.text.num_chars)
         run.at = now
         self._count_one()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
+
 from engine.outputs import RequestDelta
 from server.protocol.objects import (
     BatchSizes,
@@ -27,7 +30,7 @@ class ReplyClock:
         self._last_delta_at = now
         self._last_delta: RequestDelta | None = None
         self._num_sized = self._sum_sizes = self._max_size = 0  # of batches that brought tokens
-        self._gaps: list[float] = []  # seconds between one step that brought tokens and the next
+        self._gaps = array("d")  # seconds between one step that brought tokens and the next
 
     def note(self, delta: RequestDelta, now: float) -> None:
         """Take what one step brought."""
@@ -96,7 +99,7 @@ class ReplyClock:
         )
 
 
-def _summarise(gaps: list[float]) -> Gaps | None:
+def _summarise(gaps: Sequence[float]) -> Gaps | None:
     if not gaps:
         return None
     ordered = sorted(gaps)

@@ -29,6 +29,7 @@ from server.protocol.server_events import (
     TextPart,
 )
 from server.session.delivery import Delivery, Show
+from server.text.growing_text import GrowingText
 from server.text.tag_rules import TagRules
 from server.text.tags import ExpressionTag, MotionTag, Piece, TagParser, TextPiece, cut_raw_text
 
@@ -107,8 +108,8 @@ class MessageOutput:
         self._raw_start = raw_start
         self._parser = TagParser(show.tags.shown_expressions, show.tags.shown_motions)
         self._delivery = Delivery(show, place.response_id, place.new_item_id())
-        self._raw: list[str] = []
-        self._clean: list[str] = []
+        self._raw = GrowingText()
+        self._clean = GrowingText()
 
     @property
     def delivery(self) -> Delivery:
@@ -118,18 +119,18 @@ class MessageOutput:
     @property
     def has_text(self) -> bool:
         """Whether there is any clean text so far; cheaper than to ask for it."""
-        return bool(self._clean)
+        return self._clean.num_chars > 0
 
     @property
     def text(self) -> str:
         """Clean text so far."""
-        return "".join(self._clean)
+        return self._clean.read()
 
     def raw_length(self, text_end: int) -> int:
         """How many code points of the engine's text the first ones of the clean text take."""
         tags = self._show.tags
         raw = cut_raw_text(
-            "".join(self._raw), tags.shown_expressions, text_end, motions=tags.shown_motions
+            self._raw.read(), tags.shown_expressions, text_end, motions=tags.shown_motions
         )
         return self._raw_start + len(raw)
 
@@ -152,7 +153,7 @@ class MessageOutput:
         held = self._parser.held
         pieces = self._parser.finish(at_stop_string=at_stop_string)
         if not pieces:
-            self._raw = ["".join(self._raw).removesuffix(held)]
+            self._raw = GrowingText(self._raw.read().removesuffix(held))
         return self._perform(pieces, t_ms)
 
     def open(self) -> list[ServerEvent]:
@@ -177,7 +178,7 @@ class MessageOutput:
         """Close the item, if it was opened; half a tag is never shown."""
         if self.item is None:
             return []
-        raw = "".join(self._raw)
+        raw = self._raw.read()
         if not completed:
             raw = raw.removesuffix(self._parser.held)
         told = self._delivery.finish(t_ms)

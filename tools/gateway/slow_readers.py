@@ -6,8 +6,8 @@ The same load without stalled readers and with them, in turn, each on a fresh se
 scripted and lives in the gateway's process: making its deltas is part of what is measured. Clients
 run in other processes. Lateness is the event loop's own: another process writes the time into a
 pipe every 5 ms, and the loop notes how much later it reads it; fan-out that holds the loop up
-shows in it in full. A stalled reader has a receive buffer of 4 KiB, asks for tokens of 600
-characters, and never reads. Memory counts from before the stalled readers come; every session keeps
+shows in it in full. A stalled reader has a receive buffer of 4 KiB, asks for the same kind of
+text, and never reads. Memory counts from before the stalled readers come; every session keeps
 what it has told for a while, so it grows with any stream until ``resume.max_told_bytes``.
 """
 
@@ -37,11 +37,8 @@ from tools.gateway.report import command_line, parser_of, progress_bar, surround
 from tools.gateway.script import Script
 
 _TARGET = "/v1/realtime?model=aoi"
-_LONG_CHARS = 600
 _SPARE_S = 40.0
 """Replies are so much longer than the measurement: everybody has to come first."""
-_STALLED_S = 20.0
-"""Length of the stalled readers' replies; a conversation holds its text, whoever reads it."""
 _EVICTED = re.compile(r"evicted=(\w+) seconds=([\d.]+)")
 _WAYS = ("without", "with stalled readers")
 
@@ -144,11 +141,10 @@ class Load:
         num_pieces = int((self.seconds + _SPARE_S) * self.rate)
         return [Script(self.seed * 1000 + n, num_pieces) for n in range(self.streams)]
 
-    def long_wishes(self) -> list[str]:
+    def stalled_wishes(self) -> list[str]:
         """Of the stalled readers."""
-        num_pieces = int(_STALLED_S * self.rate)
-        seeds = range(self.stalled)
-        return [Script(self.seed * 7000 + n, num_pieces, _LONG_CHARS).wish for n in seeds]
+        num_pieces = int((self.seconds + _SPARE_S) * self.rate)
+        return [Script(self.seed * 7000 + n, num_pieces).wish for n in range(self.stalled)]
 
 
 def run_phase(load: Load, way: str, progress: Progress) -> Phase:
@@ -162,7 +158,7 @@ def run_phase(load: Load, way: str, progress: Progress) -> Phase:
             before = server.look()
             stalled = None
             if way != _WAYS[0]:
-                stalled = StalledReaders(server.address, _TARGET, load.long_wishes())
+                stalled = StalledReaders(server.address, _TARGET, load.stalled_wishes())
             listeners.tell("begin")
             began = time.monotonic()
             _sleep(load.seconds, progress, f"{way}: seconds")
@@ -254,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--streams", type=int, default=256, help="live ones (%(default)s)")
     parser.add_argument("--rate", type=float, default=80.0, help="tokens/s each (%(default)s)")
     parser.add_argument("--stalled", type=int, default=32, help="readers (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=25.0, help="of a phase (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=35.0, help="of a phase (%(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="of both ways (%(default)s)")
     parser.add_argument("--processes", type=int, default=2, help="of the load (%(default)s)")
     parser.add_argument("--svg", type=Path, help="where to draw it")
