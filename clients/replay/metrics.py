@@ -1,6 +1,6 @@
 """Figures of a run, from its records alone, so that a simulated and a live run are comparable.
 
-Definitions: TTFT is from sending to the first token; ITL is every gap between two tokens of a
+Definitions: TTFT is from sending to the first token; ITL is every gap between two pieces of a
 reply; TPOT is ``(end to end - TTFT) / (tokens - 1)``; goodput counts the replies that kept both
 targets. Percentiles interpolate linearly between the two nearest ranks, as numpy does.
 """
@@ -177,9 +177,10 @@ def figures(run: RunRecord, targets: Targets = Targets()) -> Figures:
 
 
 def gaps(request: RequestRecord) -> list[float]:
-    """Return the times between a reply's tokens."""
+    """Return the times between the pieces that brought a reply's tokens, as vLLM counts ITL."""
     times = request.token_times_s
-    return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    pairs = zip(times, times[1:], strict=False)
+    return [later - earlier for earlier, later in pairs if later > earlier]
 
 
 def _keeps(request: RequestRecord, targets: Targets) -> bool:

@@ -29,6 +29,16 @@ class RequestRecord:
         tokens_after_cancel: Tokens delivered after the cancel was acknowledged.
         tokens_per_s: How fast its listener reads or hears.
         reserve_tokens: Tokens that had to be there before listening began.
+        planned_s: When it should have been sent; ``None`` where that is when it was. What lies
+            between is the client's own lag, and not the server's.
+        output_tokens: Tokens of the reply as the target counts them; ``None`` where it does not.
+        first_segment_s: When the first piece that a voice could speak was whole.
+        cancel_acked_s: When the target said that the reply was over, after an interruption.
+        num_resumes: Times that the client came back over another connection meanwhile.
+        num_gaps: Events that never came, by their numbers.
+        num_duplicates: Events that came twice, by their numbers.
+        text_differs: Whether the deltas were not the text that the end stated.
+        server_ms: The target's own timings, by the names that it gives them.
     """
 
     request_id: str
@@ -48,6 +58,20 @@ class RequestRecord:
     tokens_after_cancel: int = 0
     tokens_per_s: float = 5.5
     reserve_tokens: int = 1
+    planned_s: float | None = None
+    output_tokens: int | None = None
+    first_segment_s: float | None = None
+    cancel_acked_s: float | None = None
+    num_resumes: int = 0
+    num_gaps: int = 0
+    num_duplicates: int = 0
+    text_differs: bool = False
+    server_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def lag_s(self) -> float:
+        """Seconds by which the client was late to send."""
+        return 0.0 if self.planned_s is None else self.sent_s - self.planned_s
 
     @property
     def ttft_s(self) -> float | None:
@@ -92,6 +116,10 @@ class RunRecord:
         computed_tokens: Tokens that the engine computed, prompts and replies.
         recomputed_tokens: How many of those it had computed before and lost by preemption.
         num_preemptions: Times that a request lost its blocks.
+        target: What was asked, such as ``kaiwa``, ``chat completions`` or ``simulator``.
+        offered_per_s: Requests per second that were offered, where the workload says so.
+        invalid: Why the run says nothing of the target, such as a client that could not keep up;
+            empty for a run that counts.
         about: Seed, settings, versions: whatever it takes to run it again.
     """
 
@@ -104,6 +132,9 @@ class RunRecord:
     computed_tokens: int = 0
     recomputed_tokens: int = 0
     num_preemptions: int = 0
+    target: str = "simulator"
+    offered_per_s: float | None = None
+    invalid: str = ""
     about: dict[str, Any] = field(default_factory=dict)
 
 
