@@ -14,7 +14,7 @@ WIDTH = 520
 _HEIGHT = 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 44
 _MAX_POINTS = 400
-_SHADES = (1.0, 0.6, 0.35, 0.2)
+_SHADES = (1.0, 0.65, 0.45, 0.3)
 
 Points = Sequence[tuple[float, float]]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LEAST_SHARE = 0.95
+_LEAST_RISE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ def _bend(rates: Sequence[float], goodput: Sequence[float]) -> float | None:
     if len(rates) < 3:
         return None
     height = max(goodput) - min(goodput)
-    if height <= 0:
-        return None
+    if height < _LEAST_RISE * max(goodput):
+        return None  # level all along: whatever bends is noise
     span = rates[-1] - rates[0]
     slope = (goodput[-1] - goodput[0]) / height
     above = [

@@ -106,11 +106,11 @@ def _main_pictures(
 
 
 def _run(run: RunRecord, paint: Paint, said: Mapping[str, str], *, is_open: bool) -> str:
-    pictures = [*over_time(run, paint, said), *sessions(run, said)]
     about = {"target": run.target, "policy": run.policy, "load": run.load} | run.about
     return (
         f"<details{' open' if is_open else ''}><summary>{escape(run.name)}</summary>"
-        f"{_banner(run, said) if run.invalid else ''}{_charts(pictures)}{_settings(about)}"
+        f"{_banner(run, said) if run.invalid else ''}{_charts(over_time(run, paint, said))}"
+        f"{_charts(sessions(run, said))}{_settings(about)}"
         "</details>"
     )
 
@@ -123,7 +123,8 @@ def _banner(run: RunRecord, said: Mapping[str, str]) -> str:
 
 
 def _charts(pictures: Sequence[Picture]) -> str:
-    return f'<div class="charts">{"".join(figure(picture) for picture in pictures)}</div>'
+    columns = "charts three" if len(pictures) % 3 == 0 else "charts"
+    return f'<div class="{columns}">{"".join(figure(picture) for picture in pictures)}</div>'
 
 
 def _settings(about: Mapping[str, Any]) -> str:

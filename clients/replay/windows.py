@@ -80,9 +80,8 @@ def live_spans(
     for request in requests:
         over = end_s if request.ended_s is None else request.ended_s
         live.append((request.sent_s, over))
-        waiting.append(
-            (request.sent_s, request.token_times_s[0] if request.token_times_s else over)
-        )
+        first = request.token_times_s[0] if request.token_times_s else over
+        waiting.append((request.sent_s, first))
     return live, waiting
 
 

@@ -13,13 +13,14 @@ body{margin:2rem auto;max-width:80rem;padding:0 1rem;background:var(--paper);col
 font:15px/1.5 system-ui,"Hiragino Sans","Noto Sans CJK JP",sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2.2rem}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto;overflow-wrap:normal}
 th,td{padding:.2rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--paper)}
-.about td{white-space:normal;vertical-align:top;text-align:left}
-.about td:first-child{white-space:nowrap;color:var(--soft)}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem;
-align-items:start}
+.about td{white-space:normal;vertical-align:top;text-align:left;overflow-wrap:anywhere}
+.about td:first-child{white-space:nowrap;min-width:0;overflow-wrap:normal;color:var(--soft)}
+.charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1rem;align-items:start;
+margin-bottom:1rem}
+.charts.three{grid-template-columns:repeat(3,minmax(0,1fr))}
 figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.7rem;min-width:0}
 figcaption b{display:block;font-weight:600}
 figcaption small{display:block;color:var(--soft);font-size:.82rem;line-height:1.4;
@@ -34,9 +35,11 @@ svg text{fill:var(--soft);font-size:12px}svg text.row{font-size:8px}
 color:var(--alarm);background:var(--alarm-paper)}
 details{border-top:1px solid var(--line);padding:.4rem 0}
 summary{cursor:pointer;font-weight:600;padding:.2rem 0}
+@media (max-width:75rem){.charts.three{grid-template-columns:repeat(2,1fr)}}
+@media (max-width:50rem){.charts,.charts.three{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:30rem){
 body{margin:1rem auto;padding:0 .7rem}th,td{padding:.2rem .45rem}
-th:first-child,td:first-child{max-width:9.5rem;white-space:normal}
+th:first-child,td:first-child{min-width:7.5rem;white-space:normal}
 svg text{font-size:17px}svg text.row{display:none}}
 @media print{details{break-inside:avoid}}
 """

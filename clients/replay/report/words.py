@@ -95,7 +95,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "concurrency": ("Requests at once", "同時実行数"),
     "concurrency.how": (
-        "Requests sent and not over, and those of them that have no token yet.",
+        "Requests sent and not over, and those of them that have no token yet; the most of each "
+        "stretch.",
         "送信済みで終わっていない要求と、そのうちまだトークンのない要求。",
     ),
     "waterfall": ("Sessions", "セッション"),
