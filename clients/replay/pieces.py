@@ -17,7 +17,7 @@ def spread(pieces: Sequence[tuple[float, int]], num_tokens: int | None) -> list[
         pieces: When each came, in seconds, and how many code points it held, in order.
         num_tokens: How many tokens the target counts in them all; ``None`` where it does not.
     """
-    if num_tokens is None or num_tokens <= len(pieces):
+    if num_tokens is None or num_tokens <= len(pieces) or not pieces:
         return [time_s for time_s, _ in pieces]
     spare, num_chars = num_tokens - len(pieces), sum(chars for _, chars in pieces)
     times: list[float] = []
