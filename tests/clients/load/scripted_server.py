@@ -29,7 +29,8 @@ class Plan:
         end_s: Between the last piece and the end.
         repeats: Pieces, by their place, that are sent twice.
         losses: Pieces whose events are never sent.
-        drops: Pieces behind which the connection is cut, while the reply goes on.
+        drops: Pieces behind which the connection is cut, while the reply goes on. They are not
+            lost themselves: a loss is seen by the number of the next event.
         error_code: The reply fails with it behind its last piece.
     """
 
@@ -43,11 +44,18 @@ class Plan:
 
 @dataclass
 class Did:
-    """What one reply was like, on the machine's monotonic clock."""
+    """What one reply was like, on the machine's monotonic clock.
+
+    Lost and repeated events count where somebody was connected: whoever comes back is told the
+    rest anew, in order.
+    """
 
     asked_at: float
     told_at: list[float] = field(default_factory=list)
     ended_at: float = 0.0
+    num_lost: int = 0
+    num_repeated: int = 0
+    num_cuts: int = 0
 
 
 @dataclass
@@ -146,12 +154,13 @@ class ScriptedServer:
             text += piece
             body = {"type": "response.output_text.delta", "item_id": "item_1", "delta": piece}
             did.told_at.append(time.monotonic())
-            self._say(
-                session,
-                json.dumps(body),
-                times=0 if place in plan.losses else 2 if place in plan.repeats else 1,
-            )
+            times = 0 if place in plan.losses else 2 if place in plan.repeats else 1
+            if session.socket is not None:
+                did.num_lost += times == 0
+                did.num_repeated += times == 2
+            self._say(session, json.dumps(body), times=times)
             if place in plan.drops and session.socket is not None:
+                did.num_cuts += 1
                 await asyncio.sleep(0.02)  # what was said before the cut arrives
                 session.socket.transport.abort()
                 session.socket = None
