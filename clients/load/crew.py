@@ -89,8 +89,7 @@ async def play(
         began_at = time.monotonic() + _LEAD_S + OPEN_AHEAD_S
         results = await asyncio.gather(*(hand.play(began_at) for hand in hands))
     finally:
-        for hand in hands:
-            hand.kill()
+        await asyncio.gather(*(hand.end() for hand in hands))
     records = [record for result in results for record in result.records]
     records.sort(key=lambda record: record.sent_s)
     return Played(records, began_at, sum(result.cpu_s for result in results))
@@ -103,6 +102,7 @@ class _Hand:
         self._number = number
         self._on_progress = on_progress
         self._process: asyncio.subprocess.Process | None = None
+        self._is_done = False
 
     async def start(self, job: Job) -> None:
         """Start it and give it its job."""
@@ -124,14 +124,21 @@ class _Hand:
         while True:
             told = await self._hear()
             if isinstance(told, Result):
+                self._is_done = True
                 return told
             if isinstance(told, Progress):
                 self._on_progress(self._number, told)
 
-    def kill(self) -> None:
-        """End it at once, if it still runs."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
+    async def end(self) -> None:
+        """End it at once, if it still runs, and wait until it is gone."""
+        process = self._process
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        if not self._is_done and process.returncode is None:
+            process.kill()
+        await process.wait()
 
     async def _say(self, what: Job | Begin) -> None:
         assert self._process is not None
