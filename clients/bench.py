@@ -88,7 +88,7 @@ async def _measure_all(
     options: argparse.Namespace, access: Access, console: Console
 ) -> list[dict[str, Any]]:
     concurrencies = options.streams
-    trace = EngineTrace(access, options.trace) if options.trace else None
+    trace = EngineTrace(access) if options.trace else None
     results = []
     with Progress(console=console, transient=True) as progress:
         total = sum(concurrencies) * options.turns
@@ -107,7 +107,8 @@ async def _measure_all(
             )
             results.append(measured.summary(streams))
         if trace is not None:
-            console.print(await trace.finish())
+            await trace.finish()
+            console.print(trace.write(options.trace))
     return results
 
 

@@ -6,27 +6,30 @@ import asyncio
 import http.client
 import itertools
 import json
+import math
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from clients.access import Access
 from clients.python.errors import ClientError
+from clients.replay.records import StepRecord
 
 _TIMEOUT_S = 10.0
 
 
 class EngineTrace:
-    """Reads ``/v1/engine/live`` in a thread and writes one step per line.
+    """Reads ``/v1/engine/live`` in a thread.
 
     Args:
         access: To the server; the feed is on the same port.
-        path: Where the steps go, as JSON lines.
     """
 
-    def __init__(self, access: Access, path: Path) -> None:
+    def __init__(self, access: Access) -> None:
         self._access = access
-        self._path = path
+        self._offset_s = math.inf  # from the server's clock to ours
+        self._num_blocks = 0
         self._steps: list[dict[str, Any]] = []
         self._problem: str | None = None
         self._stopping = threading.Event()
@@ -46,17 +49,43 @@ class EngineTrace:
         if not is_open:
             raise ClientError(f"no trace of the engine: no answer within {_TIMEOUT_S:g} s")
 
-    async def finish(self) -> str:
-        """Stop, write the file, and return a few lines worth looking at."""
-        await asyncio.sleep(0.3)  # the feed sends the last steps within a tenth of a second
+    async def finish(self) -> None:
+        """Stop; the last steps are waited for."""
+        await asyncio.sleep(0.3)  # the feed sends them within a tenth of a second
         self._stopping.set()
         await asyncio.to_thread(self._thread.join, _TIMEOUT_S)
+
+    def write(self, path: Path) -> str:
+        """Write one step per line, and return a few lines worth looking at."""
         lines = "".join(json.dumps(step) + "\n" for step in self._steps)
-        self._path.write_text(lines, encoding="utf-8")
-        told = [f"{len(self._steps)} steps in {self._path}"]
+        path.write_text(lines, encoding="utf-8")
+        told = [f"{len(self._steps)} steps in {path}"]
         if self._problem is not None:
             told.append(f"the trace broke off: {self._problem}")
         return "\n".join([*told, excerpt(self._steps)])
+
+    def records(self, began_at: float) -> list[StepRecord]:
+        """Return the steps for a report.
+
+        Args:
+            began_at: The run's second 0, on this machine's monotonic clock. The server's clock is
+                set against it by the message of its feed that took the least time.
+        """
+        return [
+            StepRecord(
+                time_s=step["t"] + self._offset_s - began_at,
+                duration_s=step["ms"] / 1e3,
+                num_running=step["running"],
+                num_waiting=step["waiting"],
+                prefill_tokens=step["prefill_tokens"],
+                decode_tokens=step["decode_tokens"],
+                kv_used=step["kv_blocks_used"],
+                kv_cached=step["kv_blocks_cached"],
+                kv_total=self._num_blocks,
+                num_preempted=step["preempted"],
+            )
+            for step in self._steps
+        ]
 
     def _read(self) -> None:
         try:
@@ -64,7 +93,7 @@ class EngineTrace:
                 for line in feed:
                     self._started.set()
                     if line.startswith(b"data:"):
-                        self._steps += json.loads(line[5:])["steps"]
+                        self._take(json.loads(line[5:]))
                     if self._stopping.is_set():
                         return
             self._problem = "the server ended it"
@@ -74,6 +103,11 @@ class EngineTrace:
             self._problem = str(error) or type(error).__name__
         finally:
             self._started.set()
+
+    def _take(self, told: dict[str, Any]) -> None:
+        self._offset_s = min(self._offset_s, time.monotonic() - told["t"])
+        self._num_blocks = told["kv_blocks_total"]
+        self._steps += told["steps"]
 
 
 def excerpt(steps: list[dict[str, Any]]) -> str:

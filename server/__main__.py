@@ -49,6 +49,7 @@ _ELSEWHERE = {
     "card": ("server.card_command", "show a character card, or write it in another format"),
     "key": ("server.key_command", "make an API key, and say what to keep of it"),
     "bench": ("clients.bench", "measure a server; engine, server: Kaiwa beside its peers"),
+    "replay": ("server.replay", "play a trace or a script against servers, and report"),
     "simulate": ("server.simulate", "see what listeners would feel, without a model"),
 }
 """Commands with options of their own. Those that clients bring are imported by name, so that the

@@ -159,8 +159,8 @@ def simulate(
                     player.on_end(action.request_id, clock.now, finish="error", error_code=code)
             elif isinstance(action, Cancel):
                 cancels.append(action.request_id)
-            else:
-                heard.append(action)
+            elif isinstance(action, Heard):
+                heard.append(action)  # there is no wire here that could break
         if sends:
             requests = [_request(send, settings) for send in sends]
             lengths = [send.turn.output_tokens for send in sends]

@@ -69,3 +69,23 @@ def ramp(duration_s: float, start_rate: float, end_rate: float, dice: random.Ran
         if dice.random() * highest < rate:  # thinning, after Lewis and Shedler
             times.append(now)
     return times
+
+
+def rising(
+    count: int, start_rate: float, end_rate: float, dice: random.Random, *, by_factor: bool
+) -> list[float]:
+    """Return ``count`` times of a Poisson process whose rate changes with each arrival.
+
+    With the share ``p`` of arrivals so far the rate is ``start + (end - start) p``, or, by factors,
+    ``start (end / start) ** p``.
+    """
+    times: list[float] = []
+    now = 0.0
+    for number in range(count):
+        times.append(now)
+        share = number / max(1, count - 1)
+        rate = start_rate + (end_rate - start_rate) * share
+        if by_factor:
+            rate = start_rate * (end_rate / start_rate) ** share
+        now += dice.expovariate(rate)
+    return times

@@ -17,7 +17,7 @@ from typing import Literal
 from clients.replay.playback import heard_at
 from clients.replay.prompts import opening_ids, turn_ids
 from clients.replay.records import RequestRecord
-from clients.replay.script import SPEECH_TOKENS_PER_S, Session, Turn
+from clients.replay.script import SPEECH_TOKENS_PER_S, Fault, Session, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,15 @@ class Send:
     Attributes:
         request_id: Its name.
         session: Whose it is; persona, tenant, priority and speed are the session's.
-        prompt_token_ids: The whole conversation so far.
+        prompt_token_ids: The whole conversation so far; empty where nobody draws ids.
+        index: Which of the session's turns.
         turn: What is asked; ``output_tokens`` is the length of the reply.
     """
 
     request_id: str
     session: Session
     prompt_token_ids: list[int]
+    index: int
     turn: Turn
 
 
@@ -45,6 +47,15 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Break:
+    """Let something go wrong on the wire of a session."""
+
+    request_id: str
+    session_id: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """Report how many tokens of a reply its listener has had."""
 
@@ -52,8 +63,8 @@ class Heard:
     num_tokens: int
 
 
-Action = Send | Cancel | Heard
-_Kind = Literal["send", "interrupt", "report"]
+Action = Send | Cancel | Break | Heard
+_Kind = Literal["send", "interrupt", "report", "break"]
 
 
 @dataclass(slots=True)
@@ -73,12 +84,17 @@ class Player:
 
     Args:
         sessions: Who talks.
-        vocab_size: Token ids are drawn below it.
+        vocab_size: Token ids are drawn below it; ``None`` for a target that takes words, for which
+            none are drawn.
         report_every_s: Report playback so often while a reply is live; ``None`` never.
     """
 
     def __init__(
-        self, sessions: Sequence[Session], *, vocab_size: int, report_every_s: float | None = None
+        self,
+        sessions: Sequence[Session],
+        *,
+        vocab_size: int | None,
+        report_every_s: float | None = None,
     ) -> None:
         self.records: list[RequestRecord] = []
         self._vocab_size = vocab_size
@@ -86,6 +102,7 @@ class Player:
         self._live: dict[str, _State] = {}
         self._order = itertools.count()
         self._timers: list[tuple[float, int, _Kind, _State, str]] = []
+        self._faults: dict[str, list[Fault]] = {}
         self._num_open = 0
         for session in sessions:
             self.add(session)
@@ -117,6 +134,9 @@ class Player:
             time_s, _, kind, state, request_id = heapq.heappop(self._timers)
             if kind == "send":
                 actions.append(self._send(state, time_s))
+            elif kind == "break":
+                fault = self._faults[request_id].pop(0)
+                actions.append(Break(request_id, state.session.session_id, fault))
             elif request_id in self._live:
                 if kind == "interrupt":
                     self._cancelled(request_id, time_s)
@@ -124,6 +144,17 @@ class Player:
                 else:
                     actions.append(self._report(state, request_id, time_s))
         return actions
+
+    def on_sent(self, request_id: str, now: float) -> None:
+        """Learn when a request really left; until now it counts as sent when it was due."""
+        state = self._live.get(request_id)
+        if state is not None and state.record is not None:
+            state.record.planned_s, state.record.sent_s = state.record.sent_s, now
+
+    def record_of(self, request_id: str) -> RequestRecord | None:
+        """The record of a reply that has not ended; ``None`` for any other."""
+        state = self._live.get(request_id)
+        return None if state is None else state.record
 
     def on_tokens(self, request_id: str, token_ids: Sequence[int], now: float) -> None:
         """Take in new tokens of a reply."""
@@ -175,16 +206,20 @@ class Player:
         if state.turn < len(state.session.turns) and finish != "error":
             turn = state.session.turns[state.turn]
             begin = now if turn.after == "final" else max(over_s, now)
-            self._at(begin + turn.think_s, "send", state, "")
+            due = begin + turn.think_s
+            if turn.at_s is not None:
+                due = max(due, state.session.start_s + turn.at_s)
+            self._at(due, "send", state, "")
         else:
             self._num_open -= 1
 
     def _send(self, state: _State, time_s: float) -> Send:
         session, index = state.session, state.turn
         turn = session.turns[index]
-        if index == 0:
-            state.history = opening_ids(session, self._vocab_size)
-        state.history += turn_ids(session, index, self._vocab_size)
+        if self._vocab_size is not None:
+            if index == 0:
+                state.history = opening_ids(session, self._vocab_size)
+            state.history += turn_ids(session, index, self._vocab_size)
         request_id = f"{session.session_id}/{index}"
         state.record = RequestRecord(
             request_id=request_id,
@@ -205,7 +240,11 @@ class Player:
             self._at(time_s + turn.barge_in_s, "interrupt", state, request_id)
         if self._report_every_s is not None:
             self._at(time_s + self._report_every_s, "report", state, request_id)
-        return Send(request_id, session, list(state.history), turn)
+        faults = sorted(turn.faults, key=lambda fault: fault.at_s)
+        self._faults[request_id] = faults
+        for fault in faults:
+            self._at(time_s + fault.at_s, "break", state, request_id)
+        return Send(request_id, session, list(state.history), index, turn)
 
     def _report(self, state: _State, request_id: str, time_s: float) -> Heard:
         assert self._report_every_s is not None

@@ -54,6 +54,8 @@ class Turn:
         barge_in_tokens: Interrupt once so many tokens of the reply have been heard.
         barge_in_s: Interrupt so many seconds after sending.
         faults: What goes wrong meanwhile.
+        at_s: Send no earlier than so many seconds after the session's start, where a trace says
+            when; a turn waits for the one before all the same.
     """
 
     input_tokens: int
@@ -66,6 +68,7 @@ class Turn:
     barge_in_tokens: int | None = None
     barge_in_s: float | None = None
     faults: tuple[Fault, ...] = ()
+    at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

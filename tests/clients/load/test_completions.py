@@ -1,0 +1,140 @@
+"""A chat completions server as a target: conversations are kept, replies timed, errors named."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from clients.load.completions import CompletionsOptions, CompletionsTarget
+from clients.load.driver import Driver
+from clients.replay.records import RequestRecord
+from clients.replay.script import Fault, Session, Turn
+from tests.clients.load.http_script import (
+    HEAD,
+    Answer,
+    HttpScript,
+    chunk,
+    event,
+    piece,
+    refusal,
+    whole,
+)
+from tests.clients.load.test_driver import texts_of
+
+pytestmark = pytest.mark.wire
+
+USAGE = event(
+    {
+        "choices": [],
+        "usage": {
+            "prompt_tokens": 11,
+            "completion_tokens": 2,
+            "prompt_tokens_details": {"cached_tokens": 5},
+        },
+    }
+)
+HELLO = whole(piece("Hello"), piece(" there", "length"), USAGE)
+SLOW: Answer = [HEAD, chunk(piece("Hello")), 10.0, chunk(piece(" there", "stop")), b"0\r\n\r\n"]
+
+
+async def play(
+    script: HttpScript, *turns: Turn, options: dict[str, Any] | None = None
+) -> list[RequestRecord]:
+    """Play one session."""
+    session = Session(
+        session_id="a", start_s=0.0, turns=list(turns), persona="Aoi", tokens_per_s=1e3
+    )
+    async with script.serve() as url:
+        target = CompletionsTarget(CompletionsOptions(url, "m", **(options or {})))
+        texts = texts_of([session])
+        driver = Driver([session], texts, target, starts_at=time.monotonic())
+        return await asyncio.wait_for(driver.run(), 20)
+
+
+def turn(**fields: Any) -> Turn:
+    """A turn of two tokens."""
+    return Turn(input_tokens=1, output_tokens=2, **fields)
+
+
+async def test_each_turn_sends_the_conversation_so_far() -> None:
+    """Persona, question, reply, question."""
+    script = HttpScript(HELLO)
+    await play(script, turn(), turn())
+    assert [message["content"] for message in script.bodies[1]["messages"]] == [
+        "Aoi",
+        "a 0",
+        "Hello there",
+        "a 1",
+    ]
+
+
+async def test_a_reply_is_recorded_with_the_servers_counts() -> None:
+    """Prompt, cached and output tokens; the finish as it says."""
+    (record,) = await play(HttpScript(HELLO), turn())
+    assert (record.finish, record.prompt_tokens, record.cached_tokens) == ("length", 11, 5)
+    assert (record.output_tokens, len(record.token_times_s)) == (2, 2)
+
+
+async def test_the_request_asks_for_the_length_of_the_script() -> None:
+    """With further fields; a model may also end by itself."""
+    script = HttpScript(HELLO)
+    await play(script, turn(), options={"body": {"temperature": 0}})
+    body = script.bodies[0]
+    assert (body["max_tokens"], body["ignore_eos"], body["temperature"]) == (2, True, 0)
+    await play(script, turn(), options={"ignores_end": False})
+    assert "ignore_eos" not in script.bodies[1]
+
+
+async def test_a_key_is_a_bearer_token() -> None:
+    """And nowhere else."""
+    script = HttpScript(HELLO)
+    await play(script, turn(), options={"api_key": "sk-1"})
+    assert "authorization: bearer sk-1" in script.heads[0].lower()
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (refusal(429, {"error": {"code": "queue_full"}}), "queue_full"),
+        (refusal(404, {"error": {"type": "NotFoundError", "code": 404}}), "404"),
+        (refusal(502, b"<html>bad gateway</html>"), "http_502"),
+        (whole(event({"error": {"code": "engine_dead"}})), "engine_dead"),
+        ([HEAD, chunk(piece("Hello"))], "connection_lost"),
+        (whole(piece("Hello")), "no_finish_reason"),
+        (whole(event("{")), "unreadable_event"),
+    ],
+)
+async def test_what_goes_wrong_has_a_code(answer: Answer, code: str) -> None:
+    """The server's own where it gives one."""
+    (record,) = await play(HttpScript(answer), turn())
+    assert (record.finish, record.error_code) == ("error", code)
+
+
+async def test_an_interruption_closes_the_connection_and_keeps_what_was_said() -> None:
+    """The next turn tells the server of it."""
+    script = HttpScript(SLOW, HELLO)
+    first, second = await play(script, turn(barge_in_s=0.2), turn())
+    assert (first.finish, second.finish) == ("abort", "length")
+    assert script.bodies[1]["messages"][2] == {"role": "assistant", "content": "Hello"}
+
+
+async def test_a_dropped_connection_ends_the_reply() -> None:
+    """This interface cannot go on with it."""
+    (record,) = await play(HttpScript(SLOW), turn(faults=(Fault(0.2, "drop"),)))
+    assert (record.finish, record.error_code) == ("error", "connection_lost")
+
+
+async def test_a_reader_who_stalls_hears_the_rest() -> None:
+    """Later."""
+    (record,) = await play(HttpScript(HELLO), turn(faults=(Fault(0.0, "stall", 0.2),)))
+    assert record.finish == "length"
+
+
+async def test_reasoning_counts_as_text() -> None:
+    """Its tokens are streamed and paid for like any other."""
+    thought = event({"choices": [{"delta": {"reasoning_content": "Hm. "}}]})
+    (record,) = await play(HttpScript(whole(thought, piece("Hello", "stop"))), turn())
+    assert len(record.token_times_s) == 2
