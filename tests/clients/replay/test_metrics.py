@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from clients.replay.metrics import Targets, as_json, distribution, figures, jain
+from clients.replay.metrics import Targets, as_json, figures
 from clients.replay.records import RequestRecord, RunRecord
 
 
