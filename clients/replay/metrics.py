@@ -98,8 +98,6 @@ class Figures:
         num_preemptions: Requests that lost their blocks; ``None`` where nobody saw the engine.
         preemption_waste: Computed tokens that had been computed before; not a number likewise.
         cancel: How soon interruptions worked.
-        cancel_steps_max: Its ``steps_max``.
-        tokens_after_cancel: Its ``tokens_after``.
         wire: Resumes, gaps, duplicates; ``None`` where the target does not number its events.
         server_ms: The target's own timings by name, milliseconds.
         overhead_ms: How much later the client had the same, milliseconds.
@@ -144,8 +142,6 @@ class Figures:
     num_preemptions: int | None
     preemption_waste: float
     cancel: CancelFigures
-    cancel_steps_max: int | None
-    tokens_after_cancel: int
     wire: WireFigures | None
     server_ms: dict[str, Distribution]
     overhead_ms: dict[str, Distribution]
@@ -162,7 +158,6 @@ def figures(run: RunRecord, targets: Targets = Targets()) -> Figures:
     done = outcome_figures(completed(requests), duration_s)
     limits_s = targets.limits_s()
     good = [r for r in requests if is_good(r, limits_s)]
-    cancel = cancel_figures(requests)
     prompts = sum(r.prompt_tokens for r in requests)
     qualities = sorted(
         quality_of_experience(r.token_times_s, r.sent_s, r.tokens_per_s, targets.ttft_s)
@@ -211,9 +206,7 @@ def figures(run: RunRecord, targets: Targets = Targets()) -> Figures:
         preemption_waste=run.recomputed_tokens / run.computed_tokens
         if run.computed_tokens
         else math.nan,
-        cancel=cancel,
-        cancel_steps_max=cancel.steps_max,
-        tokens_after_cancel=cancel.tokens_after,
+        cancel=cancel_figures(requests),
         wire=wire_figures(requests, is_numbered=run.target.startswith("kaiwa")),
         server_ms=server_figures(requests),
         overhead_ms=overhead_figures(requests),

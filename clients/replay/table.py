@@ -158,14 +158,14 @@ GROUPS: dict[str, list[tuple[str, Cell]]] = {
         ("cancel to end p50 / p99 ms", lambda f: _spread(f.cancel.acked_s, 50, 99)),
         ("cancel to last token p50 / p99 ms", lambda f: _spread(f.cancel.last_token_s, 50, 99)),
         (
-            "cancel: tokens after",
+            "cancel: tokens under way / after",
             lambda f: _unless(
-                not f.cancel.count and not f.tokens_after_cancel, f"{f.tokens_after_cancel:,}"
+                not f.cancel.count, f"{f.cancel.tokens_under_way:,} / {f.cancel.tokens_after:,}"
             ),
         ),
         (
             "cancel: engine steps at most",
-            lambda f: MISSING if f.cancel_steps_max is None else f"{f.cancel_steps_max:,}",
+            lambda f: MISSING if f.cancel.steps_max is None else f"{f.cancel.steps_max:,}",
         ),
     ],
     "Wire": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ class CancelFigures:
         count: Interruptions that were sent.
         acked_s: From sending one to the target's word that the reply is over.
         last_token_s: From sending one to the last token of the reply; 0 where none came any more.
+        tokens_under_way: Tokens that came between the two; the target could not know yet.
         tokens_after: Tokens that came after the target had said that the reply was over.
         steps_max: The most steps of the engine that began after a cancel and still held its
             request; ``None`` where nobody saw the engine.
@@ -25,6 +27,7 @@ class CancelFigures:
     count: int
     acked_s: Distribution
     last_token_s: Distribution
+    tokens_under_way: int
     tokens_after: int
     steps_max: int | None
 
@@ -60,9 +63,15 @@ def cancel_figures(requests: Sequence[RequestRecord]) -> CancelFigures:
             max(r.token_times_s[-1] - cancelled_s, 0.0) if r.token_times_s else None
             for r, cancelled_s in sent
         ),
+        tokens_under_way=sum(_under_way(r, cancelled_s) for r, cancelled_s in sent),
         tokens_after=sum(r.tokens_after_cancel for r in requests),
         steps_max=max(steps, default=None),
     )
+
+
+def _under_way(request: RequestRecord, cancelled_s: float) -> int:
+    until_s = math.inf if request.cancel_acked_s is None else request.cancel_acked_s
+    return sum(cancelled_s < time_s <= until_s for time_s in request.token_times_s)
 
 
 def wire_figures(requests: Sequence[RequestRecord], *, is_numbered: bool) -> WireFigures | None:

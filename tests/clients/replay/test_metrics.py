@@ -85,14 +85,6 @@ def test_a_request_that_never_got_a_token_still_waited() -> None:
     assert figures(run(starved)).longest_wait_s == pytest.approx(7.0)
 
 
-def test_the_worst_cancel_and_every_token_after_one_are_told() -> None:
-    """The figures that Must show 3 asks for."""
-    first, second = record("a", times=(1,), finish="abort"), record("b", times=(1,), finish="abort")
-    first.cancel_steps, second.cancel_steps, second.tokens_after_cancel = 0, 1, 2
-    measured = figures(run(first, second))
-    assert (measured.cancel_steps_max, measured.tokens_after_cancel) == (1, 2)
-
-
 def test_a_run_without_requests_has_figures_too() -> None:
     """And they can be written as JSON, which knows no NaN."""
     measured = figures(run())

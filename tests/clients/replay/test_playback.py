@@ -133,3 +133,20 @@ def test_effective_tokens_are_what_a_reader_on_a_ticking_clock_gives(seed: int) 
                 unread, free_at = unread - 1, tick + 125
     found = effective_tokens([tick / 1000 for tick in ticks], 8.0)
     assert found == pytest.approx(total)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_qoe_of_a_late_reply_is_1_less_the_share_of_what_its_listener_missed(seed: int) -> None:
+    """The form of the authors' tracker: how late each token was, over the area expected."""
+    rng = random.Random(seed)
+    per_token, expected_ttft = 0.2, 1.0
+    times = sorted(rng.uniform(1.0, 6.0) for _ in range(15))
+    missed, user_s = 0.0, times[0]
+    for number, time_s in enumerate(times):
+        user_s = max(user_s, time_s)
+        missed += max(user_s - (expected_ttft + number * per_token), 0.0)
+        user_s += per_token
+    count = len(times)
+    target = (2 * user_s - 2 * expected_ttft - count * per_token) * count / 2
+    found = quality_of_experience(times, 0.0, 1 / per_token, expected_ttft)
+    assert found == pytest.approx(1 - missed / target)

@@ -25,6 +25,7 @@ def test_an_interruption_is_timed_to_its_answer_and_to_the_last_token() -> None:
     assert found.acked_s.highest == 0.5
     assert (found.last_token_s.lowest, found.last_token_s.highest) == (0.0, 0.25)
     assert found.steps_max is None
+    assert found.tokens_under_way == 1
 
 
 def test_the_worst_interruption_and_every_token_after_one_are_told() -> None:
