@@ -154,8 +154,8 @@ def figures(run: RunRecord, targets: Targets = Targets()) -> Figures:
     """Measure a run."""
     requests = run.requests
     duration_s = max(run.duration_s, 1e-9)
-    everyone = outcome_figures(requests, duration_s)
     done = outcome_figures(completed(requests), duration_s)
+    everyone = done if done.count == len(requests) else outcome_figures(requests, duration_s)
     limits_s = targets.limits_s()
     good = [r for r in requests if is_good(r, limits_s)]
     prompts = sum(r.prompt_tokens for r in requests)
