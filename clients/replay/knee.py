@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LEAST_SHARE = 0.95
+from clients.replay.sweep import KEPT_SHARE
+
 _LEAST_RISE = 0.05
 
 
@@ -39,7 +40,7 @@ class Knee:
     bend_per_s: float | None
 
 
-def knee(points: Sequence[RatePoint], *, least_share: float = LEAST_SHARE) -> Knee:
+def knee(points: Sequence[RatePoint], *, least_share: float = KEPT_SHARE) -> Knee:
     """Find the knee of a sweep.
 
     The bend is the point of maximum distance of the curve that is scaled to the unit square, as

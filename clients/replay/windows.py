@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from clients.replay.metrics import percentile
+from clients.replay.figures.distribution import percentile
 from clients.replay.records import RequestRecord
 from clients.replay.scales import round_step
 

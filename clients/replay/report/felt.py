@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from clients.replay.charts import Line, Picture, cumulative, plot
-from clients.replay.metrics import gaps
+from clients.replay.figures.timings import DONE, e2e_s, gaps
 from clients.replay.records import RunRecord
 from clients.replay.report.over_time import ttft_over_time
 from clients.replay.report.paints import Measured, paints
@@ -61,8 +61,8 @@ def _itl_ms(run: RunRecord) -> list[float]:
 
 
 def _e2e_ms(run: RunRecord) -> list[float]:
-    done = (r for r in run.requests if r.finish in ("stop", "length"))
-    return [1e3 * (r.ended_s - r.sent_s) for r in done if r.ended_s is not None]
+    times = (e2e_s(r) for r in run.requests if r.finish in DONE)
+    return [1e3 * time_s for time_s in times if time_s is not None]
 
 
 def _lag_ms(run: RunRecord) -> list[float]:

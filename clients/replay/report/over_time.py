@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from clients.replay.charts import Line, Picture, Points, plot, thinned
+from clients.replay.figures.timings import DONE
 from clients.replay.records import RunRecord
 from clients.replay.report.paints import Paint
 from clients.replay.windows import (
@@ -75,9 +76,7 @@ def _rates(run: RunRecord, paint: Paint, words: Mapping[str, str]) -> Picture:
     end_s = end_of(run)
     planned = [r.planned_s for r in run.requests if r.planned_s is not None]
     sent = [r.sent_s for r in run.requests]
-    done = [
-        r.ended_s for r in run.requests if r.ended_s is not None and r.finish in ("stop", "length")
-    ]
+    done = [r.ended_s for r in run.requests if r.ended_s is not None and r.finish in DONE]
     kinds = [("sent", sent, 1), ("completed", done, 0)]
     width = window_s(end_s)
     lines = [
