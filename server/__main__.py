@@ -50,6 +50,7 @@ _ELSEWHERE = {
     "key": ("server.key_command", "make an API key, and say what to keep of it"),
     "bench": ("clients.bench", "measure a server; engine, server: Kaiwa beside its peers"),
     "replay": ("server.replay", "play a trace or a script against servers, and report"),
+    "compare": ("clients.compare", "say what changed between two reports, and how surely"),
     "simulate": ("server.simulate", "see what listeners would feel, without a model"),
 }
 """Commands with options of their own. Those that clients bring are imported by name, so that the

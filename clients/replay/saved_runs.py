@@ -98,9 +98,8 @@ def read_report(folder: Path) -> list[tuple[RunRecord, Figures]]:
         ScriptError: It cannot be read; the message names the file and the line.
     """
     file = folder / "summary.json"
-    summary = _object(_text(file), str(file))
-    targets = _converted(summary.get("targets", {}), Targets, str(file))
-    described = summary.get("runs")
+    targets = read_targets(folder)
+    described = _object(_text(file), str(file)).get("runs")
     if not isinstance(described, list) or not described:
         raise ScriptError(f"{file} names no run; is it the summary of a report?")
     runs: dict[str, RunRecord] = {}
@@ -121,6 +120,17 @@ def read_report(folder: Path) -> list[tuple[RunRecord, Figures]]:
         for name, step in _rows(steps, StepRecord, runs):
             runs[name].steps.append(step)
     return [(run, figures(run, targets)) for run in runs.values()]
+
+
+def read_targets(folder: Path) -> Targets:
+    """Read what a report's figures were measured against; what it does not name has its default.
+
+    Raises:
+        ScriptError: See ``read_report``.
+    """
+    file = folder / "summary.json"
+    summary = _object(_text(file), str(file))
+    return _converted(summary.get("targets", {}), Targets, str(file))
 
 
 def _rows(file: Path, kind: type[_T], runs: Mapping[str, RunRecord]) -> Iterator[tuple[str, _T]]:
