@@ -130,7 +130,7 @@ def _compared(
 
 def _table(first: RunRecord, second: RunRecord, compared: Sequence[Compared]) -> Table:
     name = first.name if first.name == second.name else f"{first.name} → {second.name}"
-    table = Table(title=name, box=box.SIMPLE_HEAD)
+    table = Table(title=name, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("metric", no_wrap=True)
     for column in ("A", "B", "change", f"{100 * CONFIDENCE:.0f} % interval"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -172,7 +172,9 @@ def _number(value: float) -> str:
 def _percent(share: float) -> str:
     if math.isnan(share):
         return "–"
-    return f"{100 * share:+.1f} %" if math.isfinite(share) else f"{'+' if share > 0 else '-'}∞"
+    if math.isinf(share):
+        return "+∞" if share > 0 else "-∞"
+    return f"{100 * share:+.{0 if abs(share) >= 1 else 1}f} %"
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

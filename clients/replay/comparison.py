@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clients.replay.bootstrap import (
+    RESAMPLES,
     Change,
     Quantity,
     Statistic,
@@ -64,6 +65,7 @@ def compare(
     targets: Targets,
     max_regression: float,
     seed: int,
+    resamples: int = RESAMPLES,
 ) -> list[Compared]:
     """Compare two runs.
 
@@ -78,6 +80,7 @@ def compare(
         targets: What goodput and QoE of both are measured against.
         max_regression: Allowed change for the worse, as a share of the first run's value.
         seed: Of the resampling.
+        resamples: How often sessions are drawn.
 
     Raises:
         ScriptError: A run holds no request.
@@ -95,7 +98,7 @@ def compare(
         )
         for metric in metrics
     ]
-    found = changes(quantities, len(old), len(new), paired=paired, seed=seed)
+    found = changes(quantities, len(old), len(new), paired=paired, seed=seed, resamples=resamples)
     return [
         Compared(metric, change, _verdict(metric, change, max_regression))
         for metric, change in zip(metrics, found, strict=True)

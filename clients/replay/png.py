@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 
@@ -35,13 +35,26 @@ def write_png(file: Path, pictures: Sequence[Picture], title: str, *, zoom: floa
     Raises:
         ScriptError: What draws it is not installed.
     """
+    file.write_bytes(_renderer()(svg_string=sheet(pictures, title), zoom=zoom))
+
+
+def check_png() -> None:
+    """Find out before a long measurement, not after it, whether a PNG can be drawn.
+
+    Raises:
+        ScriptError: What draws it is not installed; the message says how it gets here.
+    """
+    _renderer()
+
+
+def _renderer() -> Callable[..., bytes]:
     try:
         from resvg_py import svg_to_bytes
     except ImportError:
         raise ScriptError(
             "a PNG needs resvg-py, which is not installed: pip install 'kaiwa[png]'"
         ) from None
-    file.write_bytes(svg_to_bytes(svg_string=sheet(pictures, title), zoom=zoom))
+    return svg_to_bytes
 
 
 def sheet(pictures: Sequence[Picture], title: str) -> str:
