@@ -47,6 +47,8 @@ LINGER_S = 0.25
 CLOSE_TIMEOUT_S = 5.0
 _LAST_LINE_BYTES = 128
 """Kept free in each file for the line that says why it ends."""
+_LEAST_BYTES = 1024
+"""A folder with less room than this is full: a log of a word and its answer would not fit."""
 
 
 def is_agreed(consent: Consent, answer: str | None) -> bool:
@@ -152,13 +154,21 @@ class _Waiting:
 class Recorder:
     """All wire logs of one server."""
 
-    def __init__(self, config: RecordConfig, folder: Path, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        config: RecordConfig,
+        folder: Path,
+        metrics: Metrics,
+        *,
+        max_waiting_chars: int = MAX_WAITING_CHARS,
+    ) -> None:
         """Prepare the folder, and start the thread.
 
         Args:
             config: How much is kept.
             folder: Where.
             metrics: Told how recordings end.
+            max_waiting_chars: Of text that may wait for the thread.
 
         Raises:
             ConfigError: The folder cannot be used.
@@ -167,11 +177,11 @@ class Recorder:
         self._folder = folder
         self._metrics = metrics
         self._total = prepare_folder(folder)
-        self._is_full = self._total >= config.max_total_bytes
+        self._is_full = self._total + _LEAST_BYTES > config.max_total_bytes
         if self._is_full:
             self._tell_full()
         self._backlog: Backlog[_Waiting] = Backlog(
-            max_items=MAX_WAITING, max_chars=MAX_WAITING_CHARS
+            max_items=MAX_WAITING, max_chars=max_waiting_chars
         )
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wire-logs", daemon=True)
