@@ -72,7 +72,7 @@ def script(session: Session) -> list[tuple[str, int | None, str]]:
 async def test_a_recorded_conversation_is_read_back(tmp_path: Path) -> None:
     """Words, lengths, the barge-in and the drop."""
     folder = tmp_path / "logs"
-    engine = FakeEngine(reply="0123456789" * 4, step_s=0.005, obeys_max_tokens=False)
+    engine = FakeEngine(reply="0123456789" * 4, step_s=0.002, obeys_max_tokens=False)
     async with running_server(engine, record__dir=str(folder), record__text="full") as server:
         heard, most = await converse(server, "model=aoi&record=yes")
     (file,) = folder.iterdir()
@@ -122,7 +122,7 @@ async def test_the_operators_word_counts_for_who_says_nothing(tmp_path: Path) ->
 async def test_no_word_that_was_said_is_in_a_file(tmp_path: Path, mode: str) -> None:
     """Nor a reply's, a key's or a token's; lengths and times are."""
     folder = tmp_path / "logs"
-    engine = FakeEngine(reply=f"I like the {MARKER} too. " * 2, step_s=0.002)
+    engine = FakeEngine(reply=f"I like the {MARKER} too.", step_s=0.002)
     async with running_server(engine, record__dir=str(folder), record__text=mode) as server:
         query = "model=aoi&record=yes&events=character.v1"
         async with connect(server.socket_url(query)) as client:
