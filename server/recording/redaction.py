@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 
 SALT_BYTES = 16
@@ -25,6 +25,7 @@ _BLOCK = 128
 _KEPT = ("P", "Z", "S", "Cc", "Cf", "Cs")
 """General categories that stay: punctuation, separators, symbols, controls."""
 _BYTES_PER_LETTER = 4
+_CACHED_LETTERS = 8192
 
 
 def redact(text: str, salt: bytes) -> str:
@@ -41,30 +42,33 @@ def redact(text: str, salt: bytes) -> str:
 def _replace(word: str, salt: bytes) -> str:
     """Draw a word's letters; the case of a letter changes nothing about those beside it."""
     seed = salt + word.lower().encode("utf-8", "surrogatepass")
-    drawn = hashlib.shake_256(seed).digest(_BYTES_PER_LETTER * len(word))
-    numbers = (
-        int.from_bytes(drawn[at : at + _BYTES_PER_LETTER])
-        for at in range(0, len(drawn), _BYTES_PER_LETTER)
-    )
-    return "".join(_draw(letter, number) for letter, number in zip(word, numbers, strict=True))
+    drawn = memoryview(hashlib.shake_256(seed).digest(_BYTES_PER_LETTER * len(word))).cast("I")
+    letters = []
+    for letter, number in zip(word, drawn, strict=True):
+        alike = _alike(letter)
+        letters.append(alike[number % len(alike)])
+    return "".join(letters)
 
 
-def _draw(letter: str, number: int) -> str:
+@lru_cache(_CACHED_LETTERS)
+def _alike(letter: str) -> str:
+    """All letters that may stand for this one."""
     kind = _kind(letter)
     if kind in _WIDE:
         first, last = _WIDE[kind]
-        return chr(first + number % (last - first + 1))
-    letters = _alike(ord(letter) // _BLOCK, unicodedata.category(letter))
-    return letters[number % len(letters)]
+        return _range(first, last, "")
+    first = ord(letter) // _BLOCK * _BLOCK
+    return _range(first, first + _BLOCK - 1, unicodedata.category(letter))
 
 
 @cache
-def _alike(block: int, category: str) -> str:
-    """All of a block that are of one category; there are as many of these as Unicode has."""
-    codes = range(block * _BLOCK, (block + 1) * _BLOCK)
-    return "".join(chr(code) for code in codes if unicodedata.category(chr(code)) == category)
+def _range(first: int, last: int, category: str) -> str:
+    """Letters of a range and, where that is said, of a category; Unicode has so many of these."""
+    letters = map(chr, range(first, last + 1))
+    return "".join(one for one in letters if category in ("", unicodedata.category(one)))
 
 
+@lru_cache(_CACHED_LETTERS)
 def _kind(letter: str) -> str | None:
     """What makes up words with it; ``None`` for what stays as it is."""
     code = ord(letter)

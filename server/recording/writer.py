@@ -141,7 +141,7 @@ class _File:
         self._backlog.offer(_Waiting(self, None, {}, "whole"), anyhow=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for each token: a frozen one takes three times as long to make
 class _Waiting:
     """A note of a file; ``ends`` says why it is the last, which then stands in its place."""
 
