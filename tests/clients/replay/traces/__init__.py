@@ -1,1 +1,1 @@
-"""Tests of the readers of traces."""
+"""Traces of every format, read as they are."""
