@@ -23,7 +23,7 @@ from rich.table import Table
 
 from clients.load.crew import Played, play
 from clients.load.job import TargetSpec
-from clients.replay.metrics import percentile
+from clients.replay.figures.distribution import percentile
 from clients.replay.records import RequestRecord
 from clients.replay.script import Session, Turn
 from clients.replay.texts import SessionTexts

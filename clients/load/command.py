@@ -28,7 +28,8 @@ from clients.replay.arrival_plan import (
     arranged,
     offered_rate,
 )
-from clients.replay.metrics import Figures, Targets, figures, percentile
+from clients.replay.figures.distribution import percentile
+from clients.replay.metrics import Figures, Targets, figures
 from clients.replay.page import write_report
 from clients.replay.presets import PRESETS
 from clients.replay.prompt_texts import PromptTexts

@@ -141,8 +141,7 @@ class WireEvents:
             case "response.output_text.delta":
                 self.item_id = event.item_id
                 self._text.append(event.delta)
-                if self._asked:
-                    self._listener.on_text(event.delta)
+                self._listener.on_text(event.delta)
             case "response.output_text.done":
                 self._stated.append(event.text)
             case "character.segment":

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clients.replay.charts import Line, chart, cumulative, thinned
-from clients.replay.metrics import Figures, as_json, gaps
+from clients.replay.figures.timings import gaps
+from clients.replay.metrics import Figures, as_json
 from clients.replay.records import RunRecord, as_rows
 from clients.replay.table import LINES
 

@@ -26,7 +26,7 @@ class RequestRecord:
         cached_tokens: How many of them came from the prefix cache.
         cancelled_s: When an interruption was sent, if one was.
         cancel_steps: Engine steps that began after the cancel and still held the request.
-        tokens_after_cancel: Tokens delivered after the cancel was acknowledged.
+        tokens_after_cancel: Tokens that came after the end which answered a cancel.
         tokens_per_s: How fast its listener reads or hears.
         reserve_tokens: Tokens that had to be there before listening began.
         planned_s: When it should have been sent; ``None`` where that is when it was. What lies

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 
-import numpy as np
 import pytest
 
-from clients.replay.metrics import Targets, as_json, distribution, figures, jain
+from clients.replay.metrics import Targets, as_json, figures
 from clients.replay.records import RequestRecord, RunRecord
 
 
@@ -34,16 +33,6 @@ def run(*requests: RequestRecord, duration: float = 10.0) -> RunRecord:
     return RunRecord(
         name="run", policy="fcfs", load=1.0, requests=list(requests), duration_s=duration
     )
-
-
-def test_percentiles_are_those_of_numpy() -> None:
-    """A second implementation agrees."""
-    values = [float(value * value % 97) for value in range(1, 60)]
-    found = distribution(values)
-    for percent in (50.0, 90.0, 99.0, 99.9):
-        assert found.at(percent) == pytest.approx(float(np.percentile(values, percent)))
-    assert found.mean == pytest.approx(float(np.mean(values)))
-    assert found.highest == max(values)
 
 
 def test_times_are_measured_from_sending_and_between_tokens() -> None:
@@ -96,22 +85,63 @@ def test_a_request_that_never_got_a_token_still_waited() -> None:
     assert figures(run(starved)).longest_wait_s == pytest.approx(7.0)
 
 
-def test_fairness_is_1_between_equals_and_falls_with_a_favourite() -> None:
-    """Jain's index."""
-    assert jain([3.0, 3.0, 3.0]) == pytest.approx(1.0)
-    assert jain([1.0, 0.0, 0.0, 0.0]) == pytest.approx(0.25)
-
-
-def test_the_worst_cancel_and_every_token_after_one_are_told() -> None:
-    """The figures that Must show 3 asks for."""
-    first, second = record("a", times=(1,), finish="abort"), record("b", times=(1,), finish="abort")
-    first.cancel_steps, second.cancel_steps, second.tokens_after_cancel = 0, 1, 2
-    measured = figures(run(first, second))
-    assert (measured.cancel_steps_max, measured.tokens_after_cancel) == (1, 2)
-
-
 def test_a_run_without_requests_has_figures_too() -> None:
     """And they can be written as JSON, which knows no NaN."""
     measured = figures(run())
     assert math.isnan(measured.ttft_s.at(99))
     assert json.loads(json.dumps(as_json(measured), allow_nan=False))["ttft_s"]["mean"] is None
+
+
+def test_replies_of_each_kind_are_measured_apart_and_together() -> None:
+    """The run's TTFT has the interrupted one; that of completed replies is what vLLM reports."""
+    measured = figures(
+        run(
+            record("done", times=(1.0, 1.1)),
+            record("cut", times=(3.0, 3.1), finish="abort"),
+            record("failed", times=(5.0,), finish="error"),
+        )
+    )
+    assert measured.ttft_s.mean == pytest.approx(3.0)
+    assert measured.completed.ttft_s.mean == pytest.approx(1.0)
+    assert measured.incomplete.ttft_s.mean == pytest.approx(3.0)
+    assert measured.errored.count == 1
+
+
+def test_token_goodput_counts_the_tokens_of_good_replies() -> None:
+    """Two of five tokens came in time."""
+    measured = figures(run(record("late", times=(2.0, 2.1, 2.2)), record("good", times=(0.5, 0.6))))
+    assert measured.goodput_tokens_per_s == pytest.approx(0.2)
+    assert measured.tokens_per_s == pytest.approx(0.5)
+
+
+def test_objectives_that_were_not_set_are_not_asked() -> None:
+    """The two that were always there keep their defaults."""
+    assert Targets().limits_s() == {"ttft": 1.0, "itl": 0.2}
+    assert Targets(itl_s=None, e2e_s=3.0).limits_s() == {"ttft": 1.0, "e2e": 3.0}
+
+
+def test_send_lag_is_measured_where_there_was_a_plan() -> None:
+    """A request without one is not counted as punctual."""
+    late = record("late", sent=1.25, times=(2.0,))
+    late.planned_s = 1.0
+    measured = figures(run(late, record("free", times=(2.0,))))
+    assert (measured.lag_s.count, measured.lag_s.highest) == (1, 0.25)
+
+
+def test_what_nobody_saw_is_unknown_and_not_0() -> None:
+    """A foreign server's preemptions, its cache, its events' numbers."""
+    foreign = record(times=(1.0,))
+    foreign.prompt_tokens = 0
+    measured = figures(run(foreign))
+    assert measured.num_preemptions is None
+    assert measured.wire is None
+    assert math.isnan(measured.preemption_waste)
+    assert math.isnan(measured.cached_share)
+
+
+def test_a_target_that_numbers_its_events_has_counted_zeros() -> None:
+    """Nothing lost is a finding there."""
+    whole = run(record(times=(1.0,)))
+    whole.target = "kaiwa"
+    found = as_json(figures(whole))["wire"]
+    assert found == {"resumes": 0, "gaps": 0, "duplicates": 0, "text_differs": 0}

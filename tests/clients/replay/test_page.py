@@ -7,13 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from clients.replay.charts import Line, chart, cumulative, thinned
 from clients.replay.metrics import Figures, figures
 from clients.replay.page import write_report
 from clients.replay.records import RequestRecord, RunRecord, StepRecord
-from clients.replay.table import LINES, markdown, side_by_side
 
 
 def measured(name: str) -> tuple[RunRecord, Figures]:
@@ -43,22 +41,6 @@ def measured(name: str) -> tuple[RunRecord, Figures]:
         name=name, policy="fcfs", load=1.0, requests=[request], steps=[step], duration_s=1.0
     )
     return run, figures(run)
-
-
-def test_runs_stand_side_by_side() -> None:
-    """One column each, one line per figure."""
-    console = Console(width=120, record=True, file=None, quiet=True)
-    table = side_by_side([measured("fcfs 1×"), measured("deadline 1×")])
-    console.print(table)
-    assert len(table.columns) == 3
-    assert table.row_count == len(LINES)
-
-
-def test_the_same_table_can_go_into_a_document() -> None:
-    """With the lines that matter there."""
-    text = markdown([measured("a"), measured("b")], ["TTFT p50 ms", "tokens/s"])
-    assert text.splitlines()[2] == "| TTFT p50 ms | 500 | 500 |"
-    assert len(text.splitlines()) == 4
 
 
 def test_a_report_is_three_files_and_loads_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from clients.replay.playback import effective_tokens, heard_at, play, quality_of_experience
@@ -91,3 +93,60 @@ def test_a_pause_lets_the_buffer_drain() -> None:
     """Half at once, the other half when the first has been read."""
     times = [0.0] * 50 + [10.0] * 50
     assert effective_tokens(times, 5.0) == pytest.approx(2 * (12 + 4.5), abs=1.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_qoe_is_what_integrating_both_curves_step_by_step_gives(seed: int) -> None:
+    """A fluid listener: never faster than their speed, never ahead of what came."""
+    rng = random.Random(seed)
+    speed, expected_ttft, step = 5.0, 0.5, 1e-3
+    times = sorted(2.0 + rng.uniform(0.1, 4.0) for _ in range(12))
+    arrived = heard = actual = expected = 0.0
+    now = 2.0
+    while heard < len(times) - 1e-9:
+        now += step
+        while arrived < len(times) and times[int(arrived)] <= now:
+            arrived += 1
+        due = max(now - 2.0 - expected_ttft, 0.0) * speed
+        if due:
+            heard = min(arrived, heard + speed * step)
+        actual += heard * step
+        expected += min(due, float(len(times))) * step
+    found = quality_of_experience(times, 2.0, speed, expected_ttft)
+    assert found == pytest.approx(actual / expected, abs=3e-3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_effective_tokens_are_what_a_reader_on_a_ticking_clock_gives(seed: int) -> None:
+    """Every millisecond: who is free reads one, then what comes is weighed by what lies unread."""
+    rng = random.Random(seed)
+    ticks = sorted(rng.randrange(4000) for _ in range(40))
+    total, unread, free_at = 0.0, 0, 0
+    for tick in range(20_000):
+        if unread and tick >= free_at:
+            unread, free_at = unread - 1, tick + 125
+        for _ in range(ticks.count(tick)):
+            share = unread / len(ticks)
+            total += 1.0 if share <= 0.1 else max(0.0, (0.2 - share) / 0.1)
+            unread += 1
+            if tick >= free_at:
+                unread, free_at = unread - 1, tick + 125
+    found = effective_tokens([tick / 1000 for tick in ticks], 8.0)
+    assert found == pytest.approx(total)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_qoe_of_a_late_reply_is_1_less_the_share_of_what_its_listener_missed(seed: int) -> None:
+    """The form of the authors' tracker: how late each token was, over the area expected."""
+    rng = random.Random(seed)
+    per_token, expected_ttft = 0.2, 1.0
+    times = sorted(rng.uniform(1.0, 6.0) for _ in range(15))
+    missed, user_s = 0.0, times[0]
+    for number, time_s in enumerate(times):
+        user_s = max(user_s, time_s)
+        missed += max(user_s - (expected_ttft + number * per_token), 0.0)
+        user_s += per_token
+    count = len(times)
+    target = (2 * user_s - 2 * expected_ttft - count * per_token) * count / 2
+    found = quality_of_experience(times, 0.0, 1 / per_token, expected_ttft)
+    assert found == pytest.approx(1 - missed / target)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clients.replay.player import Cancel, Heard, Player, Send
-from clients.replay.script import After, Session, Turn
+from clients.replay.player import Break, Cancel, Heard, Player, Send
+from clients.replay.script import After, Fault, Session, Turn
 
 
 def player(*turns: Turn, report_every_s: float | None = None, **session: object) -> Player:
@@ -86,16 +86,17 @@ def test_a_reply_that_was_there_before_it_was_interrupted_needs_no_cancel() -> N
     assert actions[0].prompt_token_ids[len(first.prompt_token_ids) : -4] == [0, 1, 2]
 
 
-def test_tokens_after_a_cancel_are_counted() -> None:
-    """There should be none."""
+def test_tokens_after_the_answer_to_a_cancel_are_counted() -> None:
+    """There should be none; those that were under way when it was sent are no fault."""
     playing = player(turn(barge_in_s=0.5))
     start(playing)
     playing.on_tokens("s/0", [1], 1.2)
     assert playing.due(1.5) == [Cancel("s/0")]
     playing.on_tokens("s/0", [2, 3], 1.6)
     playing.on_end("s/0", 1.7, finish="abort")
+    playing.on_tokens("s/0", [4, 5, 6], 1.8)
     (record,) = playing.records
-    assert (record.cancelled_s, record.tokens_after_cancel, record.finish) == (1.5, 2, "abort")
+    assert (record.cancelled_s, record.tokens_after_cancel, record.finish) == (1.5, 3, "abort")
 
 
 def test_playback_is_reported_while_a_reply_lives() -> None:
@@ -116,3 +117,35 @@ def test_after_an_error_a_session_is_over() -> None:
     assert playing.next_time() is None
     assert playing.records[0].error_code == "queue_full"
     assert playing.num_live == 0
+
+
+def test_a_fault_comes_after_its_question_even_when_the_reply_has_ended() -> None:
+    """The line may break between two turns as well."""
+    faults = (Fault(2.0, "stall", 1.0), Fault(0.5, "drop"))
+    turns = [Turn(input_tokens=1, faults=faults), Turn(input_tokens=1, think_s=9.0)]
+    player = Player([Session(session_id="a", start_s=1.0, turns=turns)], vocab_size=100)
+    player.due(1.0)
+    player.on_end("a/0", 1.2, finish="stop")
+    assert player.due(3.0) == [Break("a/0", "a", faults[1]), Break("a/0", "a", faults[0])]
+
+
+def test_a_turn_with_a_time_of_its_own_waits_for_it() -> None:
+    """As it stands in a trace; seconds from the session's start."""
+    turns = [Turn(input_tokens=1), Turn(input_tokens=1, at_s=10.0, after="final")]
+    player = Player([Session(session_id="a", start_s=1.0, turns=turns)], vocab_size=100)
+    player.due(1.0)
+    player.on_end("a/0", 2.0, finish="stop")
+    assert player.next_time() == 11.0
+
+
+def test_a_request_that_left_late_keeps_both_times() -> None:
+    """When it was due and when it was sent."""
+    player = Player(
+        [Session(session_id="a", start_s=1.0, turns=[Turn(input_tokens=1)])], vocab_size=None
+    )
+    (send,) = player.due(1.0)
+    player.on_sent("a/0", 1.004)
+    (record,) = player.records
+    assert isinstance(send, Send)
+    assert send.prompt_token_ids == []
+    assert (record.planned_s, record.sent_s) == (1.0, 1.004)
