@@ -8,7 +8,6 @@ stand for one token each, which is an estimate.
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -29,7 +28,8 @@ _LATIN = re.compile(r"[a-z]+")
 _ANY = re.compile(r"[^\W\d_]+")
 _SPACES = "Ġ▁"
 """How byte-level and SentencePiece vocabularies write the space before a word."""
-_ROUNDS = 4
+_INNER_SPACE = re.compile(f"[{_SPACES}]+")
+"""Some vocabularies have tokens of several words; such words do not stay apart."""
 
 
 class PromptTexts:
@@ -104,20 +104,14 @@ def _steady_words(tokenizer: tokenizers.Tokenizer) -> list[str]:
     """Return words that are one token at the start of a text and behind any other of them."""
     vocabulary = tokenizer.get_vocab(with_added_tokens=False)
     names = [name.lstrip(_SPACES) for name in sorted(vocabulary, key=vocabulary.__getitem__)]
+    parts = [_INNER_SPACE.split(name) for name in names]
+    joined = {word for words in parts if len(words) > 1 for word in words}
     words: list[str] = []
     for pattern in (_LATIN, _ANY):
-        found = [name for name in dict.fromkeys(names) if pattern.fullmatch(name)]
+        found = [n for n in dict.fromkeys(names) if pattern.fullmatch(n) and n not in joined]
         words = list(islice(_single_tokens(tokenizer, found), MOST_WORDS))
         if len(words) >= FEWEST_WORDS:
             break
-    dice = random.Random(len(words))
-    for _ in range(_ROUNDS):
-        others = dice.sample(words, len(words))
-        pairs = tokenizer.encode_batch(
-            [f"{one} {other}" for one, other in zip(words, others, strict=True)],
-            add_special_tokens=False,
-        )
-        words = [word for word, pair in zip(words, pairs, strict=True) if len(pair.ids) == 2]
     return words
 
 

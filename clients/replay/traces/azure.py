@@ -46,7 +46,7 @@ def parse_azure(text: str, name: str, note: Note) -> list[Session]:
             )
         )
     if num_images:
-        note(f"{name}: {num_images} images are left out; Kaiwa's listeners only send text")
+        note(f"{name}: images are left out, {num_images} of them: listeners only send text")
     return from_first(sessions)
 
 

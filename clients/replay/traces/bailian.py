@@ -48,10 +48,8 @@ def parse_bailian(text: str, name: str, note: Note) -> list[Session]:
             record.whole("output_length") or 1,
             record.hash_ids(),
         )
-    others = {kind: count for kind, count in types.items() if kind in ("image", "file")}
-    if others:
-        said = " and ".join(f"{count} of {kind}s" for kind, count in sorted(others.items()))
-        note(f"{name}: requests with more than text are played by their tokens: {said}")
+    if num_others := types["image"] + types["file"]:
+        note(f"{name}: images and files are played by their tokens, {num_others} requests of them")
     return from_first(_conversations(requests, parents))
 
 

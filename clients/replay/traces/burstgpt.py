@@ -37,7 +37,10 @@ def parse_burstgpt(text: str, name: str, note: Note) -> list[Session]:
         key = row.text("Session ID").strip() or f"row-{number}"
         conversations[key].append(Request(time_s, asked, answered))
     if num_failed:
-        note(f"{name}: {num_failed} rows without a reply are left out; they failed when traced")
+        note(
+            f"{name}: rows without a reply are left out, {num_failed} of them: they failed when "
+            "they were traced"
+        )
     return from_first(
         [
             session

@@ -51,7 +51,7 @@ def parse_multi_turn(text: str, name: str, note: Note) -> list[Session]:
         for turn in turns
     )
     if num_media:
-        note(f"{name}: what {num_media} turns have beside text is left out")
+        note(f"{name}: images, sounds and films are left out, of {num_media} turns")
     return from_first(sessions)
 
 

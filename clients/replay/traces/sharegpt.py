@@ -51,9 +51,9 @@ def parse_sharegpt(text: str, name: str, note: Note) -> list[Session]:
             num_out += 1
     if num_out:
         note(
-            f"{name}: {num_out} conversations are left out, as vLLM does: fewer than two messages, "
-            f"or the first two outside of {LEAST_TOKENS} to {MOST_PROMPT_TOKENS} and "
-            f"{MOST_TOKENS} tokens"
+            f"{name}: {num_out} conversations are left out, by vLLM's filter: two messages are the "
+            f"least, the first two of at least {LEAST_TOKENS} tokens, the question of at most "
+            f"{MOST_PROMPT_TOKENS}, both of at most {MOST_TOKENS}"
         )
     return sessions
 
