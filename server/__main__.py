@@ -14,6 +14,8 @@ from typing import TypedDict
 from engine.errors import EngineDead, EngineError
 from server.config_loader import LoadedSettings, find_problems, load_settings
 from server.errors import CharacterFileError
+from server.record_command import EPILOG as RECORD_EPILOG
+from server.record_command import add_options, check_named
 from server.version import version
 
 EXIT_USAGE = 2
@@ -28,6 +30,7 @@ examples:
   kaiwa card mika.png                            what is in a card, and what a model reads
   kaiwa key new --name alice                     an API key, and what to keep of it
   kaiwa serve --config kaiwa.toml --host 0.0.0.0 --api-keys keys.toml
+  kaiwa record --dir wire-logs                   serve, and keep what kaiwa replay needs
   kaiwa chat                                     talk in the terminal
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
@@ -97,6 +100,11 @@ def _serve(loaded: LoadedSettings) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.get_loop().set_exception_handler(on_loop_error)
         return runner.run(serve(loaded.settings))
+
+
+def _record(loaded: LoadedSettings) -> int:
+    check_named(loaded.settings.record)
+    return _serve(loaded)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -182,6 +190,12 @@ def _parser() -> argparse.ArgumentParser:
         "serve", help="serve", parents=[settings], epilog=_SERVE_EPILOG, formatter_class=raw
     )
     serve.set_defaults(run=_serve)
+    text = "serve, and write down for kaiwa replay what is said and when"
+    record = commands.add_parser(
+        "record", help=text, parents=[settings], epilog=RECORD_EPILOG, formatter_class=raw
+    )
+    add_options(record)
+    record.set_defaults(run=_record)
     for name, (_module, text) in _ELSEWHERE.items():
         commands.add_parser(name, help=text, add_help=False)
     doctor = commands.add_parser("doctor", help="say what would go wrong", parents=[settings])

@@ -128,6 +128,8 @@ async def serve(
             await door.close(CloseCode.SERVICE_RESTART, "The server stops.", patience_s=0.0)
             if state.store is not None:
                 await state.store.aclose()
+            if state.recorder is not None:
+                await asyncio.to_thread(state.recorder.close)
             state.prompt_threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -29,6 +29,7 @@ from server.config.access import AuthConfig, ListenConfig
 from server.config.characters import CharactersConfig
 from server.config.conversations import HistoryConfig, MemoryConfig
 from server.config.limits import LimitsConfig
+from server.config.recording import RecordConfig
 from server.config.settings import ServerSettings
 from server.config.shipped import DEMO_MODEL
 from server.config.sockets import DrainConfig, OutboxConfig, PacingConfig, ResumeConfig
@@ -51,6 +52,7 @@ _ROOMS: dict[str, tuple[type, ...]] = {
     "log": (LogConfig,),
     "metrics": (MetricsConfig,),
     "tracing": (TracingConfig,),
+    "record": (RecordConfig,),
     "characters": (CharactersConfig,),
 }
 
@@ -245,6 +247,7 @@ def _compose(values: Mapping[str, Any]) -> ServerSettings:
         log=LogConfig(**rooms["log"]),
         metrics=MetricsConfig(**rooms["metrics"]),
         tracing=TracingConfig(**rooms["tracing"]),
+        record=RecordConfig(**rooms["record"]),
         characters=CharactersConfig(**rooms["characters"]),
     )
 

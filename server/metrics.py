@@ -129,6 +129,8 @@ class Metrics:
         self.recomputed_tokens = counter("recomputed_tokens", "Computed again after preemption.")
         self.store_commit = histogram("store_commit_seconds", "Until a write was safe.", _COMMIT)
         self.store_failures = counter("store_failures", "Writes that could not be made safe.")
+        self.recordings = counter("recordings", "Ended recordings of sessions.", "result")
+        self.recorded_bytes = counter("recorded_bytes", "Written into wire logs.")
         self.barge_in = histogram("barge_in_cancel_seconds", "Cancel to the terminal delta.", _ITL)
         self.loop_lag = histogram("event_loop_lag_seconds", "How late the event loop is.", _LAG)
 

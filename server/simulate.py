@@ -21,7 +21,7 @@ from clients.replay.records import RunRecord
 from clients.replay.report.words import LANGUAGES
 from clients.replay.script import ScriptError, Session, with_load
 from clients.replay.table import side_by_side
-from clients.replay.trace_files import read_trace
+from clients.replay.traces.read import read_trace
 from engine.config import Policy
 from engine.errors import EngineError
 from engine.simulator.machine import MACHINES, Machine, find_machine
@@ -126,9 +126,13 @@ def _sessions(options: argparse.Namespace, machine: Machine) -> list[Session]:
         if not path.exists():
             known = ", ".join(PRESETS)
             raise ScriptError(f"{options.workload} is neither a file nor one of {known}")
-        return read_trace(path, limit=options.limit)
+        return read_trace(path, limit=options.limit, note=_note)
     sessions = preset.make(options.limit or preset.sessions, options.seed)
     return sessions if preset.absolute else with_load(sessions, saturating_rate(sessions, machine))
+
+
+def _note(sentence: str) -> None:
+    print(f"kaiwa simulate: {sentence}", file=sys.stderr)  # noqa: T201 - a command line
 
 
 def _settings(options: argparse.Namespace, policy: Policy) -> Settings:

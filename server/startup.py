@@ -21,6 +21,7 @@ from server.config.settings import ServerSettings
 from server.conversation.prompt import MAX_REPLY_RESERVE
 from server.engine_port import EnginePort
 from server.metrics import Metrics
+from server.recording.writer import open_recorder
 from server.state import ServerState
 from server.store.open_store import open_store
 
@@ -54,12 +55,14 @@ def build_state(settings: ServerSettings) -> ServerState:
     if limits.folder is not None:
         take_in(read_kept_cards(limits.folder, auth.principals), catalog)
     store = open_store(settings.history)
+    metrics = Metrics(settings.metrics)
     return ServerState(
         settings=settings,
         catalog=catalog,
         auth=auth,
         store=store,
-        metrics=Metrics(settings.metrics),
+        metrics=metrics,
+        recorder=open_recorder(settings.record, metrics),
     )
 
 

@@ -16,6 +16,7 @@ from server.limits.gate import Gate
 from server.limits.shedding import SheddingRules
 from server.metrics import Metrics
 from server.prompt_threads import PromptThreads
+from server.recording.writer import Recorder
 from server.store.interface import ConversationStore
 from server.text.pace import TokenDensity
 
@@ -39,6 +40,7 @@ class ServerState:
         pinned: Which tokens of a prompt are its character's own.
         density: Characters per token of the model's replies.
         store: Where conversations are kept; ``None`` for nowhere.
+        recorder: Writes wire logs; ``None`` where nothing is recorded.
         completions: Request ids of the chat completions that are being written.
         gate: What responses go through, and connections with a key.
     """
@@ -54,6 +56,7 @@ class ServerState:
     pinned: PinnedPrompts = field(default_factory=PinnedPrompts)
     density: TokenDensity = field(default_factory=TokenDensity)
     store: ConversationStore | None = None
+    recorder: Recorder | None = None
     completions: set[str] = field(default_factory=set)
     gate: Gate = field(init=False)
 

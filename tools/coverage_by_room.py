@@ -119,6 +119,8 @@ DECIDING = [
     "server/notify.py",
     "server/protocol/codec.py",
     "server/protocol/event_ids.py",
+    "server/recording/redaction.py",
+    "server/recording/wire_log.py",
     "server/response_times.py",
     "server/resume/journal.py",
     "server/resume/resume_tokens.py",

@@ -141,8 +141,7 @@ class WireEvents:
             case "response.output_text.delta":
                 self.item_id = event.item_id
                 self._text.append(event.delta)
-                if self._asked:
-                    self._listener.on_text(event.delta)
+                self._listener.on_text(event.delta)
             case "response.output_text.done":
                 self._stated.append(event.text)
             case "character.segment":
@@ -190,7 +189,7 @@ class WireEvents:
             _FINISH.get(response.status, "error"),
             error_code=code or ("unknown" if response.status == "failed" else None),
             prompt_tokens=0 if usage is None else usage.input_tokens,
-            cached_tokens=0 if usage is None else usage.input_token_details.cached_tokens,
+            cached_tokens=None if usage is None else usage.input_token_details.cached_tokens,
             output_tokens=None if usage is None else usage.output_tokens,
             server_ms=_timings(metrics),
             text_differs="".join(self._text) != "".join(self._stated),

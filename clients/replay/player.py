@@ -102,6 +102,7 @@ class Player:
         self._live: dict[str, _State] = {}
         self._order = itertools.count()
         self._timers: list[tuple[float, int, _Kind, _State, str]] = []
+        self._called_off: dict[str, RequestRecord] = {}
         self._faults: dict[str, list[Fault]] = {}
         self._num_open = 0
         for session in sessions:
@@ -160,10 +161,10 @@ class Player:
         """Take in new tokens of a reply."""
         state = self._live.get(request_id)
         if state is None or state.record is None:
+            if (over := self._called_off.get(request_id)) is not None:
+                over.tokens_after_cancel += len(token_ids)
             return
         record = state.record
-        if record.cancelled_s is not None:
-            record.tokens_after_cancel += len(token_ids)
         before = len(record.token_times_s)
         record.token_times_s.extend([now] * len(token_ids))
         state.reply.extend(token_ids)
@@ -180,7 +181,7 @@ class Player:
         *,
         finish: str,
         prompt_tokens: int = 0,
-        cached_tokens: int = 0,
+        cached_tokens: int | None = None,
         error_code: str | None = None,
     ) -> None:
         """Take in a reply's terminal event, and plan the session's next turn."""
@@ -192,6 +193,8 @@ class Player:
         record.prompt_tokens = prompt_tokens or record.prompt_tokens
         record.cached_tokens = cached_tokens
         state.is_live = False
+        if record.cancelled_s is not None:
+            self._called_off[request_id] = record
         heard, over_s = self._hearing(state, record.token_times_s)
         wanted = state.session.turns[state.turn].barge_in_tokens
         if record.cancelled_s is not None:

@@ -9,41 +9,54 @@ from __future__ import annotations
 import hashlib
 import random
 
-from clients.replay.script import Session, Turn
+from clients.replay.script import Session
 
 FIRST_ORDINARY_ID = 16
 """Lower ids are left out: that is where models keep their special tokens."""
 
 
-def token_ids(name: str, count: int, vocab_size: int) -> list[int]:
-    """Return ``count`` ids that are a function of ``name``; a longer list begins like a shorter."""
+def draw(name: str, count: int, size: int) -> list[int]:
+    """Return ``count`` numbers below ``size``, a function of ``name``.
+
+    A longer list begins like a shorter one.
+    """
     seed = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big")
     dice = random.Random(seed)
-    return [
-        FIRST_ORDINARY_ID + int(dice.random() * (vocab_size - FIRST_ORDINARY_ID))
-        for _ in range(count)
-    ]
+    return [int(dice.random() * size) for _ in range(count)]
+
+
+def draw_opening(session: Session, size: int) -> list[int]:
+    """Return the numbers of the persona's prompt, one per token."""
+    return draw(f"persona {session.persona}", session.persona_tokens, size)
+
+
+def draw_turn(session: Session, index: int, size: int) -> list[int]:
+    """Return the numbers of what a turn adds to its conversation, one per token.
+
+    Those of a shared block depend on its hash id alone.
+    """
+    turn = session.turns[index]
+    numbers: list[int] = []
+    for hash_id in turn.hash_ids:
+        if len(numbers) >= turn.input_tokens:
+            break
+        numbers += draw(f"block {hash_id}", turn.hash_block, size)
+    if len(numbers) < turn.input_tokens:
+        kind = "rest" if turn.hash_ids else "turn"
+        rest = turn.input_tokens - len(numbers)
+        numbers += draw(f"{kind} {session.session_id} {index}", rest, size)
+    return numbers[: turn.input_tokens]
 
 
 def opening_ids(session: Session, vocab_size: int) -> list[int]:
     """Return the persona's prompt."""
-    return token_ids(f"persona {session.persona}", session.persona_tokens, vocab_size)
+    return _ids(draw_opening(session, vocab_size - FIRST_ORDINARY_ID))
 
 
 def turn_ids(session: Session, index: int, vocab_size: int) -> list[int]:
     """Return the tokens that a turn adds to its conversation."""
-    turn = session.turns[index]
-    if turn.hash_ids:
-        return _blocks(turn, f"{session.session_id} {index}", vocab_size)
-    return token_ids(f"turn {session.session_id} {index}", turn.input_tokens, vocab_size)
+    return _ids(draw_turn(session, index, vocab_size - FIRST_ORDINARY_ID))
 
 
-def _blocks(turn: Turn, name: str, vocab_size: int) -> list[int]:
-    ids: list[int] = []
-    for hash_id in turn.hash_ids:
-        if len(ids) >= turn.input_tokens:
-            break
-        ids += token_ids(f"block {hash_id}", turn.hash_block, vocab_size)
-    if len(ids) < turn.input_tokens:
-        ids += token_ids(f"rest {name}", turn.input_tokens - len(ids), vocab_size)
-    return ids[: turn.input_tokens]
+def _ids(numbers: list[int]) -> list[int]:
+    return [FIRST_ORDINARY_ID + number for number in numbers]

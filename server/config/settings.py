@@ -9,6 +9,7 @@ from server.config.access import AuthConfig, ListenConfig
 from server.config.characters import CharactersConfig
 from server.config.conversations import HistoryConfig, MemoryConfig
 from server.config.limits import LimitsConfig
+from server.config.recording import RecordConfig
 from server.config.sockets import DrainConfig, OutboxConfig, PacingConfig, ResumeConfig
 from server.config.telemetry import LogConfig, MetricsConfig, TracingConfig
 
@@ -30,4 +31,5 @@ class ServerSettings:
     log: LogConfig = field(default_factory=LogConfig)
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     tracing: TracingConfig = field(default_factory=TracingConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)
     characters: CharactersConfig = field(default_factory=CharactersConfig)

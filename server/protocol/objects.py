@@ -155,6 +155,16 @@ class ConversationObject(msgspec.Struct, kw_only=True, frozen=True):
     num_items: int
 
 
+class RecordingObject(msgspec.Struct, kw_only=True, frozen=True):
+    """That this session is recorded, as an extra field of the session.
+
+    Attributes:
+        text: What is kept of its words: ``none``, ``redacted`` (other letters) or ``full``.
+    """
+
+    text: str
+
+
 class SessionObject(SamplingFields, kw_only=True, omit_defaults=False):
     """The full effective configuration. Sampling fields show where somebody set them."""
 
@@ -175,6 +185,7 @@ class SessionObject(SamplingFields, kw_only=True, omit_defaults=False):
     character: CharacterObject = msgspec.field(default_factory=lambda: CharacterObject(events=[]))
     resume: ResumeObject | UnsetType = UNSET
     conversation: ConversationObject | UnsetType = UNSET
+    recording: RecordingObject | UnsetType = UNSET
 
 
 class CachedTokensDetails(msgspec.Struct, kw_only=True):

@@ -56,6 +56,7 @@ class SessionContext:
             does not say.
         tool_dialect: How the model writes the call of a tool.
         find_character: Looks up characters that the client may name.
+        recording: What is kept of the session's words, for show; ``None`` where it is not recorded.
         clock: Seconds from any start, to bound what patterns of lorebooks take.
     """
 
@@ -73,3 +74,4 @@ class SessionContext:
     missing_conversation: str | None = None
     check_reply: CheckReply = _let_everything
     asked_to_resume: bool = False
+    recording: str | None = None

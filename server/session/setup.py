@@ -93,4 +93,5 @@ class Setup:
             listener=self.listener,
             memory=self.memory,
             conversation=conversation,
+            recording=self.context.recording,
         )

@@ -15,7 +15,12 @@ from server.protocol.character_objects import (
     TagSetting,
     VisemeSetting,
 )
-from server.protocol.objects import ConversationObject, ResumeObject, SessionObject
+from server.protocol.objects import (
+    ConversationObject,
+    RecordingObject,
+    ResumeObject,
+    SessionObject,
+)
 from server.sampling import to_fields
 from server.session.settings import SessionSettings
 from server.text.tag_rules import TagRules
@@ -33,6 +38,7 @@ def describe_session(
     listener: ListenerSetting,
     memory: MemorySetting,
     conversation: ConversationObject,
+    recording: str | None = None,
 ) -> SessionObject:
     """Describe a session; a character's own prompt is not part of it."""
     limit = settings.max_output_tokens
@@ -51,6 +57,7 @@ def describe_session(
         expires_at=UNSET if expires_at is None else expires_at,
         character=_describe_character(settings, granted_events, listener, memory),
         conversation=conversation,
+        recording=UNSET if recording is None else RecordingObject(text=recording),
         resume=UNSET if resume is None else resume,
         **to_fields(settings.effective_sampling),
     )

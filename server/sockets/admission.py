@@ -29,6 +29,8 @@ from server.protocol.objects import SessionPatch
 from server.state import ServerState
 
 REALTIME_PATH = "/v1/realtime"
+RECORD = "record"
+"""Name of the query's field by which a client agrees to be recorded, or does not."""
 RETRY_AFTER_S = 2
 _MAX_QUERY_FIELDS = 32
 
@@ -208,6 +210,13 @@ def _read_query(text: str) -> dict[str, str]:
     if query.get("intent") == "transcription":
         raise Refusal(
             400, "unsupported", "this server does not transcribe; leave intent out", "intent"
+        )
+    if query.get(RECORD, "no") not in ("yes", "no"):
+        raise Refusal(
+            400,
+            "invalid_value",
+            f"{RECORD} is {shorten(query[RECORD])}; it must be yes or no, or left out",
+            RECORD,
         )
     return query
 

@@ -23,6 +23,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from engine.outputs import RequestDelta
@@ -34,6 +35,7 @@ from server.protocol.client_events import ClientEvent
 from server.protocol.close_codes import CloseCode
 from server.protocol.objects import ResumeObject
 from server.protocol.server_events import ResponseOutputTextDelta, ServerEvent
+from server.recording.writer import Recording
 from server.resume.gap import Gap
 from server.resume.journal import Journal
 from server.session.effects import (
@@ -51,6 +53,7 @@ from server.session.session import Session
 from server.sockets.event_rules import make_event_rules
 from server.sockets.history import History
 from server.sockets.outbox import Outbox
+from server.sockets.recorded_outbox import RecordedOutbox
 from server.sockets.replies import Replies, ReplyListener
 from server.sockets.reply_gate import ReplyGate
 from server.sockets.safekeeping import Safekeeping
@@ -107,6 +110,7 @@ class LiveSession:
         engine: EnginePort,
         history: History | None = None,
         *,
+        recording: Recording | None = None,
         on_end: Callable[[LiveSession], None] = lambda _: None,
     ) -> None:
         """Put the parts together; ``greet`` starts them.
@@ -116,6 +120,7 @@ class LiveSession:
             state: Shared with every room.
             engine: Who writes.
             history: Keeps the conversation; ``None`` for nobody.
+            recording: Writes down what is said and when; ``None`` for nobody.
             on_end: Called once, when the session has ended.
         """
         self._loop = asyncio.get_running_loop()
@@ -136,9 +141,13 @@ class LiveSession:
         self._journal: Journal[ServerEvent] = Journal(
             self._rules, max_told_bytes=state.settings.resume.max_told_bytes
         )
-        self.outbox: Outbox[ServerEvent] = Outbox(
+        outbox = Outbox if recording is None else partial(RecordedOutbox, recording)
+        self.outbox: Outbox[ServerEvent] = outbox(
             self._journal, state.settings.outbox, state.metrics, self._loop.time
         )
+        self._recording = recording
+        if recording is not None:
+            recording.start(self._started)
         self._safekeeping = Safekeeping(
             history or History(session, None, ""),
             self._journal,
@@ -199,6 +208,8 @@ class LiveSession:
         """
         if self._attached is not None:
             self._attached.close(CloseCode.REPLACED, "The client has come back on another socket.")
+        if self._recording is not None:
+            self._recording.socket_resumed(self._loop.time())
         self._take(attachment)
         self.outbox.detach()
         gap, error = self._rewind(how.last_event_id)
@@ -225,6 +236,8 @@ class LiveSession:
         resume = self._state.settings.resume
         if self._is_ended:
             return
+        if self._recording is not None:
+            self._recording.socket_closed(self._loop.time())
         if not resume.window_s:
             self.end()
             return
@@ -243,6 +256,8 @@ class LiveSession:
 
     def receive(self, event: ClientEvent) -> None:
         """Do what the client asks."""
+        if self._recording is not None:
+            self._recording.received(event, self._loop.time())
         self._execute(self.session.receive(event, self._loop.time()))
 
     def refuse(self, error: ProtocolError) -> None:
@@ -282,6 +297,8 @@ class LiveSession:
             self._safekeeping.keep()
         finally:
             self.replies.close()
+            if self._recording is not None:
+                self._recording.end(self._loop.time())
             log_line(
                 logger,
                 "session ended",

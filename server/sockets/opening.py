@@ -10,11 +10,12 @@ from server.auth.keys import cache_salt_of
 from server.conversation.prompt import MAX_REPLY_RESERVE, room_for_prompt
 from server.engine_port import EnginePort
 from server.errors import ConversationNotFound
+from server.recording.writer import Recording
 from server.resume.resume_tokens import conversation_of
 from server.session.context import SessionContext
 from server.session.session import Session
 from server.session.settings import SessionLimits
-from server.sockets.admission import Admission
+from server.sockets.admission import RECORD, Admission
 from server.sockets.history import History
 from server.sockets.reply_gate import ReplyGate
 from server.state import ServerState
@@ -23,8 +24,8 @@ from server.store.interface import StoredConversation
 
 async def open_session(
     state: ServerState, engine: EnginePort, admission: Admission, address: str
-) -> tuple[Session, History]:
-    """Make a session, and who keeps its conversation.
+) -> tuple[Session, History, Recording | None]:
+    """Make a session, who keeps its conversation, and who records it, if it is recorded.
 
     Args:
         state: Shared with every room.
@@ -46,8 +47,10 @@ async def open_session(
     ends_at = time.time() + limits.max_session_s
     if admission.credential.expires is not None:
         ends_at = min(ends_at, admission.credential.expires)
+    session_id = f"sess_{secrets.token_hex(8)}"
+    recording = _record(state, admission, session_id)
     session = Session(
-        f"sess_{secrets.token_hex(8)}",
+        session_id,
         choice=admission.model,
         limits=SessionLimits(vocab_size=engine.info.vocab_size),
         granted_events=frozenset(admission.query.get("events", "").split(",")),
@@ -65,6 +68,7 @@ async def open_session(
             asked_to_resume="resume" in admission.query,
             tool_dialect=engine.tokenizer.tool_dialect,
             find_character=partial(state.catalog.find, principal=principal),
+            recording=None if recording is None else recording.text,
             clock=time.thread_time,
         ),
     )
@@ -72,7 +76,19 @@ async def open_session(
         session.configure(admission.session)
     if stored is not None:
         session.restore(stored.head.id, stored.entries, stored.summary, stored.note)
-    return session, History(session, state.store, principal, is_known=stored is not None)
+    history = History(session, state.store, principal, is_known=stored is not None)
+    return session, history, recording
+
+
+def _record(state: ServerState, admission: Admission, session_id: str) -> Recording | None:
+    if state.recorder is None:
+        return None
+    character = admission.model.character
+    return state.recorder.begin(
+        session_id,
+        None if character is None else character.id,
+        admission.query.get(RECORD),
+    )
 
 
 async def _load(

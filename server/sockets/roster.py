@@ -84,14 +84,16 @@ class Roster:
             await wire.close(CloseCode.TRY_AGAIN_LATER, "The server is not ready.")
             return
         try:
-            session, history = await open_session(state, engine, admission, address)
+            session, history, recording = await open_session(state, engine, admission, address)
         except StoreUnavailable:
             await wire.close(CloseCode.TRY_AGAIN_LATER, "The conversation cannot be read now.")
             return
         except ProtocolError as error:
             await wire.close(CloseCode.POLICY_VIOLATION, f"The client secret: {error.message}")
             return
-        live = LiveSession(session, state, engine, history, on_end=self._forget)
+        live = LiveSession(
+            session, state, engine, history, recording=recording, on_end=self._forget
+        )
         self._live[session.id] = live
         self._credentials[session.id] = admission.credential
         connection = Connection(wire, live, state)

@@ -12,6 +12,7 @@ from engine.errors import ConfigError
 from server.config.access import ListenConfig
 from server.config.characters import CharactersConfig
 from server.config.limits import LimitsConfig
+from server.config.recording import RecordConfig
 from server.config.shipped import DEMO_MODEL, REPOSITORY
 from server.config.sockets import OutboxConfig, PacingConfig
 from server.config_loader import find_problems, load_settings
@@ -224,6 +225,29 @@ def test_show_tells_value_and_origin(toml: Path) -> None:
     assert port.startswith("listen.port = 9001")
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("record.consent", "nobody"),
+        ("record.text", "some"),
+        ("record.max_file_bytes", 100),
+        ("record.max_total_bytes", 2**60),
+    ],
+)
+def test_recording_is_bounded(path: str, value: object) -> None:
+    """Who agrees and what is kept are words of few; sizes are within reason."""
+    with pytest.raises(ConfigError, match=path):
+        load_settings(command_line={path: value})
+
+
+def test_nothing_is_recorded_unless_a_folder_is_named() -> None:
+    """And then only with consent, and without words."""
+    config = load_settings().settings.record
+    assert (config.dir, config.consent, config.text) == (None, "ask", "none")
+    named = load_settings(environment={"KAIWA_RECORD_DIR": "logs"}).settings.record
+    assert named.dir == Path("logs")
+
+
 def test_show_never_tells_a_key(tmp_path: Path) -> None:
     """A key file is named, its content is not."""
     file = tmp_path / "keys"
@@ -239,6 +263,7 @@ def test_the_example_is_accepted_and_holds_the_defaults() -> None:
     assert example.outbox == OutboxConfig()
     assert example.pacing == PacingConfig()
     assert example.characters == CharactersConfig()
+    assert example.record == RecordConfig()
     assert example.limits == load_settings().settings.limits
     assert example.engine == load_settings().settings.engine
     assert example.engine.supervision == SupervisionConfig()

@@ -86,16 +86,17 @@ def test_a_reply_that_was_there_before_it_was_interrupted_needs_no_cancel() -> N
     assert actions[0].prompt_token_ids[len(first.prompt_token_ids) : -4] == [0, 1, 2]
 
 
-def test_tokens_after_a_cancel_are_counted() -> None:
-    """There should be none."""
+def test_tokens_after_the_answer_to_a_cancel_are_counted() -> None:
+    """There should be none; those that were under way when it was sent are no fault."""
     playing = player(turn(barge_in_s=0.5))
     start(playing)
     playing.on_tokens("s/0", [1], 1.2)
     assert playing.due(1.5) == [Cancel("s/0")]
     playing.on_tokens("s/0", [2, 3], 1.6)
     playing.on_end("s/0", 1.7, finish="abort")
+    playing.on_tokens("s/0", [4, 5, 6], 1.8)
     (record,) = playing.records
-    assert (record.cancelled_s, record.tokens_after_cancel, record.finish) == (1.5, 2, "abort")
+    assert (record.cancelled_s, record.tokens_after_cancel, record.finish) == (1.5, 3, "abort")
 
 
 def test_playback_is_reported_while_a_reply_lives() -> None:

@@ -44,6 +44,14 @@ def test_the_first_event_describes_the_session() -> None:
     assert "You are Aoi" not in str(created)
 
 
+def test_a_recorded_session_says_so_and_no_other_does() -> None:
+    """With what is kept of its words; an update shows it again."""
+    (created,) = Talk(context=SessionContext(recording="none")).open()
+    assert created["session"]["recording"] == {"text": "none"}
+    (created,) = Talk().open()
+    assert "recording" not in created["session"]
+
+
 def test_a_resumable_session_says_how_to_come_back() -> None:
     """The token rides on ``session.created`` as an extra field."""
     talk = Talk()

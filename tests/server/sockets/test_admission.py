@@ -171,6 +171,7 @@ def test_two_keys_in_two_headers_are_none() -> None:
         ("?model=nobody", 404, "model_not_found", "model"),
         ("?model=aoi&call_id=c1", 400, "unsupported", "call_id"),
         ("?model=aoi&intent=transcription", 400, "unsupported", "intent"),
+        ("?model=aoi&record=true", 400, "invalid_value", "record"),
         ("?model=%ff", 400, "invalid_value", None),
     ],
 )

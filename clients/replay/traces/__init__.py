@@ -1,0 +1,1 @@
+"""Readers of traces: text of each format in, sessions out."""

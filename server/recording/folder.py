@@ -1,0 +1,65 @@
+"""The folder of wire logs: closed to others, and how full it is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from engine.errors import ConfigError
+
+SUFFIX = ".jsonl"
+_PARAM = "record.dir"
+
+
+def prepare_folder(folder: Path) -> int:
+    """Make the folder where there is none, for its owner alone, and see that it can be used.
+
+    Returns:
+        Bytes that its logs take already.
+
+    Raises:
+        ConfigError: It is no folder, cannot be made or written to, or others can look into it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        taken = sum(file.stat().st_size for file in folder.glob(f"*{SUFFIX}"))
+    except OSError as error:
+        is_file = isinstance(error, FileExistsError | NotADirectoryError)
+        why = "there is a file of that name" if is_file else error.strerror
+        raise ConfigError(f"wire logs cannot be kept in {folder}: {why}", param=_PARAM) from None
+    if mode & 0o077:
+        raise ConfigError(
+            f"wire logs cannot be kept in {folder}: others on this machine can look into it (mode "
+            f"{mode:o}); `chmod 700 {folder}`, or name a folder that is not there yet",
+            param=_PARAM,
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"wire logs cannot be kept in {folder}: this user may not write there", param=_PARAM
+        )
+    return taken
+
+
+def append(file: Path, data: bytes, *, is_new: bool) -> None:
+    """Write behind what is there, and hold nothing open.
+
+    Args:
+        file: Of one session; one that is to go on and has been taken away is not made again.
+        data: Whole lines.
+        is_new: Whether it must not be there yet.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    if is_new:
+        flags |= os.O_CREAT | os.O_EXCL
+    descriptor = os.open(file, flags, 0o600)
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+    finally:
+        os.close(descriptor)

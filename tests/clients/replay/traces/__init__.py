@@ -1,0 +1,1 @@
+"""Traces of every format, read as they are."""

@@ -1,0 +1,101 @@
+"""A file of any format in, sessions by their time out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clients.replay.script import ScriptError, fitted
+from clients.replay.traces import read
+from clients.replay.traces.read import parse_trace, read_trace
+from clients.replay.traces.recognise import recognise
+
+SAMPLES = Path(__file__).parents[4] / "configs" / "traces"
+SAMPLE_FORMATS = {
+    "aiperf_multi_turn.jsonl": "aiperf multi_turn",
+    "azure_llm_2023_conv.csv": "Azure",
+    "azure_llm_2024_conv.csv": "Azure",
+    "azure_lmm_2025.csv": "Azure",
+    "bailian_blksz_16.jsonl": "Bailian",
+    "burstgpt.csv": "BurstGPT",
+    "burstgpt_sessions.csv": "BurstGPT",
+    "mooncake_conversation.jsonl": "Mooncake",
+    "mooncake_synthetic.jsonl": "Mooncake",
+    "mooncake_toolagent.jsonl": "Mooncake",
+    "script.jsonl": "script",
+    "sharegpt.json": "ShareGPT",
+}
+DEMO_CONTEXT = 2048
+
+TRACE = """\
+{"timestamp": 30, "input_length": 4, "output_length": 1}
+{"timestamp": 10, "input_length": 5, "output_length": 1}
+{"timestamp": 20, "input_length": 6, "output_length": 1}
+"""
+
+
+def test_there_is_a_sample_of_every_format() -> None:
+    """And each of them is in the list above."""
+    files = {path.name for path in SAMPLES.iterdir() if path.suffix != ".md"}
+    assert files == SAMPLE_FORMATS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLE_FORMATS))
+def test_a_sample_fits_the_demo_model_and_half_a_minute(name: str) -> None:
+    """Ten to forty requests that are small enough for two cores."""
+    path = SAMPLES / name
+    assert path.stat().st_size < 20_000
+    assert recognise(path.read_text(encoding="utf-8"), name).name == SAMPLE_FORMATS[name]
+    sessions = read_trace(path)
+    turns = [turn for session in sessions for turn in session.turns]
+    assert 10 <= len(turns) <= 40
+    assert len({session.session_id for session in sessions}) == len(sessions)
+    assert all(1 <= turn.input_tokens <= 600 for turn in turns)
+    assert all(10 <= (turn.output_tokens or 0) <= 80 for turn in turns)
+    assert max(s.start_s + max(t.at_s or 0.0 for t in s.turns) for s in sessions) <= 30.0
+    assert fitted(sessions, DEMO_CONTEXT) == sessions
+
+
+def test_sessions_are_in_order_of_their_time_and_a_limit_keeps_the_first(tmp_path: Path) -> None:
+    """A long trace can be tried out."""
+    file = tmp_path / "trace.jsonl"
+    file.write_text("\ufeff" + TRACE, encoding="utf-8")
+    assert [s.turns[0].input_tokens for s in read_trace(file)] == [5, 6, 4]
+    assert [s.turns[0].input_tokens for s in read_trace(file, limit=2)] == [5, 6]
+
+
+def test_what_is_left_out_is_told() -> None:
+    """To whoever asks."""
+    notes: list[str] = []
+    parse_trace(
+        "Timestamp,Request tokens,Response tokens\n1,2,0\n", name="b.csv", note=notes.append
+    )
+    assert len(notes) == 1
+
+
+def test_what_is_no_file_and_no_text_is_told(tmp_path: Path) -> None:
+    """One sentence instead of a traceback."""
+    with pytest.raises(ScriptError, match="cannot read"):
+        read_trace(tmp_path / "none.jsonl")
+    with pytest.raises(ScriptError, match="cannot read"):
+        read_trace(tmp_path)
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff")
+    with pytest.raises(ScriptError, match="cannot read .*picture.png"):
+        read_trace(tmp_path / "picture.png")
+    with pytest.raises(ScriptError, match="trace is empty"):
+        parse_trace(" \n")
+
+
+def test_a_file_that_is_too_large_is_to_be_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The complaint says how."""
+    file = tmp_path / "week.csv"
+    file.write_text(TRACE, encoding="utf-8")
+    monkeypatch.setattr(read, "MAX_RECORDS", 2)
+    with pytest.raises(ScriptError, match="more than 2 lines; cut it first: head -n .*part.csv"):
+        read_trace(file)
+    monkeypatch.setattr(read, "MAX_TRACE_BYTES", 10)
+    with pytest.raises(ScriptError, match="larger than 10 bytes; cut it first"):
+        read_trace(file)
