@@ -34,6 +34,7 @@ examples:
   kaiwa chat                                     talk in the terminal
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
+  kaiwa compare build/before build/after         what changed between two reports
   kaiwa doctor                                   what would go wrong
   kaiwa config show --port 9000                  what holds, and why
   kaiwa config check --config kaiwa.toml         all that is wrong with it

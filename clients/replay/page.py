@@ -20,7 +20,7 @@ from clients.replay.report.style import STYLE
 from clients.replay.report.sweep import sweep
 from clients.replay.report.words import words
 from clients.replay.saved_runs import write_runs
-from clients.replay.table import LINES
+from clients.replay.table import groups
 from clients.surroundings import surroundings
 
 _TARGETS = Targets()
@@ -123,8 +123,7 @@ def _banner(run: RunRecord, said: Mapping[str, str]) -> str:
 
 
 def _charts(pictures: Sequence[Picture]) -> str:
-    columns = "charts three" if len(pictures) % 3 == 0 else "charts"
-    return f'<div class="{columns}">{"".join(figure(picture) for picture in pictures)}</div>'
+    return f'<div class="charts">{"".join(figure(picture) for picture in pictures)}</div>'
 
 
 def _settings(about: Mapping[str, Any]) -> str:
@@ -140,10 +139,13 @@ def _table(measured: Measured) -> str:
     head = "".join(
         f"<th>{'⚠ ' if run.invalid else ''}{escape(run.name)}</th>" for run, _ in measured
     )
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td>"
-        + "".join(f"<td>{escape(cell(figures))}</td>" for _, figures in measured)
-        + "</tr>"
-        for name, cell in LINES
-    )
-    return f"<table><tr><th></th>{head}</tr>{rows}</table>"
+    parts = []
+    for group in groups([figures for _, figures in measured]):
+        parts.append(
+            f'<tr class="group"><td>{escape(group.title)}</td><td colspan="{len(measured)}"></td>'
+            "</tr>"
+        )
+        for name, cells in group.lines:
+            values = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+            parts.append(f"<tr><td>{escape(name)}</td>{values}</tr>")
+    return f"<table><tr><th></th>{head}</tr>{''.join(parts)}</table>"

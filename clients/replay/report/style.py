@@ -16,11 +16,11 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 .scroll{overflow-x:auto;overflow-wrap:normal}
 th,td{padding:.2rem .8rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:var(--paper)}
+.group td{font-weight:600;padding-top:.8rem}
 .about td{white-space:normal;vertical-align:top;text-align:left;overflow-wrap:anywhere}
 .about td:first-child{white-space:nowrap;min-width:0;overflow-wrap:normal;color:var(--soft)}
 .charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1rem;align-items:start;
 margin-bottom:1rem}
-.charts.three{grid-template-columns:repeat(3,minmax(0,1fr))}
 figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.7rem;min-width:0}
 figcaption b{display:block;font-weight:600}
 figcaption small{display:block;color:var(--soft);font-size:.82rem;line-height:1.4;
@@ -35,8 +35,7 @@ svg text{fill:var(--soft);font-size:12px}svg text.row{font-size:8px}
 color:var(--alarm);background:var(--alarm-paper)}
 details{border-top:1px solid var(--line);padding:.4rem 0}
 summary{cursor:pointer;font-weight:600;padding:.2rem 0}
-@media (max-width:75rem){.charts.three{grid-template-columns:repeat(2,1fr)}}
-@media (max-width:50rem){.charts,.charts.three{grid-template-columns:minmax(0,1fr)}}
+@media (max-width:50rem){.charts{grid-template-columns:minmax(0,1fr)}}
 @media (max-width:30rem){
 body{margin:1rem auto;padding:0 .7rem}th,td{padding:.2rem .45rem}
 th:first-child,td:first-child{min-width:7.5rem;white-space:normal}
