@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 _DRAWN_AT_ONCE = 2_000_000
+_MOST_CELLS = 20_000_000
 
 Counts = NDArray[np.int64]
 """How often each session was drawn: ``[resamples, sessions]``."""
@@ -67,20 +68,35 @@ def percentile_of(values: Sequence[float], sessions: Sequence[int], percent: flo
         sessions: Whose each value is, from 0.
         percent: From 0 to 100.
     """
+    if not values:
+        return lambda counts: np.full(len(counts), math.nan)
     order = np.argsort(np.asarray(values, dtype=np.float64), kind="stable")
     ordered = np.asarray(values, dtype=np.float64)[order]
     owners = np.asarray(sessions, dtype=np.int64)[order]
+    # Values lie in blocks, of which a product tells how full each is; then one block is looked at.
+    num_owners = int(owners.max()) + 1
+    num_blocks = max(1, min(math.isqrt(len(ordered)), _MOST_CELLS // num_owners))
+    size = math.ceil(len(ordered) / num_blocks)
+    blocks = np.zeros((num_owners, math.ceil(len(ordered) / size)), dtype=np.float32)
+    np.add.at(blocks, (owners, np.arange(len(ordered)) // size), 1)
+
+    def value_at(row: NDArray[np.int64], upto: NDArray[np.int64], rank: int) -> float:
+        block = int(np.searchsorted(upto, rank, side="right"))
+        begin = block * size
+        before = int(upto[block - 1]) if block else 0
+        within = np.cumsum(row[owners[begin : begin + size]])
+        return float(ordered[begin + int(np.searchsorted(within, rank - before, side="right"))])
 
     def statistic(counts: Counts) -> NDArray[np.float64]:
+        filled = counts[:, :num_owners].astype(np.float32) @ blocks
+        upto = np.cumsum(filled.astype(np.int64), axis=1)
         found = np.full(len(counts), math.nan)
-        for number, row in enumerate(counts):
-            upto = np.cumsum(row[owners])
-            total = int(upto[-1]) if len(upto) else 0
+        for number, total in enumerate(upto[:, -1]):
             if total:
-                rank = (total - 1) * percent / 100.0
+                rank = (int(total) - 1) * percent / 100.0
                 low = int(rank)
-                places = np.searchsorted(upto, [low, min(low + 1, total - 1)], side="right")
-                first, second = ordered[places]
+                first = value_at(counts[number], upto[number], low)
+                second = value_at(counts[number], upto[number], min(low + 1, int(total) - 1))
                 found[number] = first + (second - first) * (rank - low)
         return found
 
