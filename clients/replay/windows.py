@@ -53,18 +53,33 @@ def rate_over_time(
     ]
 
 
-def at_once(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return how many spans hold at each moment that this changes, as a curve of steps."""
+def at_once(
+    spans: Iterable[tuple[float, float]], width_s: float, duration_s: float
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Return how many spans held at once: over each window's time on average, and at most.
+
+    Args:
+        spans: Begin and end of each, in seconds from the run's begin.
+        width_s: Of a window.
+        duration_s: Of the run; what lies beyond it is left out.
+    """
+    count = max(1, math.ceil(duration_s / width_s - 1e-9))
+    held, most = [0.0] * count, [0] * count
     changes = sorted(
         change for begin, end in spans if end > begin for change in ((begin, 1), (end, -1))
     )
-    points: list[tuple[float, float]] = []
-    number = 0
-    for moment, change in changes:
-        points.append((moment, float(number)))
-        number += change
-        points.append((moment, float(number)))
-    return points
+    level = 0
+    for (begin, change), (end, _) in zip(changes, changes[1:], strict=False):
+        level += change
+        first = max(0, int(begin / width_s))
+        for window in range(first, min(count, math.ceil(end / width_s))):
+            inside = min(end, (window + 1) * width_s) - max(begin, window * width_s)
+            if inside > 0:
+                held[window] += level * inside
+                most[window] = max(most[window], level)
+    middles = [(number + 0.5) * width_s for number in range(count)]
+    mean = [(middle, value / width_s) for middle, value in zip(middles, held, strict=True)]
+    return mean, [(middle, float(value)) for middle, value in zip(middles, most, strict=True)]
 
 
 def live_spans(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 
-from clients.replay.charts import Line, Picture, Points, plot, thinned
+from clients.replay.charts import Line, Picture, Points, plot
 from clients.replay.figures.timings import DONE
 from clients.replay.records import RunRecord
 from clients.replay.report.paints import Paint
@@ -46,7 +46,8 @@ def end_of(run: RunRecord) -> float:
     """Return when a run's last event was, on the clock of its records."""
     moments = [run.duration_s]
     for request in run.requests:
-        moments += [request.sent_s, request.ended_s or 0.0, *request.token_times_s[-1:]]
+        moments += [request.sent_s, request.planned_s or 0.0, request.ended_s or 0.0]
+        moments += request.token_times_s[-1:]
     return max(moments)
 
 
@@ -90,10 +91,14 @@ def _rates(run: RunRecord, paint: Paint, words: Mapping[str, str]) -> Picture:
 
 
 def _concurrency(run: RunRecord, paint: Paint, words: Mapping[str, str]) -> Picture:
-    live, waiting = live_spans(run.requests, end_of(run))
+    end_s = end_of(run)
+    live, waiting = live_spans(run.requests, end_s)
+    mean, most = at_once(live, window_s(end_s), end_s)
+    waiting_mean, _ = at_once(waiting, window_s(end_s), end_s)
     lines = [
-        Line(words["in flight"], thinned(at_once(live)), paint.colour),
-        Line(words["waiting"], thinned(at_once(waiting)), paint.colour, shade=1),
+        Line(words["at most"], most, paint.colour, shade=1),
+        Line(words["in flight"], mean, paint.colour),
+        Line(words["waiting"], waiting_mean, paint.colour, dashed=True),
     ]
     caption = words["concurrency.how"]
     return plot(words["concurrency"], words["s"], words["requests"], lines, caption=caption)

@@ -95,9 +95,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "concurrency": ("Requests at once", "同時実行数"),
     "concurrency.how": (
-        "Requests sent and not over, and those of them that have no token yet; the most of each "
-        "stretch.",
-        "送信済みで終わっていない要求と、そのうちまだトークンのない要求。",
+        "Requests sent and not over, on average over each window and at most, and those of them "
+        "that have no token yet.",
+        "送信済みで終わっていない要求の、各時間窓での平均と最大。破線はそのうちまだトークンのない"
+        "もの。",
     ),
     "waterfall": ("Sessions", "セッション"),
     "waterfall.how": (
@@ -131,7 +132,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "planned": ("planned", "予定"),
     "sent": ("sent", "送信"),
     "completed": ("completed", "完了"),
-    "in flight": ("in flight", "実行中"),
+    "at most": ("in flight, at most", "実行中（最大）"),
+    "in flight": ("in flight", "実行中（平均）"),
     "waiting": ("without a token yet", "トークン未着"),
     "s": ("seconds from the begin", "開始からの秒数"),
     "ms": ("ms", "ミリ秒"),

@@ -48,18 +48,17 @@ def test_rates_reach_to_the_end_of_the_run() -> None:
 
 
 def test_spans_that_overlap_are_counted_together() -> None:
-    """One from 0 to 4, one from 1 to 2; whoever ends makes room for whoever begins."""
-    points = at_once([(0.0, 4.0), (1.0, 2.0), (3.0, 3.0)])
-    assert points == [
-        (0.0, 0.0),
-        (0.0, 1.0),
-        (1.0, 1.0),
-        (1.0, 2.0),
-        (2.0, 2.0),
-        (2.0, 1.0),
-        (4.0, 1.0),
-        (4.0, 0.0),
-    ]
+    """One from 0 to 4, one from 1 to 2, in windows of 2 s; whoever ends makes room at once."""
+    mean, most = at_once([(0.0, 4.0), (1.0, 2.0), (2.0, 3.0), (3.0, 3.0)], 2.0, 6.0)
+    assert mean == [(1.0, 1.5), (3.0, 1.5), (5.0, 0.0)]
+    assert most == [(1.0, 2.0), (3.0, 2.0), (5.0, 0.0)]
+
+
+def test_what_lies_beyond_the_run_is_left_out() -> None:
+    """A record with a wrong time does not stretch the axis."""
+    mean, most = at_once([(0.0, 1e12)], 1.0, 2.0)
+    assert mean == most == [(0.5, 1.0), (1.5, 1.0)]
+    assert at_once([], 1.0, 1.0) == ([(0.5, 0.0)], [(0.5, 0.0)])
 
 
 def test_what_never_ended_lived_to_the_end_of_the_run() -> None:
