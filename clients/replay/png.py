@@ -13,9 +13,10 @@ from clients.replay.script import ScriptError
 _COLUMNS = 2
 _GAP = 28
 _LINE = 17
-_FONTS = "'DejaVu Sans','Noto Sans CJK JP','Hiragino Sans','Yu Gothic',Arial,sans-serif"
+_LATIN = "'DejaVu Sans','Helvetica Neue','Segoe UI',Arial"
+_JAPANESE = "'Noto Sans CJK JP','Noto Sans JP','Hiragino Sans','Yu Gothic'"
 _STYLE = (
-    f"text{{font-family:{_FONTS};font-size:12px;fill:#5a6168}}.title{{font-size:20px;fill:#1c2024}}"
+    "text{font-size:12px;fill:#5a6168}.title{font-size:20px;fill:#1c2024}"
     ".name{font-size:14px;font-weight:bold;fill:#1c2024}.row{font-size:8px}"
     ".grid{stroke:#d8dde2;stroke-width:.6}"
 )
@@ -76,9 +77,14 @@ def sheet(pictures: Sequence[Picture], title: str) -> str:
             )
             heights.append(22 + picture.height + keys_height)
         top += max(heights) + _GAP
+    # The first font that is there writes all of a text, and what it lacks comes from any other.
+    said = title + "".join(picture.title for picture in drawn)
+    latin_first = not any(_is_wide(letter) for letter in said)
+    fonts = f"{_LATIN},{_JAPANESE}" if latin_first else f"{_JAPANESE},{_LATIN}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{top:g}" '
-        f'viewBox="0 0 {width} {top:g}"><style>{_STYLE}</style>'
+        f'viewBox="0 0 {width} {top:g}"><style>text{{font-family:{fonts},sans-serif}}'
+        f"{_STYLE}</style>"
         f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>'
     )
 

@@ -37,6 +37,13 @@ def test_long_legends_are_broken_into_lines() -> None:
     assert heights[1] >= heights[0] + 3 * 17
 
 
+def test_a_japanese_sheet_is_written_in_japanese_letters_of_one_kind() -> None:
+    """The renderer does not choose a font for each letter, so the order of fonts does."""
+    english, japanese = sheet(PICTURES, "title"), sheet(PICTURES, "題")
+    assert english.index("DejaVu Sans") < english.index("Noto Sans CJK JP")
+    assert japanese.index("Noto Sans CJK JP") < japanese.index("DejaVu Sans")
+
+
 def test_the_picture_is_as_wide_as_it_should_be(tmp_path: Path) -> None:
     """A PNG says so in its header."""
     pytest.importorskip("resvg_py")
