@@ -276,7 +276,7 @@ def _sessions(options: argparse.Namespace) -> list[Session]:
     if preset is not None and not path.exists():
         sessions = preset.make(options.limit or preset.sessions, options.seed)
     elif path.exists():
-        sessions = read_trace(path, limit=options.limit)
+        sessions = read_trace(path, limit=options.limit, note=_complain)
     else:
         known = ", ".join(PRESETS)
         raise ScriptError(f"{options.workload} is neither a file nor one of {known}")

@@ -202,7 +202,7 @@ class CompletionsLine:
             finish,
             error_code=code,
             prompt_tokens=0 if usage is None else usage.prompt_tokens,
-            cached_tokens=0 if cached is None else cached.cached_tokens or 0,
+            cached_tokens=None if cached is None else cached.cached_tokens,
             output_tokens=None if usage is None else usage.completion_tokens,
         )
 

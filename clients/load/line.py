@@ -28,7 +28,7 @@ class LineListener(Protocol):
         *,
         error_code: str | None = None,
         prompt_tokens: int = 0,
-        cached_tokens: int = 0,
+        cached_tokens: int | None = None,
         output_tokens: int | None = None,
         server_ms: dict[str, float] | None = None,
         text_differs: bool = False,

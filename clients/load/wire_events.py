@@ -189,7 +189,7 @@ class WireEvents:
             _FINISH.get(response.status, "error"),
             error_code=code or ("unknown" if response.status == "failed" else None),
             prompt_tokens=0 if usage is None else usage.input_tokens,
-            cached_tokens=0 if usage is None else usage.input_token_details.cached_tokens,
+            cached_tokens=None if usage is None else usage.input_token_details.cached_tokens,
             output_tokens=None if usage is None else usage.output_tokens,
             server_ms=_timings(metrics),
             text_differs="".join(self._text) != "".join(self._stated),

@@ -158,7 +158,8 @@ def figures(run: RunRecord, targets: Targets = Targets()) -> Figures:
     everyone = done if done.count == len(requests) else outcome_figures(requests, duration_s)
     limits_s = targets.limits_s()
     good = [r for r in requests if is_good(r, limits_s)]
-    prompts = sum(r.prompt_tokens for r in requests)
+    told = [r for r in requests if r.cached_tokens is not None]
+    prompts = sum(r.prompt_tokens for r in told)
     qualities = sorted(
         quality_of_experience(r.token_times_s, r.sent_s, r.tokens_per_s, targets.ttft_s)
         for r in requests
@@ -196,7 +197,7 @@ def figures(run: RunRecord, targets: Targets = Targets()) -> Figures:
         goodput_per_s=len(good) / duration_s,
         goodput_share=len(good) / len(requests) if requests else 1.0,
         goodput_tokens_per_s=sum(num_output_tokens(r) for r in good) / duration_s,
-        cached_share=sum(r.cached_tokens for r in requests) / prompts if prompts else math.nan,
+        cached_share=sum(r.cached_tokens or 0 for r in told) / prompts if prompts else math.nan,
         own_speed=playback_figures(requests),
         reading=playback_figures(requests, READING_TOKENS_PER_S),
         speech=playback_figures(requests, SPEECH_TOKENS_PER_S, SPEECH_START_TOKENS),

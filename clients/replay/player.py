@@ -181,7 +181,7 @@ class Player:
         *,
         finish: str,
         prompt_tokens: int = 0,
-        cached_tokens: int = 0,
+        cached_tokens: int | None = None,
         error_code: str | None = None,
     ) -> None:
         """Take in a reply's terminal event, and plan the session's next turn."""

@@ -23,7 +23,7 @@ class RequestRecord:
         finish: ``stop``, ``length``, ``abort`` or ``error``; empty when it never ended.
         error_code: For ``error``.
         prompt_tokens: Length of the prompt.
-        cached_tokens: How many of them came from the prefix cache.
+        cached_tokens: How many of them came from the prefix cache; ``None`` where it does not say.
         cancelled_s: When an interruption was sent, if one was.
         cancel_steps: Engine steps that began after the cancel and still held the request.
         tokens_after_cancel: Tokens that came after the end which answered a cancel.
@@ -52,7 +52,7 @@ class RequestRecord:
     finish: str = ""
     error_code: str | None = None
     prompt_tokens: int = 0
-    cached_tokens: int = 0
+    cached_tokens: int | None = None
     cancelled_s: float | None = None
     cancel_steps: int | None = None
     tokens_after_cancel: int = 0

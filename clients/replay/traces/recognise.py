@@ -16,6 +16,7 @@ from clients.replay.traces.mooncake import parse_mooncake
 from clients.replay.traces.multi_turn import is_multi_turn, parse_multi_turn
 from clients.replay.traces.native import parse_native
 from clients.replay.traces.sharegpt import parse_sharegpt
+from clients.replay.traces.wire_log import is_wire_log, parse_wire_log
 
 Parse = Callable[[str, str, Note], list[Session]]
 
@@ -40,6 +41,7 @@ BAILIAN = TraceFormat("Bailian", parse_bailian)
 BURSTGPT = TraceFormat("BurstGPT", parse_burstgpt)
 AZURE = TraceFormat("Azure", parse_azure)
 SHAREGPT = TraceFormat("ShareGPT", parse_sharegpt)
+WIRE_LOG = TraceFormat("wire log", lambda text, name, _: parse_wire_log(text, name))
 
 
 def recognise(text: str, name: str) -> TraceFormat:
@@ -79,6 +81,8 @@ def recognise(text: str, name: str) -> TraceFormat:
 
 
 def _by_fields(first: dict[str, Any]) -> TraceFormat | None:
+    if is_wire_log(first):
+        return WIRE_LOG
     if "turns" in first:
         return NATIVE
     if "conversations" in first:
