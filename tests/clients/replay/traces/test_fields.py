@@ -106,7 +106,7 @@ def test_tables_may_have_spaces_quotes_and_more_columns() -> None:
 
 def test_a_table_without_a_column_names_it() -> None:
     """And those that it has."""
-    with pytest.raises(ScriptError, match="t, line 1: there is no column 'b', but a, c"):
+    with pytest.raises(ScriptError, match="t, line 1: there is no column 'b', but 'a, c'"):
         list(csv_rows("a,c\n1,2\n", "t", ("a", "b")))
 
 
