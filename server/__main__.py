@@ -34,6 +34,7 @@ examples:
   kaiwa chat                                     talk in the terminal
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
+  kaiwa compare build/before build/after         what changed between two reports
   kaiwa doctor                                   what would go wrong
   kaiwa config show --port 9000                  what holds, and why
   kaiwa config check --config kaiwa.toml         all that is wrong with it
@@ -53,6 +54,7 @@ _ELSEWHERE = {
     "key": ("server.key_command", "make an API key, and say what to keep of it"),
     "bench": ("clients.bench", "measure a server; engine, server: Kaiwa beside its peers"),
     "replay": ("server.replay", "play a trace or a script against servers, and report"),
+    "compare": ("clients.compare", "say what changed between two reports, and how surely"),
     "simulate": ("server.simulate", "see what listeners would feel, without a model"),
 }
 """Commands with options of their own. Those that clients bring are imported by name, so that the

@@ -15,8 +15,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from clients.replay.metrics import Figures, Targets, figures
 from clients.replay.page import write_report
+from clients.replay.png import check_png
 from clients.replay.presets import PRESETS
 from clients.replay.records import RunRecord
+from clients.replay.report.words import LANGUAGES
 from clients.replay.script import ScriptError, Session, with_load
 from clients.replay.table import side_by_side
 from clients.replay.traces.read import read_trace
@@ -55,11 +57,14 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.png:
+        check_png()
     machine = find_machine(options.cost)
     sessions = _sessions(options, machine)
     if not sessions:
         raise ScriptError(f"{options.workload} holds no session")
     measured: list[tuple[RunRecord, Figures]] = []
+    targets = Targets(options.ttft_target, options.itl_slo)
     started = time.perf_counter()
     with Progress(
         TextColumn("{task.description}"),
@@ -87,7 +92,7 @@ def _run(options: argparse.Namespace) -> int:
                     load=load,
                     on_progress=show,
                 )
-                measured.append((run, figures(run, Targets(options.ttft_target, options.itl_slo))))
+                measured.append((run, figures(run, targets)))
                 progress.remove_task(task)
     took = time.perf_counter() - started
     console = Console()
@@ -101,7 +106,15 @@ def _run(options: argparse.Namespace) -> int:
     if options.report is not None:
         about = {"command": "kaiwa simulate " + " ".join(options.argv), "machine": machine.origin}
         about |= {"cost": str(machine.coefficients), "seed": options.seed}
-        write_report(options.report, measured, title=f"Kaiwa, simulated: {title}", about=about)
+        write_report(
+            options.report,
+            measured,
+            title=f"Kaiwa, simulated: {title}",
+            about=about,
+            targets=targets,
+            lang=options.lang,
+            png=options.png,
+        )
         console.print(f"{options.report / 'report.html'}")
     return 0
 
@@ -226,7 +239,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="DIR",
         help="write report.html, summary.json and requests.jsonl there",
     )
+    option("--lang", choices=LANGUAGES, default="en", help="of the page (%(default)s)")
+    option("--png", action="store_true", help="write the main charts as report.png as well")
     options = parser.parse_args(argv)
+    if options.png and options.report is None:
+        parser.error("--png needs --report, the folder to write into")
     options.argv = list(argv)
     return options
 

@@ -6,6 +6,7 @@ stops when the next has not come: an underrun, which lasts until it comes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,18 +47,37 @@ def play(
     """
     if not times_s:
         return None
+    late = underruns(times_s, speed, reserve_tokens=reserve_tokens)
+    underrun_s = math.fsum(end - begin for begin, end in late)
+    startup_s = _start(times_s, reserve_tokens) - sent_s
+    return Playback(startup_s, len(late), underrun_s, len(times_s) / speed + underrun_s)
+
+
+def underruns(
+    times_s: Sequence[float], speed: float, *, reserve_tokens: int = 1
+) -> list[tuple[float, float]]:
+    """Return from when to when a listener had nothing left, on the clock of ``times_s``.
+
+    Args:
+        times_s: When each token came.
+        speed: Tokens per second.
+        reserve_tokens: Tokens that must be there before listening begins; see ``play``.
+    """
+    if not times_s:
+        return []
     per_token = 1.0 / speed
-    start = times_s[min(reserve_tokens, len(times_s)) - 1]
-    due = start
-    underruns, underrun_s = 0, 0.0
+    due = _start(times_s, reserve_tokens)
+    late = []
     for time_s in times_s:
-        late = time_s - due
-        if late > _TOLERANCE_S:
-            underruns += 1
-            underrun_s += late
+        if time_s - due > _TOLERANCE_S:
+            late.append((due, time_s))
             due = time_s
         due += per_token
-    return Playback(start - sent_s, underruns, underrun_s, due - start)
+    return late
+
+
+def _start(times_s: Sequence[float], reserve_tokens: int) -> float:
+    return times_s[min(reserve_tokens, len(times_s)) - 1]
 
 
 def heard_at(

@@ -39,6 +39,23 @@ def test_policies_are_set_side_by_side_and_reported(
     assert all(run["figures"]["num_completed"] == 15 for run in summary["runs"])
 
 
+def test_a_report_can_be_japanese_and_knows_its_targets(tmp_path: Path) -> None:
+    """What goodput was measured against stands beside it."""
+    arguments = ["simulate", "chat", "--limit", "2", "--ttft-target", "0.25", "--lang", "ja"]
+    assert main([*arguments, "--report", str(tmp_path)]) == 0
+    assert '<html lang="ja">' in (tmp_path / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["targets"]["ttft_s"] == 0.25
+
+
+def test_a_picture_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    """Told before anything is simulated."""
+    with pytest.raises(SystemExit) as left:
+        main(["simulate", "chat", "--png"])
+    assert left.value.code == 2
+    assert "--png needs --report" in capsys.readouterr().err
+
+
 def test_a_trace_is_played_as_it_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

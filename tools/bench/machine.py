@@ -15,8 +15,8 @@ import torch
 import transformers
 from safetensors import safe_open
 
+from clients.surroundings import describe_processor
 from engine.model.loader import cpu_has_bfloat16
-from tools.bench.processor import describe_processor
 from tools.bench.workload import Workload
 
 _ROUNDS = 7

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tools.bench.processor import describe_processor
+from clients.surroundings import describe_processor
 
 
 def parser_of(name: str, doc: str | None) -> argparse.ArgumentParser:

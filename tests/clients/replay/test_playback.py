@@ -6,7 +6,13 @@ import random
 
 import pytest
 
-from clients.replay.playback import effective_tokens, heard_at, play, quality_of_experience
+from clients.replay.playback import (
+    effective_tokens,
+    heard_at,
+    play,
+    quality_of_experience,
+    underruns,
+)
 
 
 def test_a_stream_that_leads_its_listener_has_no_underrun() -> None:
@@ -150,3 +156,23 @@ def test_qoe_of_a_late_reply_is_1_less_the_share_of_what_its_listener_missed(see
     target = (2 * user_s - 2 * expected_ttft - count * per_token) * count / 2
     found = quality_of_experience(times, 0.0, 1 / per_token, expected_ttft)
     assert found == pytest.approx(1 - missed / target)
+
+
+def test_underruns_lie_where_the_listener_had_nothing_left() -> None:
+    """Ten a second: the second token was due at 1.1, the fourth at 1.7 and came at 1.9."""
+    times = [1.0, 1.5, 1.55, 1.9]
+    first, second = underruns(times, 10.0)
+    assert first == pytest.approx((1.1, 1.5))
+    assert second == pytest.approx((1.7, 1.9))
+
+
+def test_underruns_are_those_that_the_figures_count() -> None:
+    """Whatever the reserve; a reply without tokens has none."""
+    times = [0.0, 0.1, 1.0, 1.0, 3.0, 3.1]
+    for reserve in (1, 2, 9):
+        playback = play(times, 0.0, 4.0, reserve_tokens=reserve)
+        found = underruns(times, 4.0, reserve_tokens=reserve)
+        assert playback is not None
+        assert playback.underruns == len(found)
+        assert playback.underrun_s == pytest.approx(sum(end - begin for begin, end in found))
+    assert underruns([], 4.0) == []
