@@ -178,8 +178,8 @@ class WaitTimedOut(RequestError):
 
     def __init__(self, waited_s: float, num_instances: int) -> None:
         super().__init__(
-            f"none of {num_instances} model instances came free within {waited_s:g} s; wait longer, "
-            "or allow more instances"
+            f"none of {num_instances} model instances came free within {waited_s:g} s; wait "
+            "longer, or allow more instances"
         )
         self.waited_s = waited_s
         self.num_instances = num_instances

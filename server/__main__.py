@@ -14,6 +14,7 @@ from typing import TypedDict
 from engine.errors import EngineDead, EngineError
 from server.config_loader import LoadedSettings, find_problems, load_settings
 from server.errors import CharacterFileError
+from server.model_doctor import DOCTOR_EPILOG, asks_for_model, examine_model
 from server.version import version
 
 EXIT_USAGE = 2
@@ -32,6 +33,7 @@ examples:
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
   kaiwa doctor                                   what would go wrong
+  kaiwa doctor --model ./classifier --threads 4  may threads share this model?
   kaiwa config show --port 9000                  what holds, and why
   kaiwa config check --config kaiwa.toml         all that is wrong with it
 
@@ -70,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run_elsewhere(_BENCHES[arguments[1]], arguments[2:])
     if arguments and arguments[0] in _ELSEWHERE:
         return _run_elsewhere(_ELSEWHERE[arguments[0]][0], arguments[1:])
+    if arguments[:1] == ["doctor"] and asks_for_model(arguments[1:]):
+        return examine_model(arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -182,7 +186,13 @@ def _parser() -> argparse.ArgumentParser:
     serve.set_defaults(run=_serve)
     for name, (_module, text) in _ELSEWHERE.items():
         commands.add_parser(name, help=text, add_help=False)
-    doctor = commands.add_parser("doctor", help="say what would go wrong", parents=[settings])
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what would go wrong",
+        parents=[settings],
+        epilog=DOCTOR_EPILOG,
+        formatter_class=raw,
+    )
     doctor.set_defaults(run=_doctor)
     config = commands.add_parser("config", help="show or check the settings")
     actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)
