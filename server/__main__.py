@@ -31,6 +31,7 @@ examples:
   kaiwa serve --config kaiwa.toml --host 0.0.0.0 --api-keys keys.toml
   kaiwa chat                                     talk in the terminal
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
+  kaiwa bench --policy pool,dynamic,continuous   ways to serve a model in parallel
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
   kaiwa doctor                                   what would go wrong
   kaiwa doctor --model ./classifier --threads 4  may threads share this model?
@@ -64,12 +65,17 @@ _BENCHES = {
 }
 """What may follow ``kaiwa bench``; in a checkout only, beside the peers' figures."""
 
+_SCHEMES = "tools.bench.schemes.command"
+"""What ``kaiwa bench --policy`` runs, in a checkout only as well."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["bench"] and len(arguments) > 1 and arguments[1] in _BENCHES:
         return _run_elsewhere(_BENCHES[arguments[1]], arguments[2:])
+    if arguments[:1] == ["bench"] and any(_is_policy(one) for one in arguments[1:]):
+        return _run_elsewhere(_SCHEMES, arguments[1:])
     if arguments and arguments[0] in _ELSEWHERE:
         return _run_elsewhere(_ELSEWHERE[arguments[0]][0], arguments[1:])
     if arguments[:1] == ["doctor"] and asks_for_model(arguments[1:]):
@@ -133,6 +139,10 @@ def _check(options: argparse.Namespace) -> int:
     if not problems:
         sys.stdout.write("the settings are good\n")
     return EXIT_USAGE if problems else 0
+
+
+def _is_policy(argument: str) -> bool:
+    return argument.partition("=")[0] == "--policy"
 
 
 def _run_elsewhere(module_name: str, arguments: Sequence[str]) -> int:

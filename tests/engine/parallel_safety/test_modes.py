@@ -16,7 +16,7 @@ def test_eval_mode_passes() -> None:
 def test_dropout_and_batch_norm_are_named_by_their_path() -> None:
     """With what they do, and what to do."""
     model = nn.Sequential(Safe(), nn.BatchNorm1d(2)).eval()
-    model[0].drop.train()
+    model.get_submodule("0.drop").train()
     model[1].train()
     whole, dropout, norm = check_modes(model)
     assert "2 of 6 modules" in whole.detail
