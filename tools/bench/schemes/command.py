@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         rates=tuple(options.rates),
         requests=options.requests,
         seed=options.seed,
-        workers=options.workers,
+        cores=options.cores,
+        workers=options.workers or options.cores,
         batch_size=options.batch_size,
         max_wait_s=options.max_wait_ms / 1000,
         kernels=options.kernels,
@@ -115,11 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     option("--requests", type=_whole(_MOST_REQUESTS), default=20, help="per rate (%(default)s)")
     option("--rounds", type=_whole(100), default=2, help="alternating (%(default)s)")
     option("--seed", type=int, default=0, help="of arrivals, lengths and prompts (%(default)s)")
+    option("--cores", type=_whole(1024), default=os.cpu_count() or 1, help="used (%(default)s)")
     option(
         "--workers",
         type=_whole(64),
-        default=os.cpu_count() or 1,
-        help="threads that share the model, and instances of the pool (%(default)s)",
+        help="threads that share the model, and instances of the pool (as many as cores)",
     )
     option("--batch-size", type=_whole(64), default=8, help="of every batch (%(default)s)")
     option(

@@ -24,6 +24,7 @@ class Plan:
         rates: Requests per second, rising.
         requests: Per rate.
         seed: Decides arrivals, lengths and prompts.
+        cores: Shared out among workers, all of them for a batch.
         workers: Threads that share a model, and instances of the pool.
         batch_size: Requests in a batch at most, whatever makes the batch.
         max_wait_s: How long the dynamic batcher waits for a batch to fill.
@@ -35,6 +36,7 @@ class Plan:
     rates: tuple[float, ...]
     requests: int
     seed: int = 0
+    cores: int = 2
     workers: int = 2
     batch_size: int = 8
     max_wait_s: float = 0.05

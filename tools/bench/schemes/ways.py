@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -75,7 +74,7 @@ class Threads(_Whole):
 
     def __init__(self, plan: Plan) -> None:
         self._workers = plan.workers
-        _share_cores(plan.workers)
+        _share_cores(plan.cores, plan.workers)
         self._model = load(plan)
         self._threads = ThreadPoolExecutor(plan.workers)
 
@@ -92,7 +91,7 @@ class Pool(_Whole):
     """So many instances, lent to one request each."""
 
     def __init__(self, plan: Plan) -> None:
-        _share_cores(plan.workers)
+        _share_cores(plan.cores, plan.workers)
         self._workers = plan.workers
         self._pool: ModelPool[Any] = ModelPool(
             partial(load, plan), max_instances=plan.workers, max_waiting=plan.requests
@@ -114,7 +113,7 @@ class Static(_Whole):
     """Batches of a fixed size: one begins when it is full, the last when no more will come."""
 
     def __init__(self, plan: Plan) -> None:
-        _share_cores(1)
+        _share_cores(plan.cores, 1)
         self._model = load(plan)
         self._size = plan.batch_size
         self._thread = ThreadPoolExecutor(1)
@@ -144,7 +143,7 @@ class Dynamic(_Whole):
     """Batches that begin when they are full or when their first has waited long enough."""
 
     def __init__(self, plan: Plan) -> None:
-        _share_cores(1)
+        _share_cores(plan.cores, 1)
         self._batcher: DynamicBatcher[Ask, int] = DynamicBatcher(
             partial(generate, load(plan)),
             max_batch_size=plan.batch_size,
@@ -173,6 +172,7 @@ class Continuous:
             model=plan.model,
             dtype=plan.dtype,
             kernels=plan.kernels,
+            num_threads=plan.cores,
             max_num_seqs=plan.batch_size,
             kv_cache_tokens=_KV_TOKENS,
             enable_prefix_caching=False,
@@ -216,5 +216,5 @@ async def start_way(name: str, plan: Plan) -> Way:
     return makers[name](plan)
 
 
-def _share_cores(workers: int) -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+def _share_cores(cores: int, workers: int) -> None:
+    torch.set_num_threads(max(1, cores // workers))
