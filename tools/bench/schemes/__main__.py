@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.model.memory import give_back_memory
 from tools.bench.schemes.figures import Figures, Served, sum_up
+from tools.bench.schemes.generate import load_libraries
 from tools.bench.schemes.memory import forget_peak, peak_mib, resident_mib
 from tools.bench.schemes.plan import Ask, Plan, trace
 from tools.bench.schemes.ways import Way, start_way
@@ -30,6 +31,7 @@ def main() -> None:
 async def _measure(name: str, plan: Plan) -> list[Figures]:
     config = json.loads((Path(plan.model) / "config.json").read_text(encoding="utf-8"))
     vocab_size = int(config["vocab_size"])
+    load_libraries()
     before = resident_mib()
     way = await start_way(name, plan)
     try:

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from tools.bench.schemes.plan import Ask, Plan
 
 _PAD = 0
+_TRIAL = Ask(0.0, (0, 1, 2, 3), 2)
 
 
 def load(plan: Plan) -> Any:
@@ -22,6 +23,23 @@ def load(plan: Plan) -> Any:
     model = read(plan.model, dtype=getattr(torch, plan.dtype)).eval()
     model.generation_config.eos_token_id = None
     return model
+
+
+def load_libraries() -> None:
+    """Generate with a model of nearly nothing, so that code loaded at first use is there."""
+    config = transformers.Qwen3Config(
+        vocab_size=2 * len(_TRIAL.prompt),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        intermediate_size=16,
+        eos_token_id=None,
+        bos_token_id=None,
+    )
+    build: Any = AutoModelForCausalLM.from_config
+    generate(build(config).eval(), [_TRIAL])
 
 
 def generate(model: Any, asks: Sequence[Ask]) -> list[int]:
