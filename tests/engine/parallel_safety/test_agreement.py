@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 
 import torch
 from torch import nn
 
-from engine.parallel_safety.agreement import Comparison, check_agreement, tensors_in
+from engine.parallel_safety.agreement import (
+    Comparison,
+    check_agreement,
+    compare_threads,
+    tensors_in,
+)
 from engine.parallel_safety.findings import Finding
 from engine.parallel_safety.inputs import compute
 from tests.engine.parallel_safety.models import Racing, Safe
@@ -46,8 +52,6 @@ def test_what_is_raised_in_threads_alone_fails() -> None:
     """By its name."""
 
     def call(given: torch.Tensor) -> torch.Tensor:
-        import threading
-
         if threading.current_thread() is not threading.main_thread():
             raise KeyError("taken away")
         return given
@@ -55,6 +59,21 @@ def test_what_is_raised_in_threads_alone_fails() -> None:
     threads = check_agreement(call, INPUTS, threads=2, rounds=1)[-1]
     assert threads.verdict == "fail"
     assert "8 of 8 calls failed, the first with KeyError" in threads.detail
+
+
+def test_threads_that_wait_for_each_other_are_told_of() -> None:
+    """After a while they are left behind."""
+    may_end = threading.Event()
+
+    def call(given: torch.Tensor) -> torch.Tensor:
+        may_end.wait(10)
+        return given
+
+    expected = [[one] for one in INPUTS]
+    found = compare_threads(call, INPUTS, expected, threads=2, rounds=1, within_s=0.05)
+    may_end.set()
+    assert found.stuck_s == 0.05
+    assert found.told == "not done within 0.05 s; they seem to wait for each other"
 
 
 def test_rounding_is_told_apart_from_a_fault() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from engine.parallel_safety.__main__ import SAFE, UNSAFE, USAGE, main
 
@@ -29,6 +33,26 @@ def test_the_verdict_is_the_exit_code(
     assert main(["--model", name, "--threads", "2", "--rounds", "2"]) == code
     captured = capsys.readouterr()
     assert told in captured.out + captured.err
+
+
+@pytest.mark.slow
+def test_a_model_of_transformers_that_keeps_its_context_is_unsafe(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """RoPE scaled by an input's length is computed anew, in a buffer that all threads share."""
+    make: Any = LlamaConfig
+    config = make(
+        vocab_size=99,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=16,
+        rope_scaling={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4},
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    assert main(["--model", str(tmp_path), "--threads", "2", "--rounds", "1"]) == UNSAFE
+    assert "every forward changes buffer inv_freq of model.rotary_emb" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [[], ["--model", "x", "--threads", "0"], ["--modle", "x"]])
