@@ -29,7 +29,7 @@ from tools.bench.report import table_console
 from tools.bench.schemes.plan import Plan
 from tools.bench.schemes.report import WAYS, Row, Run, picture, table
 
-_QUICK_RATES, _QUICK_REQUESTS = (4.0, 16.0), 8
+_QUICK_RATES, _QUICK_REQUESTS = (4.0, 16.0), 6
 _MOST_REQUESTS, _MOST_RATES, _MOST_RATE = 10_000, 16, 10_000.0
 _ALONE_S = 1800.0
 """After so long a scheme is given up, with all that it started."""
@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["auto", "torch"],
         help="of Kaiwa's engine; torch: transformers' own modules, as the others (%(default)s)",
     )
-    option("--quick", action="store_true", help="two rates, a few requests, one round")
+    option("--quick", action="store_true", help="two rates, six requests each, one round: about a minute")
     option("--json", type=Path, metavar="FILE", help="write all rows")
     option("--svg", type=Path, metavar="FILE", help="draw throughput, latency and memory")
     return parser
