@@ -12,11 +12,11 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from engine.errors import Closed, EngineError, ModelError, WaitTimedOut
+from engine.errors import Closed, EngineError, WaitTimedOut
+from engine.single_shot.lease import Lease, Waiter, not_made
 from engine.single_shot.pool_ledger import Effect, Grant, InstanceState, Make, PoolLedger
 
 logger = logging.getLogger(__name__)
@@ -24,34 +24,6 @@ logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 Answer = TypeVar("Answer")
 RunLater = Callable[[Callable[[], None]], object]
-
-
-class Lease(Generic[Model]):
-    """An instance for as long as its holder needs it.
-
-    Attributes:
-        instance: The model; nobody else has it.
-        is_spoilt: Whether it goes away instead of back.
-    """
-
-    def __init__(self, number: int, instance: Model) -> None:
-        self.number = number
-        self.instance = instance
-        self.is_spoilt = False
-
-    def discard(self) -> None:
-        """Say that the instance is of no use any more; another one is made when it is needed."""
-        self.is_spoilt = True
-
-
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    """Somebody in line; told by ``wake``, in whatever thread the news comes up."""
-
-    number: int
-    wake: Callable[[], object]
-    instance: int | None = None
-    error: EngineError | None = None
 
 
 class ModelPool(Generic[Model]):
@@ -85,7 +57,7 @@ class ModelPool(Generic[Model]):
         self._factory = factory
         self._dispose = dispose
         self._lock = threading.Lock()
-        self._waiters: dict[int, _Waiter] = {}
+        self._waiters: dict[int, Waiter] = {}
         self._instances: dict[int, Model] = {}
         self._next_waiter = 0
         self._drained: list[Callable[[], object]] = []
@@ -202,7 +174,7 @@ class ModelPool(Generic[Model]):
             assert self._ledger.is_drained or booked == len(self._instances), (
                 f"{len(self._instances)} instances, {booked} in the book"
             )
-            waiting = [one for one in self._waiters.values() if not _has_ended(one)]
+            waiting = [one for one in self._waiters.values() if not one.has_ended]
             assert len(waiting) == self._ledger.num_waiting, (
                 f"{len(waiting)} wait, {self._ledger.num_waiting} are in line"
             )
@@ -220,9 +192,9 @@ class ModelPool(Generic[Model]):
             raise
         return self._lease_of(waiter, timeout_s)
 
-    def _ask(self, wake: Callable[[], object]) -> _Waiter:
+    def _ask(self, wake: Callable[[], object]) -> Waiter:
         with self._lock:
-            waiter = _Waiter(self._next_waiter, wake)
+            waiter = Waiter(self._next_waiter, wake)
             effects = self._ledger.ask(waiter.number)
             self._next_waiter += 1
             self._waiters[waiter.number] = waiter
@@ -230,7 +202,7 @@ class ModelPool(Generic[Model]):
         _run_all(jobs)
         return waiter
 
-    def _lease_of(self, waiter: _Waiter, timeout_s: float | None) -> Lease[Model]:
+    def _lease_of(self, waiter: Waiter, timeout_s: float | None) -> Lease[Model]:
         with self._lock:
             del self._waiters[waiter.number]
             if waiter.instance is not None:
@@ -238,7 +210,7 @@ class ModelPool(Generic[Model]):
             self._ledger.leave(waiter.number)
         raise waiter.error or WaitTimedOut(timeout_s or 0.0, self._ledger.max_instances)
 
-    def _abandon(self, waiter: _Waiter) -> None:
+    def _abandon(self, waiter: Waiter) -> None:
         """Leave the line; what was granted while nobody looked goes to the next."""
         with self._lock:
             del self._waiters[waiter.number]
@@ -266,7 +238,7 @@ class ModelPool(Generic[Model]):
             logger.warning("a model instance could not be made: %s", type(error).__name__)
             with self._lock:
                 effects = self._ledger.make_failed(number)
-                jobs = self._perform(effects, partial(_not_made, error))
+                jobs = self._perform(effects, partial(not_made, error))
                 jobs += self._when_drained()
         else:
             with self._lock:
@@ -319,16 +291,6 @@ class ModelPool(Generic[Model]):
             self._dispose(instance)
         except Exception as error:  # it is gone either way, and others wait behind it
             logger.warning("a model instance could not be disposed of: %s", type(error).__name__)
-
-
-def _not_made(cause: BaseException) -> ModelError:
-    error = ModelError(f"an instance of the model could not be made: {cause}")
-    error.__cause__ = cause
-    return error
-
-
-def _has_ended(waiter: _Waiter) -> bool:
-    return waiter.instance is not None or waiter.error is not None
 
 
 def _waking(future: asyncio.Future[None]) -> Callable[[], object]:

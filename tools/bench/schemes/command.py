@@ -136,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["auto", "torch"],
         help="of Kaiwa's engine; torch: transformers' own modules, as the others (%(default)s)",
     )
-    option("--quick", action="store_true", help="two rates, six requests each, one round: about a minute")
+    option("--quick", action="store_true", help="two rates of six requests, one round")
     option("--json", type=Path, metavar="FILE", help="write all rows")
     option("--svg", type=Path, metavar="FILE", help="draw throughput, latency and memory")
     return parser
