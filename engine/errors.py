@@ -15,7 +15,9 @@
     │   ├── QueueFull
     │   ├── DuplicateRequest
     │   ├── TemplateRefused
-    │   └── InvalidGrammar
+    │   ├── InvalidGrammar
+    │   └── WaitTimedOut
+    ├── Closed                   it was closed, and takes nothing more
     ├── StepFailed               the engine's own fault, once; the engine goes on
     ├── EngineRestarted          the engine was lost again and again while it computed a request
     └── EngineDead               the engine itself is gone
@@ -167,6 +169,29 @@ class InvalidGrammar(RequestError):
     def __init__(self, reason: str, way_out: str) -> None:
         super().__init__(f"the grammar {reason}; {way_out}", param="grammar")
         self.reason = reason
+
+
+class WaitTimedOut(RequestError):
+    """No instance of a model came free in time."""
+
+    code = "wait_timed_out"
+
+    def __init__(self, waited_s: float, num_instances: int) -> None:
+        super().__init__(
+            f"none of {num_instances} model instances came free within {waited_s:g} s; wait "
+            "longer, or allow more instances"
+        )
+        self.waited_s = waited_s
+        self.num_instances = num_instances
+
+
+class Closed(EngineError):
+    """A pool or a batcher was closed; it takes nothing more, and what waited has ended."""
+
+    code = "closed"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the {what} is closed; make another one")
 
 
 class StepFailed(EngineError):

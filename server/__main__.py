@@ -14,6 +14,7 @@ from typing import TypedDict
 from engine.errors import EngineDead, EngineError
 from server.config_loader import LoadedSettings, find_problems, load_settings
 from server.errors import CharacterFileError
+from server.model_doctor import DOCTOR_EPILOG, asks_for_model, examine_model
 from server.record_command import EPILOG as RECORD_EPILOG
 from server.record_command import add_options, check_named
 from server.version import version
@@ -33,9 +34,11 @@ examples:
   kaiwa record --dir wire-logs                   serve, and keep what kaiwa replay needs
   kaiwa chat                                     talk in the terminal
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
+  kaiwa bench --policy pool,dynamic,continuous   ways to serve a model in parallel
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
   kaiwa compare build/before build/after         what changed between two reports
   kaiwa doctor                                   what would go wrong
+  kaiwa doctor --model ./classifier --threads 4  may threads share this model?
   kaiwa config show --port 9000                  what holds, and why
   kaiwa config check --config kaiwa.toml         all that is wrong with it
 
@@ -68,14 +71,21 @@ _BENCHES = {
 }
 """What may follow ``kaiwa bench``; in a checkout only, beside the peers' figures."""
 
+_SCHEMES = "tools.bench.schemes.command"
+"""What ``kaiwa bench --policy`` runs, in a checkout only as well."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["bench"] and len(arguments) > 1 and arguments[1] in _BENCHES:
         return _run_elsewhere(_BENCHES[arguments[1]], arguments[2:])
+    if arguments[:1] == ["bench"] and any(_is_policy(one) for one in arguments[1:]):
+        return _run_elsewhere(_SCHEMES, arguments[1:])
     if arguments and arguments[0] in _ELSEWHERE:
         return _run_elsewhere(_ELSEWHERE[arguments[0]][0], arguments[1:])
+    if arguments[:1] == ["doctor"] and asks_for_model(arguments[1:]):
+        return examine_model(arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -142,6 +152,10 @@ def _check(options: argparse.Namespace) -> int:
     return EXIT_USAGE if problems else 0
 
 
+def _is_policy(argument: str) -> bool:
+    return argument.partition("=")[0] == "--policy"
+
+
 def _run_elsewhere(module_name: str, arguments: Sequence[str]) -> int:
     try:
         module = importlib.import_module(module_name)
@@ -199,7 +213,13 @@ def _parser() -> argparse.ArgumentParser:
     record.set_defaults(run=_record)
     for name, (_module, text) in _ELSEWHERE.items():
         commands.add_parser(name, help=text, add_help=False)
-    doctor = commands.add_parser("doctor", help="say what would go wrong", parents=[settings])
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what would go wrong",
+        parents=[settings],
+        epilog=DOCTOR_EPILOG,
+        formatter_class=raw,
+    )
     doctor.set_defaults(run=_doctor)
     config = commands.add_parser("config", help="show or check the settings")
     actions = config.add_subparsers(title="actions", metavar="ACTION", required=True)

@@ -81,8 +81,11 @@ def _complain(sentence: str) -> None:
 
 def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
     targets = _targets(options)
-    sessions = _sessions(options)
     plan: ArrivalPlan = options.arrivals
+    has_simulator = any(target.kind == "simulator" for target in targets)
+    if has_simulator and (simulate is None or plan.kind == "closed"):
+        raise ScriptError("the simulator takes no closed arrivals; it never makes anybody wait")
+    sessions = _sessions(options)
     console = Console(stderr=True)
     texts = SessionTexts()
     source = PromptTexts(options.tokenizer)
@@ -103,8 +106,7 @@ def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
         def run_once(target: _Target, at: ArrivalPlan, name: str) -> Figures:
             ready = arranged(sessions, at, seed=options.seed, time_scale=options.time_scale)
             if target.kind == "simulator":
-                if simulate is None or at.kind == "closed":
-                    raise ScriptError("the simulator takes no closed arrivals")
+                assert simulate is not None
                 run = simulate(ready, options, target.url)
                 run.name = name
             else:
@@ -118,10 +120,11 @@ def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
             for target in targets:
                 suffix = f" #{number + 1}" if options.rounds > 1 else ""
                 _runs_of(target, plan, suffix, options, run_once)
-    Console(width=None).print(side_by_side(measured, options.workload))
+    title = Path(options.workload).name
+    Console().print(side_by_side(measured, title))
     if options.report is not None:
         about = {"command": shlex.join(["kaiwa", "replay", *options.argv]), "seed": options.seed}
-        write_report(options.report, measured, title=f"Kaiwa: {options.workload}", about=about)
+        write_report(options.report, measured, title=f"Kaiwa: {title}", about=about)
         Console().print(f"{options.report / 'report.html'}")
     for run, _ in measured:
         if run.invalid:

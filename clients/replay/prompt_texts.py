@@ -75,7 +75,8 @@ class PromptTexts:
         """Return how many tokens a text is by itself, an estimate without a tokenizer."""
         if self._tokenizer is None:
             return estimated_tokens(text)
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        # Without offsets, which nobody needs here, it takes half the time.
+        return len(self._tokenizer.encode_batch_fast([text], add_special_tokens=False)[0].ids)
 
     def _text(self, numbers: Sequence[int]) -> str:
         text = " ".join(self._words[number] for number in numbers)

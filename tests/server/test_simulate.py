@@ -113,7 +113,7 @@ def test_personas_and_histories_come_from_the_cache() -> None:
         for n in range(3)
     ]
     run = simulate(sessions, MACHINES["two-core-demo"], Settings())
-    cached = {r.request_id: r.cached_tokens for r in run.requests}
+    cached = {r.request_id: r.cached_tokens or 0 for r in run.requests}
     assert cached["s0/0"] == 0
     assert cached["s1/0"] >= 320
     assert cached["s0/1"] >= 320 + 64 + 16

@@ -160,7 +160,8 @@ def csv_rows(text: str, name: str, columns: tuple[str, ...]) -> Iterator[Record]
         for column in columns:
             if column not in headings:
                 raise ScriptError(
-                    f"{name}, line 1: there is no column {column!r}, but " + ", ".join(headings)
+                    f"{name}, line 1: there is no column {column!r}, but "
+                    + shown(", ".join(headings))
                 )
         for row in reader:
             where = f"{name}, line {reader.line_num}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -40,15 +41,31 @@ def blocks(tokens: int, *hash_ids: int) -> Turn:
     return Turn(input_tokens=tokens, hash_ids=hash_ids, hash_block=16)
 
 
-@pytest.fixture(params=KINDS)
-def texts(request: pytest.FixtureRequest, tmp_path: Path) -> PromptTexts:
+@functools.cache
+def demo_texts() -> PromptTexts:
+    """With the tokenizer of the demo model, whose words are few."""
+    return PromptTexts(CONFIGS / "models" / "kaiwa-demo")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def texts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PromptTexts:
     """A source of texts by each kind of tokenizer, and by none."""
     if request.param == "none":
         return PromptTexts(None)
     if request.param == "demo":
-        return PromptTexts(CONFIGS / "models" / "kaiwa-demo")
-    BACKENDS[request.param]().save(str(tmp_path / "tokenizer.json"))
-    return PromptTexts(tmp_path / "tokenizer.json")
+        return demo_texts()
+    file = tmp_path_factory.mktemp(request.param) / "tokenizer.json"
+    BACKENDS[request.param]().save(str(file))
+    return PromptTexts(file)
+
+
+def unigram(folder: Path, scores: dict[str, float]) -> Path:
+    """Save a tokenizer that knows these pieces, and does not keep words apart."""
+    pieces = [("<unk>", 0.0), ("▁", -50.0), *scores.items()]
+    backend = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, 0, False))
+    backend.normalizer = tokenizers.normalizers.Replace(" ", "▁")
+    backend.save(str(folder / "tokenizer.json"))
+    return folder
 
 
 def test_texts_have_exactly_as_many_tokens(texts: PromptTexts) -> None:
@@ -88,8 +105,8 @@ def test_a_turn_with_words_of_its_own_says_them(texts: PromptTexts) -> None:
 
 
 def test_every_prompt_of_a_sample_is_exact() -> None:
-    """With the tokenizer of the demo model, whose words are few."""
-    texts = PromptTexts(CONFIGS / "models" / "kaiwa-demo" / "tokenizer.json")
+    """Whatever its blocks are."""
+    texts = demo_texts()
     assert texts.is_exact
     for one in read_trace(CONFIGS / "traces" / "mooncake_conversation.jsonl"):
         assert texts.count(texts.turn(one, 0)) == one.turns[0].input_tokens
@@ -116,16 +133,22 @@ def test_without_a_tokenizer_a_word_counts_as_a_token() -> None:
 def test_words_that_join_others_are_not_used(tmp_path: Path) -> None:
     """A vocabulary may hold tokens of two words; texts stay exact."""
     words = [f"w{letter}" for letter in "abcdefghijklmnopqrstuv"]
-    joined = [f"{one}▁{other}" for one in words[:4] for other in words]
-    names = [*words, *(f"▁{word}" for word in words), *(f"▁{word}" for word in joined)]
-    pieces = [("<unk>", 0.0), ("▁", -50.0), *((name, -1.0) for name in names)]
-    backend = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, 0, False))
-    backend.normalizer = tokenizers.normalizers.Replace(" ", "▁")
-    backend.save(str(tmp_path / "tokenizer.json"))
-    texts = PromptTexts(tmp_path)
+    joined = [f"▁{one}▁{other}" for one in words[:4] for other in words[:4]]
+    names = [*words, *(f"▁{word}" for word in words), *joined]
+    texts = PromptTexts(unigram(tmp_path, dict.fromkeys(names, -1.0)))
     text = texts.turn(session(Turn(input_tokens=200)), 0)
     assert texts.count(text) == 200
     assert set(text.split()) <= set(words[4:])
+
+
+def test_a_text_that_came_out_otherwise_is_not_used(tmp_path: Path) -> None:
+    """Tokens may lie across words in ways that no single word shows."""
+    words = [f"{first}{letter}" for first in "wx" for letter in "abcdefghij"]
+    names = [*words, *(f"▁{word}" for word in words)]
+    scores = dict.fromkeys(names, -1.0) | dict.fromkeys("abcdefghij", -0.6)
+    texts = PromptTexts(unigram(tmp_path, scores | {"▁w": -0.6, "w": -0.6, "a▁x": 5.0}))
+    with pytest.raises(ScriptError, match="tokens of 200 words that are one token each: it joins"):
+        texts.turn(session(Turn(input_tokens=200)), 0)
 
 
 def test_a_vocabulary_without_words_is_refused(tmp_path: Path) -> None:

@@ -37,7 +37,9 @@ def test_failures_are_left_out_and_counted() -> None:
     """They would never have been answered."""
     notes: list[str] = []
     parse_burstgpt(TRACE, "t.csv", notes.append)
-    assert notes == ["t.csv: rows without a reply are left out, 1 of them: they failed when traced"]
+    assert notes == [
+        "t.csv: rows without a reply are left out, 1 of them: they failed when they were traced"
+    ]
 
 
 def test_older_files_lack_two_columns() -> None:

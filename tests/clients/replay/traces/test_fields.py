@@ -58,7 +58,8 @@ def test_objects_of_a_list_know_where_they_stand() -> None:
     assert one.where == "t.jsonl, line 7, turn 1"
     with pytest.raises(ScriptError, match="turn 1: it must be an object, not 5"):
         record(turns=[5]).objects("turns", "turn")
-    for wrong in ({}, [], None, "x"):
+    nothing: list[object] = [{}, [], None, "x"]
+    for wrong in nothing:
         with pytest.raises(ScriptError, match="'turns' must be a list that is not empty"):
             record(turns=wrong).objects("turns", "turn")
 
@@ -105,7 +106,7 @@ def test_tables_may_have_spaces_quotes_and_more_columns() -> None:
 
 def test_a_table_without_a_column_names_it() -> None:
     """And those that it has."""
-    with pytest.raises(ScriptError, match="t, line 1: there is no column 'b', but a, c"):
+    with pytest.raises(ScriptError, match="t, line 1: there is no column 'b', but 'a, c'"):
         list(csv_rows("a,c\n1,2\n", "t", ("a", "b")))
 
 

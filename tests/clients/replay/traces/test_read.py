@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ def test_a_sample_fits_the_demo_model_and_half_a_minute(name: str) -> None:
     assert all(10 <= (turn.output_tokens or 0) <= 80 for turn in turns)
     assert max(s.start_s + max(t.at_s or 0.0 for t in s.turns) for s in sessions) <= 30.0
     assert fitted(sessions, DEMO_CONTEXT) == sessions
+
+
+def damaged(text: str, dice: random.Random) -> str:
+    """Put something odd into a text, or cut or repeat a part of it."""
+    place, other = sorted(dice.randrange(len(text)) for _ in "ab")
+    odd = dice.choice(
+        ["", text[place:other], "null", "-1", "1e400", "[", '"', ",", "{}", "\0", "٣"]
+    )
+    return text[:place] + odd + text[dice.choice([place, place + 1, other]) :]
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLE_FORMATS))
+def test_damage_is_complained_of_or_read_and_nothing_else(name: str) -> None:
+    """No other error comes out, and no session that could not be played."""
+    text = (SAMPLES / name).read_text(encoding="utf-8")
+    complaints = []
+    for seed in range(60):
+        try:
+            sessions = parse_trace(damaged(text, random.Random(seed)), name=name)
+        except ScriptError as error:
+            complaints.append(str(error))
+            continue
+        for session in sessions:
+            assert session.start_s >= 0
+            assert all(turn.input_tokens >= 1 for turn in session.turns)
+    assert max(map(len, complaints)) < 400
 
 
 def test_sessions_are_in_order_of_their_time_and_a_limit_keeps_the_first(tmp_path: Path) -> None:

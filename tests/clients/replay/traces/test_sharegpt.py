@@ -7,6 +7,7 @@ import json
 import pytest
 
 from clients.replay.script import ScriptError, Session
+from clients.replay.traces import sharegpt
 from clients.replay.traces.sharegpt import parse_sharegpt
 
 
@@ -82,6 +83,13 @@ def test_a_conversation_per_line_is_read_too() -> None:
     }
     sessions = parse_sharegpt(f"{json.dumps(talk)}\n{json.dumps(talk)}\n", "t", print)
     assert [session.session_id for session in sessions] == ["conversation-1", "conversation-2"]
+
+
+def test_a_list_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a single line, so lines do not bound it."""
+    monkeypatch.setattr(sharegpt, "MAX_RECORDS", 2)
+    with pytest.raises(ScriptError, match="t has 3 conversations; 2 is the most"):
+        parse_sharegpt("[{}, {}, {}]", "t", print)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Whether threads may share one instance of a model."""

@@ -1,0 +1,43 @@
+"""The command line is read as it is described, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from clients.load.options import parse
+
+
+def test_what_is_not_said_has_a_default() -> None:
+    """A trace alone is enough."""
+    options = parse(["trace.jsonl"])
+    assert (options.arrivals.kind, options.url, options.processes) == ("trace", None, 1)
+    assert options.argv == ["trace.jsonl"]
+
+
+def test_fields_are_json() -> None:
+    """Several of them make one object."""
+    options = parse(["t", "--field", "temperature=0", "--field", 'stop=["x"]'])
+    assert options.field == {"temperature": 0, "stop": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--arrivals", "often"], "arrivals are 'often'"),
+        (["--sweep"], "need arrivals with a rate"),
+        (["--rates", "1,2", "--arrivals", "closed:3"], "need arrivals with a rate"),
+        (["--rates", "1,x", "--arrivals", "poisson:1"], "'x' is not a number above 0"),
+        (["--field", "temperature"], "is not NAME=JSON"),
+        (["--field", "temperature=warm"], "is not NAME=JSON"),
+        (["--limit", "0"], "whole number from 1 on"),
+        (["--max-lag", "-1"], "is not a number above 0"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the exit code of wrong usage."""
+    with pytest.raises(SystemExit) as ended:
+        parse(["t", *arguments])
+    assert ended.value.code == 2
+    assert complaint in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Judging whether threads may share a model."""

@@ -1,0 +1,1 @@
+"""Pools and batches of models that answer at once."""

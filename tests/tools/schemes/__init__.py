@@ -1,0 +1,1 @@
+"""The five ways to serve one trace."""

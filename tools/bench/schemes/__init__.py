@@ -1,0 +1,1 @@
+"""One arrival trace through five ways of serving it: `kaiwa bench --policy`."""
