@@ -13,12 +13,18 @@ from typing import get_args
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from clients.replay.arguments import (
+    above_0,
+    add_report_options,
+    at_least_0,
+    check_report_options,
+    positive,
+)
 from clients.replay.metrics import Figures, Targets, figures
 from clients.replay.page import write_report
 from clients.replay.png import check_png
 from clients.replay.presets import PRESETS
 from clients.replay.records import RunRecord
-from clients.replay.report.words import LANGUAGES
 from clients.replay.script import ScriptError, Session, with_load
 from clients.replay.table import side_by_side
 from clients.replay.traces.read import read_trace
@@ -181,43 +187,41 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         help="a machine from below, or the JSON of a fit (%(default)s)",
     )
     option("--seed", type=int, default=0, help="of lengths, arrivals and jitter (%(default)s)")
-    option("--limit", type=_positive, metavar="N", help="sessions; all of the trace if none")
+    option("--limit", type=positive, metavar="N", help="sessions; all of the trace if none")
     option(
         "--jitter",
-        type=_at_least_0,
+        type=at_least_0,
         default=0.05,
         metavar="SIGMA",
         help="spread of the steps' times, as the logarithm's deviation (%(default)s)",
     )
     target = parser.add_argument_group("engine")
     option = target.add_argument
-    option(
-        "--kv-cache-tokens", type=_positive, metavar="N", help="KV budget; the machine's if none"
-    )
-    option("--max-num-seqs", type=_positive, metavar="N", help="rows; the machine's if none")
+    option("--kv-cache-tokens", type=positive, metavar="N", help="KV budget; the machine's if none")
+    option("--max-num-seqs", type=positive, metavar="N", help="rows; the machine's if none")
     option(
         "--ttft-target",
-        type=_above_0,
+        type=above_0,
         default=0.5,
         metavar="SECONDS",
         help="deadline of first tokens, also what goodput and QoE expect (%(default)s)",
     )
     option(
         "--itl-target",
-        type=_above_0,
+        type=above_0,
         metavar="SECONDS",
         help="what steps are planned to stay within; the machine's if none",
     )
     option(
         "--reserve",
-        type=_at_least_0,
+        type=at_least_0,
         default=1.0,
         metavar="SECONDS",
         help="lead that paced leaves to every listener (%(default)s)",
     )
     option(
         "--max-wait",
-        type=_above_0,
+        type=above_0,
         default=math.inf,
         metavar="SECONDS",
         help="turn new requests away that would wait longer, as a server with limits.max_wait_s "
@@ -228,22 +232,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     option = target.add_argument
     option(
         "--itl-slo",
-        type=_above_0,
+        type=above_0,
         default=0.2,
         metavar="SECONDS",
         help="mean gap between tokens that goodput allows (%(default)s)",
     )
-    option(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="write report.html, summary.json and requests.jsonl there",
-    )
-    option("--lang", choices=LANGUAGES, default="en", help="of the page (%(default)s)")
-    option("--png", action="store_true", help="write the main charts as report.png as well")
+    add_report_options(target)
     options = parser.parse_args(argv)
-    if options.png and options.report is None:
-        parser.error("--png needs --report, the folder to write into")
+    check_report_options(parser, options)
     options.argv = list(argv)
     return options
 
@@ -258,27 +254,4 @@ def _policies(text: str) -> list[str]:
 
 
 def _loads(text: str) -> list[float]:
-    return [_above_0(part) for part in text.split(",")]
-
-
-def _positive(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def _above_0(text: str) -> float:
-    number = _at_least_0(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("0 is not above 0")
-    return number
-
-
-def _at_least_0(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
-    return number
+    return [above_0(part) for part in text.split(",")]

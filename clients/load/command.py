@@ -31,6 +31,7 @@ from clients.replay.arrival_plan import (
 from clients.replay.figures.distribution import percentile
 from clients.replay.metrics import Figures, Targets, figures
 from clients.replay.page import write_report
+from clients.replay.png import check_png
 from clients.replay.presets import PRESETS
 from clients.replay.prompt_texts import PromptTexts
 from clients.replay.records import RunRecord, StepRecord
@@ -80,6 +81,8 @@ def _complain(sentence: str) -> None:
 
 
 def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
+    if options.png:
+        check_png()
     targets = _targets(options)
     plan: ArrivalPlan = options.arrivals
     has_simulator = any(target.kind == "simulator" for target in targets)
@@ -92,7 +95,7 @@ def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
     if any(target.kind != "simulator" for target in targets):
         with console.status("making the words of the workload"):
             texts = make_texts(sessions, source)
-    slo = Targets(options.ttft_slo, options.itl_slo)
+    slo = Targets(options.ttft_slo, options.itl_slo, options.tpot_slo, options.e2e_slo)
     measured: list[tuple[RunRecord, Figures]] = []
     with Progress(
         TextColumn("{task.description}"),
@@ -124,7 +127,15 @@ def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
     Console().print(side_by_side(measured, title))
     if options.report is not None:
         about = {"command": shlex.join(["kaiwa", "replay", *options.argv]), "seed": options.seed}
-        write_report(options.report, measured, title=f"Kaiwa: {title}", about=about)
+        write_report(
+            options.report,
+            measured,
+            title=f"Kaiwa: {title}",
+            about=about,
+            targets=slo,
+            lang=options.lang,
+            png=options.png,
+        )
         Console().print(f"{options.report / 'report.html'}")
     for run, _ in measured:
         if run.invalid:

@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from clients.python.client import DEFAULT_URL
+from clients.replay.arguments import (
+    above_0,
+    add_report_options,
+    check_report_options,
+    positive,
+)
 from clients.replay.arrival_plan import FORMS, ArrivalPlan, parse_arrivals
 from clients.replay.presets import PRESETS
 from clients.replay.script import ScriptError
@@ -45,14 +51,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     option = parser.add_argument
     option("workload", metavar="TRACE_OR_WORKLOAD", help="a trace file, or a name from below")
-    option("--limit", type=_positive, metavar="N", help="sessions; all of them if none")
+    option("--limit", type=positive, metavar="N", help="sessions; all of them if none")
     option("--seed", type=int, default=0, help="of what is drawn (%(default)s)")
     option(
-        "--lengths", type=_above_0, default=1.0, metavar="FACTOR", help="of prompts and replies (1)"
+        "--lengths", type=above_0, default=1.0, metavar="FACTOR", help="of prompts and replies (1)"
     )
     option(
         "--max-context",
-        type=_positive,
+        type=positive,
         metavar="TOKENS",
         help="cut sessions before the turn that would outgrow this",
     )
@@ -71,12 +77,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="FORM",
         help="when sessions begin; the forms are below (%(default)s)",
     )
-    when(
-        "--time-scale", type=_above_0, default=1.0, metavar="FACTOR", help="of a trace's times (1)"
-    )
+    when("--time-scale", type=above_0, default=1.0, metavar="FACTOR", help="of a trace's times (1)")
     when("--rates", type=_rates, metavar="R,…", help="a run at each of these rates")
     when("--sweep", action="store_true", help="search for the highest rate that is kept")
-    when("--rounds", type=_positive, default=1, metavar="N", help="repeat all runs (1)")
+    when("--rounds", type=positive, default=1, metavar="N", help="repeat all runs (1)")
     where = parser.add_argument_group("target").add_argument
     where("--url", action="append", help=f"where a server is; may be repeated ({DEFAULT_URL})")
     where("--model", action="append", help="by its name there; one for each --url, or one for all")
@@ -98,33 +102,32 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="let the model end its replies; else they have the trace's lengths (ignore_eos)",
     )
     how = parser.add_argument_group("client").add_argument
-    how("--processes", type=_positive, default=1, metavar="N", help="client processes (1)")
+    how("--processes", type=positive, default=1, metavar="N", help="client processes (1)")
     how(
         "--max-lag",
-        type=_above_0,
+        type=above_0,
         default=5.0,
         metavar="MS",
         help="a run counts only if 99 of 100 requests left no later than this (%(default)s)",
     )
     how(
         "--report-playback",
-        type=_above_0,
+        type=above_0,
         metavar="SECONDS",
         help="tell the server so often how far replies have been heard",
     )
-    what = parser.add_argument_group("report").add_argument
-    what("--ttft-slo", type=_above_0, default=1.0, metavar="SECONDS", help="(%(default)s)")
-    what("--itl-slo", type=_above_0, default=0.2, metavar="SECONDS", help="(%(default)s)")
-    what(
-        "--report",
-        type=Path,
-        metavar="DIR",
-        help="write report.html, summary.json and requests.jsonl there",
-    )
+    report = parser.add_argument_group("report")
+    add_report_options(report)
+    what = report.add_argument
+    what("--ttft-slo", type=above_0, default=1.0, metavar="SECONDS", help="(%(default)s)")
+    what("--itl-slo", type=above_0, default=0.2, metavar="SECONDS", help="(%(default)s)")
+    what("--tpot-slo", type=above_0, metavar="SECONDS", help="(none)")
+    what("--e2e-slo", type=above_0, metavar="SECONDS", help="(none)")
     what("--no-engine", action="store_true", help="do not ask for the engine's steps")
     options = parser.parse_args(argv)
     options.argv = list(argv)
     options.field = dict(options.field)
+    check_report_options(parser, options)
     if (options.sweep or options.rates) and not options.arrivals.rate:
         parser.error("--sweep and --rates need arrivals with a rate, such as --arrivals poisson:1")
     return options
@@ -148,20 +151,4 @@ def _field(text: str) -> tuple[str, Any]:
 
 
 def _rates(text: str) -> list[float]:
-    return [_above_0(part) for part in text.split(",")]
-
-
-def _positive(text: str) -> int:
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
-def _above_0(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
+    return [above_0(part) for part in text.split(",")]

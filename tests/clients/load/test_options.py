@@ -26,11 +26,11 @@ def test_fields_are_json() -> None:
         (["--arrivals", "often"], "arrivals are 'often'"),
         (["--sweep"], "need arrivals with a rate"),
         (["--rates", "1,2", "--arrivals", "closed:3"], "need arrivals with a rate"),
-        (["--rates", "1,x", "--arrivals", "poisson:1"], "'x' is not a number above 0"),
+        (["--rates", "1,x", "--arrivals", "poisson:1"], "'x' is not a number from 0 on"),
         (["--field", "temperature"], "is not NAME=JSON"),
         (["--field", "temperature=warm"], "is not NAME=JSON"),
         (["--limit", "0"], "whole number from 1 on"),
-        (["--max-lag", "-1"], "is not a number above 0"),
+        (["--max-lag", "-1"], "is not a number from 0 on"),
     ],
 )
 def test_what_is_wrong_is_named(
