@@ -35,6 +35,7 @@ examples:
   kaiwa chat                                     talk in the terminal
   kaiwa bench engine --against transformers      Kaiwa beside its peers, same weights
   kaiwa bench --policy pool,dynamic,continuous   ways to serve a model in parallel
+  kaiwa replay trace.jsonl --report build/r      what listeners feel, on a running server
   kaiwa simulate chat --policy fcfs,deadline     what listeners would feel
   kaiwa compare build/before build/after         what changed between two reports
   kaiwa doctor                                   what would go wrong
