@@ -17,7 +17,7 @@ import msgspec
 
 from clients.load.hampering import hamper
 from clients.load.http_stream import EventStream, HttpRefusal
-from clients.load.line import LineListener
+from clients.load.line import LineListener, ReplyEnd
 from clients.replay.script import Fault, Session, Turn
 
 _DONE = b"[DONE]"
@@ -198,13 +198,14 @@ class CompletionsLine:
         if self._said:
             self._messages.append({"role": "assistant", "content": "".join(self._said)})
         cached = None if usage is None else usage.prompt_tokens_details
-        self._listener.on_end(
-            finish,
+        end = ReplyEnd(
+            finish=finish,
             error_code=code,
             prompt_tokens=0 if usage is None else usage.prompt_tokens,
             cached_tokens=None if cached is None else cached.cached_tokens,
             output_tokens=None if usage is None else usage.completion_tokens,
         )
+        self._listener.on_end(end)
 
 
 def _code_of(refusal: HttpRefusal) -> str:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from clients.load.line import Line, Target
+from clients.load.line import Line, ReplyEnd, Target
 from clients.replay.pieces import spread
 from clients.replay.player import Break, Cancel, Heard, Player, Send
 from clients.replay.records import RequestRecord
@@ -221,37 +221,27 @@ class _Listener:
             record.num_gaps += num_gaps
             record.num_duplicates += num_duplicates
 
-    def on_end(
-        self,
-        finish: str,
-        *,
-        error_code: str | None = None,
-        prompt_tokens: int = 0,
-        cached_tokens: int | None = None,
-        output_tokens: int | None = None,
-        server_ms: dict[str, float] | None = None,
-        text_differs: bool = False,
-    ) -> None:
+    def on_end(self, end: ReplyEnd) -> None:
         """Complete the record, and let the player plan what follows."""
         record = self._player.record_of(self._request_id)
         if record is None:
             return
         now = self._driver.now
-        record.output_tokens = output_tokens
-        record.server_ms = server_ms or {}
-        record.text_differs = text_differs
-        record.token_times_s = spread(self._pieces, output_tokens)
+        record.output_tokens = end.output_tokens
+        record.server_ms = end.server_ms
+        record.text_differs = end.text_differs
+        record.token_times_s = spread(self._pieces, end.output_tokens)
         if record.cancelled_s is not None:
             record.cancel_acked_s = now
         self._player.on_end(
             self._request_id,
             now,
-            finish=finish,
-            prompt_tokens=prompt_tokens,
-            cached_tokens=cached_tokens,
-            error_code=error_code,
+            finish=end.finish,
+            prompt_tokens=end.prompt_tokens,
+            cached_tokens=end.cached_tokens,
+            error_code=end.error_code,
         )
         self._num_ended += 1
-        is_failed = finish == "error"
+        is_failed = end.finish == "error"
         self.is_over = is_failed or self._num_ended == len(self._session.turns)
         self._driver.ended(self, is_failed=is_failed)

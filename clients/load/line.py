@@ -6,9 +6,33 @@ at once; whatever takes time happens in tasks of the line, and its news comes by
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from clients.replay.script import Fault, Session, Turn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyEnd:
+    """How a reply was over.
+
+    Attributes:
+        finish: ``stop``, ``length``, ``abort`` or ``error``.
+        error_code: For ``error``.
+        prompt_tokens: As the target counts them; 0 where it does not.
+        cached_tokens: Likewise; ``None`` where it does not.
+        output_tokens: Likewise; ``None`` where it does not.
+        server_ms: The target's own timings.
+        text_differs: Whether the pieces were not the text that the end stated.
+    """
+
+    finish: str
+    error_code: str | None = None
+    prompt_tokens: int = 0
+    cached_tokens: int | None = None
+    output_tokens: int | None = None
+    server_ms: dict[str, float] = field(default_factory=dict)
+    text_differs: bool = False
 
 
 class LineListener(Protocol):
@@ -22,28 +46,8 @@ class LineListener(Protocol):
         """The first piece that a voice could speak is whole."""
         ...
 
-    def on_end(
-        self,
-        finish: str,
-        *,
-        error_code: str | None = None,
-        prompt_tokens: int = 0,
-        cached_tokens: int | None = None,
-        output_tokens: int | None = None,
-        server_ms: dict[str, float] | None = None,
-        text_differs: bool = False,
-    ) -> None:
-        """The reply that ran is over.
-
-        Args:
-            finish: ``stop``, ``length``, ``abort`` or ``error``.
-            error_code: For ``error``.
-            prompt_tokens: As the target counts them; 0 where it does not.
-            cached_tokens: Likewise.
-            output_tokens: Likewise.
-            server_ms: The target's own timings.
-            text_differs: Whether the pieces were not the text that the end stated.
-        """
+    def on_end(self, end: ReplyEnd) -> None:
+        """The reply that ran is over."""
         ...
 
     def on_resumed(self) -> None:

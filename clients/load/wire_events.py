@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from clients.load.line import LineListener
+from clients.load.line import LineListener, ReplyEnd
 
 _FINISH = {"completed": "stop", "incomplete": "length", "cancelled": "abort", "failed": "error"}
 
@@ -123,7 +123,7 @@ class WireEvents:
         """No end will come of what was asked."""
         if self._asked:
             self._asked = ""
-            self._listener.on_end("error", error_code=code)
+            self._listener.on_end(ReplyEnd(finish="error", error_code=code))
 
     def take(self, message: str | bytes) -> None:
         """Read one message.
@@ -185,8 +185,8 @@ class WireEvents:
         error = response.status_details.error if response.status_details is not None else None
         code = (error.code or error.type) if error is not None else None
         usage = response.usage
-        self._listener.on_end(
-            _FINISH.get(response.status, "error"),
+        end = ReplyEnd(
+            finish=_FINISH.get(response.status, "error"),
             error_code=code or ("unknown" if response.status == "failed" else None),
             prompt_tokens=0 if usage is None else usage.input_tokens,
             cached_tokens=None if usage is None else usage.input_token_details.cached_tokens,
@@ -194,6 +194,7 @@ class WireEvents:
             server_ms=_timings(metrics),
             text_differs="".join(self._text) != "".join(self._stated),
         )
+        self._listener.on_end(end)
 
 
 def _timings(metrics: _Metrics | None) -> dict[str, float]:

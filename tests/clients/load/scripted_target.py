@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clients.load.line import LineListener
+from clients.load.line import LineListener, ReplyEnd
 from clients.replay.script import Fault, Session, Turn
 
 
@@ -66,18 +66,19 @@ class ScriptedLine:
         self._timers.append(later(reply.end_s, self._end, reply))
 
     def _end(self, reply: Reply) -> None:
-        self._listener.on_end(
-            "length" if reply.error_code is None else "error",
+        end = ReplyEnd(
+            finish="length" if reply.error_code is None else "error",
             error_code=reply.error_code,
             output_tokens=reply.num_tokens,
         )
+        self._listener.on_end(end)
 
     def cancel(self) -> None:
         """Obey after a tenth of a second."""
         self._target.cancelled.append((self._loop.time(), self._session_id))
         for timer in self._timers:
             timer.cancel()
-        self._loop.call_later(0.1, self._listener.on_end, "abort")
+        self._loop.call_later(0.1, self._listener.on_end, ReplyEnd(finish="abort"))
 
     def report(self, num_chars: int) -> None:
         """Note it."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from clients.load.line import ReplyEnd
 from clients.load.wire_events import WireEvents
 
 
@@ -16,7 +17,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self.ends: list[tuple[str, dict[str, Any]]] = []
+        self.ends: list[ReplyEnd] = []
         self.num_gaps = self.num_duplicates = self.num_resumes = self.num_segments = 0
 
     def on_text(self, text: str) -> None:
@@ -27,9 +28,9 @@ class Heard:
         """Count it."""
         self.num_segments += 1
 
-    def on_end(self, finish: str, **fields: Any) -> None:
+    def on_end(self, end: ReplyEnd) -> None:
         """Note it."""
-        self.ends.append((finish, fields))
+        self.ends.append(end)
 
     def on_resumed(self) -> None:
         """Count it."""
@@ -91,11 +92,11 @@ def test_a_reply_is_told_piece_by_piece_and_ends_once(wire: Wire) -> None:
         x_metrics={"ttft_ms": 12.5, "queue_ms": 1.0, "total_ms": 40.0, "itl_ms": {"p50": 2.0}},
     )
     assert wire.heard.texts == ["Hello", " there."]
-    ((finish, fields),) = wire.heard.ends
-    assert finish == "stop"
-    assert (fields["prompt_tokens"], fields["cached_tokens"], fields["output_tokens"]) == (9, 4, 3)
-    assert fields["server_ms"] == {"queue": 1.0, "ttft": 12.5, "itl_p50": 2.0, "total": 40.0}
-    assert fields["text_differs"] is False
+    (end,) = wire.heard.ends
+    assert end.finish == "stop"
+    assert (end.prompt_tokens, end.cached_tokens, end.output_tokens) == (9, 4, 3)
+    assert end.server_ms == {"queue": 1.0, "ttft": 12.5, "itl_p50": 2.0, "total": 40.0}
+    assert not end.text_differs
 
 
 @pytest.mark.parametrize(
@@ -105,13 +106,13 @@ def test_a_reply_is_told_piece_by_piece_and_ends_once(wire: Wire) -> None:
 def test_statuses_are_told_in_the_fields_words(wire: Wire, status: str, finish: str) -> None:
     """As the engine says them."""
     wire.done("", status)
-    assert wire.heard.ends[0][0] == finish
+    assert wire.heard.ends[0].finish == finish
 
 
 def test_a_failed_reply_names_its_code(wire: Wire) -> None:
     """The one within the details."""
     wire.done("", "failed", status_details={"error": {"code": "queue_full"}})
-    assert wire.heard.ends[0][1]["error_code"] == "queue_full"
+    assert wire.heard.ends[0].error_code == "queue_full"
 
 
 def test_a_refused_question_ends_with_its_code_and_others_errors_do_not(wire: Wire) -> None:
@@ -119,7 +120,7 @@ def test_a_refused_question_ends_with_its_code_and_others_errors_do_not(wire: Wi
     wire.say("error", error={"code": "other", "event_id": "something else"})
     assert wire.heard.ends == []
     wire.say("error", error={"code": "server_draining", "event_id": "ask-1"})
-    assert wire.heard.ends[0][1]["error_code"] == "server_draining"
+    assert wire.heard.ends[0].error_code == "server_draining"
     assert not wire.events.is_waiting
 
 
@@ -150,7 +151,7 @@ def test_a_resumed_session_goes_on_with_its_numbers(wire: Wire) -> None:
     wire.delta("b")
     wire.done("ab")
     assert (wire.heard.num_resumes, wire.heard.num_gaps) == (1, 0)
-    assert wire.heard.ends[0][1]["text_differs"] is False
+    assert wire.heard.ends[0].text_differs is False
 
 
 def test_a_gap_that_the_server_admits_counts(wire: Wire) -> None:
@@ -173,7 +174,7 @@ def test_text_that_is_not_what_the_end_states_is_told(wire: Wire) -> None:
     """A delta was lost on the way."""
     wire.delta("a")
     wire.done("ab")
-    assert wire.heard.ends[0][1]["text_differs"] is True
+    assert wire.heard.ends[0].text_differs is True
 
 
 def test_the_first_segment_of_speech_is_told_once(wire: Wire) -> None:
