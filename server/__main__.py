@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NoReturn, TypedDict
 
 from engine.errors import EngineDead, EngineError
 from server.config_loader import LoadedSettings, find_problems, load_settings
@@ -94,12 +96,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _check(options)
         loaded = load_settings(**_sources(options))
         command: Callable[[LoadedSettings], int] = options.run
-        return command(loaded)
+        code = command(loaded)
+        if argv is None:
+            _leave(code)
+        return code
     except (EngineError, CharacterFileError) as error:
         sys.stderr.write(f"kaiwa: {error}\n")
         return EXIT_ENGINE_LOST if isinstance(error, EngineDead) else EXIT_USAGE
     except KeyboardInterrupt:
         return 130
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without taking it apart: all is closed, and the system frees memory faster.
+
+    After half an hour of talk the interpreter took more than 20 s to free each object by itself.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # whoever read it may be gone
+            stream.flush()
+    os._exit(code)
 
 
 def _serve(loaded: LoadedSettings) -> int:

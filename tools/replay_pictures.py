@@ -30,7 +30,13 @@ async def replay(url: str, name: str, folder: Path) -> None:
     words = shlex.split(f"configs/traces/{SAMPLES[name]} --tokenizer {TOKENIZER}")
     command = [sys.executable, "-m", "server", "replay", *words]
     process = await asyncio.create_subprocess_exec(
-        *command, "--url", url, "--report", str(folder / name), "--png", cwd=ROOT
+        *command,
+        "--url",
+        url.replace("http", "ws", 1),
+        "--report",
+        str(folder / name),
+        "--png",
+        cwd=ROOT,
     )
     code = await process.wait()
     if code not in (0, 3):  # 3: the client shares the machine with the server, and says so
@@ -40,7 +46,7 @@ async def replay(url: str, name: str, folder: Path) -> None:
 async def take(options: argparse.Namespace) -> None:
     """Play all samples and look at the pages."""
     async with serving(options.url) as url, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(args=ARGS)
+        browser = await playwright.chromium.launch(executable_path=options.chromium, args=ARGS)
         for name in SAMPLES:
             await replay(url, name, options.reports)
             page = await browser.new_page(viewport={"width": 1280, "height": 1400})
@@ -54,6 +60,7 @@ def main() -> None:
     """Read the command line and take the pictures."""
     parser = argparse.ArgumentParser(prog="python -m tools.replay_pictures", description=__doc__)
     parser.add_argument("--url", help="a running server; left out, one is started")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser to use")
     parser.add_argument(
         "--out", type=Path, default=IMAGES, help="folder for pictures (%(default)s)"
     )

@@ -75,11 +75,11 @@ def page(
     """
     body = [f"<h1>{escape(title)}</h1>"]
     body += [_banner(run, said) for run, _ in measured if run.invalid]
-    body.append(f'<h2>{said["figures"]}</h2><div class="scroll">{_table(measured)}</div>')
     body += [
         f"<h2>{escape(heading)}</h2>{_charts(pictures)}"
         for heading, pictures in _main_pictures(measured, said)
     ]
+    body.append(f'<h2>{said["figures"]}</h2><div class="scroll">{_table(measured)}</div>')
     body.append(f"<h2>{said['runs']}</h2>")
     body += [
         _run(run, paint, said, is_open=number == 0)
