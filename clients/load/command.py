@@ -208,6 +208,7 @@ async def _play(
             processes=options.processes,
             max_sessions=plan.count if plan.kind == "closed" else None,
             report_every_s=options.report_playback,
+            reply_timeout_s=options.timeout,
             on_progress=show,
         )
     finally:

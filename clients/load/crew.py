@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from clients.load.driver import OPEN_AHEAD_S
+from clients.load.driver import OPEN_AHEAD_S, REPLY_TIMEOUT_S
 from clients.load.job import Begin, Job, Progress, Ready, Result, TargetSpec, Told
 from clients.load.line import UnreadyTarget
 from clients.replay.records import RequestRecord
@@ -46,6 +46,7 @@ async def play(
     processes: int = 1,
     max_sessions: int | None = None,
     report_every_s: float | None = None,
+    reply_timeout_s: float = REPLY_TIMEOUT_S,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> Played:
     """Play a workload; a cancelled call ends the processes.
@@ -68,6 +69,7 @@ async def play(
                 texts=SessionTexts(texts.openings, turns),
                 max_sessions=at_a_time,
                 report_every_s=report_every_s,
+                reply_timeout_s=reply_timeout_s,
             )
         )
     sums: dict[int, Progress] = {}

@@ -19,6 +19,8 @@ from clients.replay.records import RequestRecord
 from clients.replay.script import Session
 from clients.replay.texts import SessionTexts
 
+REPLY_TIMEOUT_S = 600.0
+"""A reply that has not ended by then is given up."""
 OPEN_AHEAD_S = 1.0
 """A listener's line is opened so long before its first turn: people connect before they speak."""
 
@@ -36,6 +38,7 @@ class Driver:
         clock: Callable[[], float] = time.monotonic,
         max_sessions: int | None = None,
         report_every_s: float | None = None,
+        reply_timeout_s: float = REPLY_TIMEOUT_S,
         on_progress: Callable[[int, int, int], None] = lambda sent, ended, failed: None,
     ) -> None:
         """Plan; nothing is opened yet.
@@ -49,6 +52,8 @@ class Driver:
             max_sessions: At most so many talk at a time, the next when one is over (a closed
                 loop); ``None`` begins each when its time has come, whatever the others do.
             report_every_s: Report how far replies have been heard so often; ``None`` never.
+            reply_timeout_s: A reply that has not ended so long after its question ends with the
+                error ``timeout``, and its session with it.
             on_progress: Told after each send and end: requests sent, ended, and failed.
         """
         self._loop = asyncio.get_running_loop()
@@ -57,6 +62,7 @@ class Driver:
         self._texts = texts
         self._target = target
         self._on_progress = on_progress
+        self._reply_timeout_s = reply_timeout_s
         ordered = sorted(sessions, key=lambda session: session.start_s)
         self._later: deque[Session] = deque()
         if max_sessions is not None:
@@ -150,6 +156,7 @@ class Driver:
                     assert listener.line is not None
                     listener.line.ask(turn, self._texts.turn(session, index))
                     self._player.on_sent(request_id, self.now)
+                    listener.give_up_after(self._reply_timeout_s)
                     self._tell()
                 case Cancel(request_id):
                     self._listener_of(request_id).cancel()
@@ -177,6 +184,7 @@ class _Listener:
         self._request_id = ""
         self._num_ended = 0
         self._pieces: list[tuple[float, int]] = []
+        self._timeout: asyncio.TimerHandle | None = None
         self.line: Line | None = None
         self.closing: asyncio.Task[None] | None = None
         self.is_over = False
@@ -185,6 +193,11 @@ class _Listener:
         """A turn is about to be sent."""
         self._request_id = request_id
         self._pieces = []
+
+    def give_up_after(self, seconds: float) -> None:
+        """End the reply that runs with an error, unless it ends by itself before."""
+        end = ReplyEnd(finish="error", error_code="timeout")
+        self._timeout = asyncio.get_running_loop().call_later(seconds, self.on_end, end)
 
     def cancel(self) -> None:
         """Interrupt what runs."""
@@ -226,6 +239,8 @@ class _Listener:
         record = self._player.record_of(self._request_id)
         if record is None:
             return
+        if self._timeout is not None:
+            self._timeout.cancel()
         now = self._driver.now
         record.output_tokens = end.output_tokens
         record.server_ms = end.server_ms

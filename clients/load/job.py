@@ -9,6 +9,7 @@ import msgspec
 
 from clients.access import Access
 from clients.load.completions import CompletionsOptions, CompletionsTarget
+from clients.load.driver import REPLY_TIMEOUT_S
 from clients.load.kaiwa import KaiwaOptions, KaiwaTarget
 from clients.load.line import Target
 from clients.replay.records import RequestRecord
@@ -61,6 +62,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         texts: What they say.
         max_sessions: At a time, for a closed loop.
         report_every_s: Of playback.
+        reply_timeout_s: After which a reply is given up.
     """
 
     target: TargetSpec
@@ -68,6 +70,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     texts: SessionTexts
     max_sessions: int | None = None
     report_every_s: float | None = None
+    reply_timeout_s: float = REPLY_TIMEOUT_S
 
 
 class Begin(msgspec.Struct, frozen=True):

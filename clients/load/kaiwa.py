@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from clients.replay.script import Fault, Session, Turn
 
 OPEN_TIMEOUT_S = 30.0
 _RETRY_S = (0.1, 0.5, 1.0, 2.0, 4.0)
-"""Waits before each try to come back; then the line is given up."""
+"""Waits before each try to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +47,38 @@ class KaiwaOptions:
 class KaiwaTarget:
     """Opens lines to one server."""
 
-    def __init__(self, access: Access, options: KaiwaOptions) -> None:
-        """Know the server; nothing is opened yet."""
+    def __init__(
+        self, access: Access, options: KaiwaOptions, *, retry_s: Sequence[float] = _RETRY_S
+    ) -> None:
+        """Know the server; nothing is opened yet.
+
+        Args:
+            access: To it.
+            options: Of every session.
+            retry_s: Waits before each try to come back; then a line is given up.
+        """
         self._access = access
         self._options = options
+        self._retry_s = retry_s
 
     def open(self, session: Session, persona: str, listener: LineListener) -> KaiwaLine:
         """Begin a session's line."""
-        return KaiwaLine(self._access, self._options, persona, listener)
+        return KaiwaLine(self._access, self._options, persona, listener, self._retry_s)
 
 
 class KaiwaLine:
     """One session, over as many sockets as it takes."""
 
     def __init__(
-        self, access: Access, options: KaiwaOptions, persona: str, listener: LineListener
+        self,
+        access: Access,
+        options: KaiwaOptions,
+        persona: str,
+        listener: LineListener,
+        retry_s: Sequence[float],
     ) -> None:
         """Begin to connect."""
+        self._retry_s = retry_s
         self._access = access
         self._options = options
         self._persona = persona
@@ -74,6 +89,7 @@ class KaiwaLine:
         self._reopen_after_s: float | None = None  # a drop that the script wants
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
+        self._gave_up = ""  # why the line cannot come back
         self._do(self._run())
 
     def ask(self, turn: Turn, text: str) -> None:
@@ -91,6 +107,9 @@ class KaiwaLine:
             if self._options.ignores_end:
                 response["ignore_eos"] = True
         self._events.asked(event_id)
+        if self._gave_up:  # between two turns; nobody has been told yet
+            asyncio.get_running_loop().call_soon(self._events.broken, self._gave_up)
+            return
         self._say({"type": "conversation.item.create", "item": item})
         self._say({"type": "response.create", "event_id": event_id, "response": response})
 
@@ -148,7 +167,7 @@ class KaiwaLine:
         """Keep a socket open until the line is closed or cannot come back."""
         code = "connection_lost"
         num_failed = 0
-        while not self._is_closed and num_failed < len(_RETRY_S):
+        while not self._is_closed and num_failed < len(self._retry_s):
             try:
                 await self._read_one_socket()
                 num_failed = 0
@@ -164,8 +183,10 @@ class KaiwaLine:
             if not self._events.resume_token and self._num_asked:
                 break  # nothing to come back to
             wanted, self._reopen_after_s = self._reopen_after_s, None
-            await asyncio.sleep(_RETRY_S[min(num_failed, 4)] if wanted is None else wanted)
-        self._is_closed = True
+            waits = self._retry_s
+            pause_s = waits[min(num_failed, len(waits) - 1)]
+            await asyncio.sleep(pause_s if wanted is None else wanted)
+        self._gave_up = code
         self._events.broken(code)
 
     async def _read_one_socket(self) -> None:

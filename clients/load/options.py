@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from clients.load.driver import REPLY_TIMEOUT_S
 from clients.python.client import DEFAULT_URL
 from clients.replay.arguments import (
     above_0,
@@ -103,6 +104,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     how = parser.add_argument_group("client").add_argument
     how("--processes", type=positive, default=1, metavar="N", help="client processes (1)")
+    how(
+        "--timeout",
+        type=above_0,
+        default=REPLY_TIMEOUT_S,
+        metavar="SECONDS",
+        help="a reply that has not ended by then is an error (%(default)g)",
+    )
     how(
         "--max-lag",
         type=above_0,

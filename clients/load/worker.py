@@ -51,6 +51,7 @@ async def _play(job: Job, starts_at: float, out: BinaryIO) -> None:
         starts_at=starts_at,
         max_sessions=job.max_sessions,
         report_every_s=job.report_every_s,
+        reply_timeout_s=job.reply_timeout_s,
         on_progress=on_progress,
     )
     before = time.process_time()

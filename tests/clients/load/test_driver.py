@@ -126,6 +126,16 @@ async def test_an_interruption_leaves_in_time_and_its_answer_is_timed() -> None:
     assert record.finish == "abort"
 
 
+async def test_a_reply_that_never_ends_is_given_up() -> None:
+    """As an error, which ends its session; nothing hangs."""
+    target = ScriptedTarget(lambda *_: Reply(end_s=1e9))
+    turns = [Turn(input_tokens=1), Turn(input_tokens=1)]
+    (record,) = await play([session("a", 0.0, *turns)], target)
+    assert (record.finish, record.error_code) == ("error", "timeout")
+    assert record.ended_s == pytest.approx(600.0, abs=1e-6)
+    assert target.closed == ["a"]
+
+
 async def test_faults_come_when_the_script_says() -> None:
     """After the question, in order of time."""
     faults = (Fault(0.2, "stall", 1.0), Fault(0.1, "drop"))

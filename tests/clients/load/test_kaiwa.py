@@ -14,6 +14,7 @@ from clients.replay.records import RequestRecord
 from clients.replay.script import Fault, Session, Turn
 from tests.clients.load.scripted_server import Plan, ScriptedServer
 from tests.clients.load.test_driver import texts_of
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.wire
 
@@ -93,6 +94,21 @@ async def test_a_failed_reply_keeps_its_code() -> None:
     server = ScriptedServer(lambda *_: Plan(error_code="queue_full"))
     (record,) = await play(server, session(Turn(input_tokens=1), Turn(input_tokens=1)))
     assert (record.finish, record.error_code) == ("error", "queue_full")
+
+
+async def test_a_line_that_died_between_two_turns_ends_the_next_one() -> None:
+    """The server has gone meanwhile; the second question is an error and not a wait."""
+    server = ScriptedServer(lambda *_: Plan())
+    turns = [Turn(input_tokens=1, after="final"), Turn(input_tokens=1, after="final", think_s=0.5)]
+    sessions = [session(*turns)]
+    async with server.serve() as url:
+        target = KaiwaTarget(Access(url), KaiwaOptions("aoi"), retry_s=(0.01, 0.01))
+        driver = Driver(sessions, texts_of(sessions), target, starts_at=time.monotonic())
+        running = asyncio.create_task(driver.run())
+        await until(lambda: any(one.ended_at for one in server.did.values()))
+    first, second = await asyncio.wait_for(running, 20)
+    assert first.finish == "stop"
+    assert (second.finish, second.error_code) == ("error", "connect_failed")
 
 
 async def test_a_server_that_is_not_there_is_an_error_of_each_session() -> None:
