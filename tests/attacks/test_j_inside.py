@@ -57,9 +57,10 @@ def worker_with(sent: bytes, *, owner: int | None = None) -> tuple[int, str]:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:
             peer, _ = door.accept()
-            with peer, contextlib.suppress(BrokenPipeError):
-                peer.sendall(sent)
-                peer.shutdown(socket.SHUT_WR)
+            with peer:
+                with contextlib.suppress(OSError):  # it may have hung up already
+                    peer.sendall(sent)
+                    peer.shutdown(socket.SHUT_WR)
                 _, told = process.communicate(timeout=_PATIENCE_S)
         finally:
             process.kill()
