@@ -50,6 +50,21 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_workload(parser)
+    _add_arrivals(parser.add_argument_group("arrivals"))
+    _add_target(parser.add_argument_group("target"))
+    _add_client(parser.add_argument_group("client"))
+    _add_report(parser.add_argument_group("report"))
+    options = parser.parse_args(argv)
+    options.argv = list(argv)
+    options.field = dict(options.field)
+    check_report_options(parser, options)
+    if (options.sweep or options.rates) and not options.arrivals.rate:
+        parser.error("--sweep and --rates need arrivals with a rate, such as --arrivals poisson:1")
+    return options
+
+
+def _add_workload(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
     option("workload", metavar="TRACE_OR_WORKLOAD", help="a trace file, or a name from below")
     option("--limit", type=positive, metavar="N", help="sessions; all of them if none")
@@ -70,7 +85,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         help="folder of the model, or its tokenizer.json: prompts then have exactly the tokens "
         "that the trace says; without it a word counts as one",
     )
-    when = parser.add_argument_group("arrivals").add_argument
+
+
+def _add_arrivals(group: argparse._ArgumentGroup) -> None:
+    when = group.add_argument
     when(
         "--arrivals",
         type=_arrivals,
@@ -82,7 +100,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     when("--rates", type=_rates, metavar="R,…", help="a run at each of these rates")
     when("--sweep", action="store_true", help="search for the highest rate that is kept")
     when("--rounds", type=positive, default=1, metavar="N", help="repeat all runs (1)")
-    where = parser.add_argument_group("target").add_argument
+
+
+def _add_target(group: argparse._ArgumentGroup) -> None:
+    where = group.add_argument
     where("--url", action="append", help=f"where a server is; may be repeated ({DEFAULT_URL})")
     where("--model", action="append", help="by its name there; one for each --url, or one for all")
     where("--name", action="append", help="of a target in the report; one for each --url")
@@ -102,7 +123,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="let the model end its replies; else they have the trace's lengths (ignore_eos)",
     )
-    how = parser.add_argument_group("client").add_argument
+
+
+def _add_client(group: argparse._ArgumentGroup) -> None:
+    how = group.add_argument
     how("--processes", type=positive, default=1, metavar="N", help="client processes (1)")
     how(
         "--timeout",
@@ -124,21 +148,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         metavar="SECONDS",
         help="tell the server so often how far replies have been heard",
     )
-    report = parser.add_argument_group("report")
-    add_report_options(report)
-    what = report.add_argument
+
+
+def _add_report(group: argparse._ArgumentGroup) -> None:
+    add_report_options(group)
+    what = group.add_argument
     what("--ttft-slo", type=above_0, default=1.0, metavar="SECONDS", help="(%(default)s)")
     what("--itl-slo", type=above_0, default=0.2, metavar="SECONDS", help="(%(default)s)")
     what("--tpot-slo", type=above_0, metavar="SECONDS", help="(none)")
     what("--e2e-slo", type=above_0, metavar="SECONDS", help="(none)")
     what("--no-engine", action="store_true", help="do not ask for the engine's steps")
-    options = parser.parse_args(argv)
-    options.argv = list(argv)
-    options.field = dict(options.field)
-    check_report_options(parser, options)
-    if (options.sweep or options.rates) and not options.arrivals.rate:
-        parser.error("--sweep and --rates need arrivals with a rate, such as --arrivals poisson:1")
-    return options
 
 
 def _arrivals(text: str) -> ArrivalPlan:
