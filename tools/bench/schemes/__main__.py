@@ -56,7 +56,8 @@ async def serve(way: Way, asks: Sequence[Ask]) -> list[Served]:
     began = time.perf_counter()
 
     async def one(ask: Ask) -> Served:
-        await asyncio.sleep(began + ask.start_s - time.perf_counter())
+        while (early_s := began + ask.start_s - time.perf_counter()) > 0:
+            await asyncio.sleep(early_s)  # uvloop's timers go by whole milliseconds
         reply = await way.reply(ask)
         ended = time.perf_counter()
         if reply.tokens != ask.output_tokens:
