@@ -13,6 +13,7 @@ from clients.python.client import DEFAULT_URL
 from clients.replay.arguments import (
     above_0,
     add_report_options,
+    at_least_0,
     check_report_options,
     positive,
 )
@@ -40,6 +41,9 @@ examples:
 exit codes: 0 done, 1 the target cannot be used, 2 wrong usage, 3 the client could not keep up
 """
 
+_SWEEP_S = 30.0
+"""A server that is offered a tenth too much is three seconds behind by then."""
+
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the arguments; the raw ones are kept as ``argv``."""
@@ -59,8 +63,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     options.argv = list(argv)
     options.field = dict(options.field)
     check_report_options(parser, options)
-    if (options.sweep or options.rates) and not options.arrivals.rate:
-        parser.error("--sweep and --rates need arrivals with a rate, such as --arrivals poisson:1")
+    wanted = [f for f in ("sweep", "rates", "min_duration") if getattr(options, f)]
+    if wanted and not options.arrivals.rate:
+        name = "--" + wanted[0].replace("_", "-")
+        parser.error(f"{name} needs arrivals with a rate, such as --arrivals poisson:1")
+    if options.min_duration is None:
+        options.min_duration = _SWEEP_S if options.sweep or options.rates else 0.0
     return options
 
 
@@ -99,6 +107,13 @@ def _add_arrivals(group: argparse._ArgumentGroup) -> None:
     when("--time-scale", type=above_0, default=1.0, metavar="FACTOR", help="of a trace's times (1)")
     when("--rates", type=_rates, metavar="R,…", help="a run at each of these rates")
     when("--sweep", action="store_true", help="search for the highest rate that is kept")
+    when(
+        "--min-duration",
+        type=at_least_0,
+        metavar="SECONDS",
+        help="sessions arrive for at least so long: a workload that is too short is played again "
+        f"in other words ({_SWEEP_S:g} with --rates and --sweep, else 0)",
+    )
     when("--rounds", type=positive, default=1, metavar="N", help="repeat all runs (1)")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -117,6 +118,22 @@ def arranged(
     return [replace(one, start_s=time_s) for one, time_s in zip(sessions, times, strict=True)]
 
 
+def sessions_for(plan: ArrivalPlan, seconds: float, turns_per_session: float) -> int:
+    """Return how many sessions it takes until arrivals go on for so many seconds.
+
+    Args:
+        plan: With a rate.
+        seconds: 0 asks for none.
+        turns_per_session: On average; ``users`` have a rate of turns.
+    """
+    mean_gap_s = 1 / plan.rate
+    if plan.kind == "users":
+        mean_gap_s = turns_per_session / plan.rate
+    elif plan.end_rate and plan.end_rate != plan.rate:
+        mean_gap_s = _mean_gap_s(plan)
+    return math.ceil(seconds / mean_gap_s)
+
+
 def offered_rate(sessions: Sequence[Session], plan: ArrivalPlan) -> float | None:
     """Requests per second that a plan offers; ``None`` where that depends on the server."""
     if plan.kind == "closed" or not sessions:
@@ -126,6 +143,15 @@ def offered_rate(sessions: Sequence[Session], plan: ArrivalPlan) -> float | None
     last = max(session.start_s for session in sessions)
     num_requests = sum(len(session.turns) for session in sessions)
     return num_requests / last if last > 0 else None
+
+
+def _mean_gap_s(plan: ArrivalPlan) -> float:
+    """Of a ramp, whose rate rises from session to session: the mean of 1 over the rate."""
+    first, last = plan.rate, plan.end_rate
+    growth = math.log(last / first)
+    if plan.kind == "exp-ramp":
+        return (1 / first - 1 / last) / growth
+    return growth / (last - first)
 
 
 def _scaled(session: Session, factor: float) -> Session:

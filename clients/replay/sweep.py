@@ -49,6 +49,14 @@ class Sweep:
             self.failed = rate
         self._next = self._choose(rate)
 
+    def verdict(self) -> str:
+        """Say in a sentence what was found."""
+        if self.failed is None:
+            return f"{self.kept:.3g} a second are kept, and no rate was tried that is not"
+        if not self.kept:
+            return f"no rate that was tried is kept, the lowest was {self.failed:.3g} a second"
+        return f"{self.kept:.3g} a second are kept, {self.failed:.3g} are not"
+
     def _choose(self, rate: float) -> float | None:
         if self._left <= 0:
             return None

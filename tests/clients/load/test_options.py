@@ -14,6 +14,20 @@ def test_what_is_not_said_has_a_default() -> None:
     assert options.argv == ["trace.jsonl"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "seconds"),
+    [
+        ([], 0.0),
+        (["--sweep"], 30.0),
+        (["--rates", "1,2"], 30.0),
+        (["--sweep", "--min-duration", "4"], 4.0),
+    ],
+)  # fmt: skip
+def test_runs_at_several_rates_last(arguments: list[str], seconds: float) -> None:
+    """Unless it is said how long."""
+    assert parse(["t", "--arrivals", "poisson:1", *arguments]).min_duration == seconds
+
+
 def test_fields_are_json() -> None:
     """Several of them make one object."""
     options = parse(["t", "--field", "temperature=0", "--field", 'stop=["x"]'])
@@ -24,8 +38,9 @@ def test_fields_are_json() -> None:
     ("arguments", "complaint"),
     [
         (["--arrivals", "often"], "arrivals are 'often'"),
-        (["--sweep"], "need arrivals with a rate"),
-        (["--rates", "1,2", "--arrivals", "closed:3"], "need arrivals with a rate"),
+        (["--sweep"], "needs arrivals with a rate"),
+        (["--rates", "1,2", "--arrivals", "closed:3"], "needs arrivals with a rate"),
+        (["--min-duration", "5"], "--min-duration needs arrivals with a rate"),
         (["--rates", "1,x", "--arrivals", "poisson:1"], "'x' is not a number from 0 on"),
         (["--field", "temperature"], "is not NAME=JSON"),
         (["--field", "temperature=warm"], "is not NAME=JSON"),

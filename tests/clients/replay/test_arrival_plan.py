@@ -6,7 +6,13 @@ import statistics
 
 import pytest
 
-from clients.replay.arrival_plan import ArrivalPlan, arranged, offered_rate, parse_arrivals
+from clients.replay.arrival_plan import (
+    ArrivalPlan,
+    arranged,
+    offered_rate,
+    parse_arrivals,
+    sessions_for,
+)
 from clients.replay.script import ScriptError, Session, Turn
 
 
@@ -84,6 +90,17 @@ def test_the_offered_rate_counts_requests() -> None:
     assert offered_rate(placed, parse_arrivals("constant:4")) == pytest.approx(10.0)
     assert offered_rate(placed, parse_arrivals("closed:2")) is None
     assert offered_rate(placed, parse_arrivals("users:4:2")) == 2.0
+
+
+@pytest.mark.parametrize(
+    "form", ["constant:4", "poisson:4", "gamma:4:0.5", "ramp:1-9", "exp-ramp:1-9", "users:3:4"]
+)
+def test_so_many_sessions_arrive_for_so_long(form: str) -> None:
+    """Twenty seconds, within what is drawn."""
+    plan = parse_arrivals(form)
+    count = sessions_for(plan, 20.0, turns_per_session=2.0)
+    placed = arranged(sessions(count, turns=2), plan, seed=3)
+    assert max(one.start_s for one in placed) == pytest.approx(20.0, rel=0.15)
 
 
 def test_a_rate_can_be_changed_and_a_ramp_keeps_its_shape() -> None:

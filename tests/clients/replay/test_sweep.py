@@ -36,3 +36,17 @@ def test_a_server_that_keeps_nothing_is_left_alone() -> None:
     """With no rate kept."""
     sweep, tried = search(0.0, 1.0, max_runs=5)
     assert (sweep.kept, len(tried)) == (0.0, 5)
+
+
+@pytest.mark.parametrize(
+    ("knee", "sentence"),
+    [
+        (1e12, "8 a second are kept, and no rate was tried that is not"),
+        (0.0, "no rate that was tried is kept, the lowest was 0.125 a second"),
+        (1.0, "1 a second are kept, 1.19 are not"),
+    ],
+)
+def test_what_was_found_is_a_sentence(knee: float, sentence: str) -> None:
+    """Also when nothing was."""
+    sweep, _ = search(knee, 1.0, max_runs=4)
+    assert sweep.verdict() == sentence
