@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -25,6 +27,8 @@ from engine.parallel_safety.subject import find_subject
 
 SAFE, UNSAFE, USAGE = 0, 1, 2
 _MOST = 64
+_FORWARD_S = 600.0
+"""What lasts longer is no forward; threads beside each other are given up earlier."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,18 +56,48 @@ def judge(name: str, *, instances: int, threads: int, rounds: int) -> list[Findi
         EngineError: There is no such model, or it does not compute at all.
     """
     model, inputs = find_subject(name)
-    call = partial(compute, model)
+    call = within(partial(compute, model), _FORWARD_S, partial(_give_up, name))
     findings = check_modes(model)
     try:
         findings += check_changes(model, call, inputs)
         findings += check_agreement(call, inputs, threads=threads, rounds=rounds)
-    except Exception as error:
+    except EngineError:
+        raise
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"a forward of {name} raised {type(error).__name__}: {str(error)[:500]}; if its inputs "
-            "are wrong, let the callable return the model and a list of inputs"
+            "are wrong, let the callable return the model and a list of inputs (each a tensor, a "
+            "tuple of arguments, or a dictionary of named ones)"
         ) from error
     free = free_memory_bytes(torch.device("cpu"))
     return [*findings, check_footprint(model, instances=instances, free_bytes=free)]
+
+
+def within(
+    call: Callable[[Any], object], seconds: float, late: Callable[[], object]
+) -> Callable[[Any], object]:
+    """Return the same call, during which something else is done when it lasts too long."""
+
+    def watched(given: Any) -> object:
+        timer = threading.Timer(seconds, late)
+        timer.daemon = True
+        timer.start()
+        try:
+            return call(given)
+        finally:
+            timer.cancel()
+
+    return watched
+
+
+def _give_up(name: str) -> None:
+    """End the process: nothing else ends a forward that waits for ever."""
+    sys.stderr.write(
+        f"kaiwa doctor: a forward of {name} was not done within {_FORWARD_S:g} s; it seems to wait "
+        "for something that does not come\n"
+    )
+    sys.stderr.flush()
+    os._exit(USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from engine.errors import ConfigError
+from engine.parallel_safety.contents import tensors_in
 from engine.parallel_safety.findings import POOL_OR_LOCK, Finding
 
 TOLERANCE_EPS = 16.0
@@ -82,8 +84,17 @@ def check_agreement(
         inputs: Two or more that differ.
         threads: How many at once.
         rounds: How often each thread goes through all inputs.
+
+    Raises:
+        ConfigError: Nothing in the outputs can be compared.
     """
-    expected = [tensors_in(call(one)) for one in inputs]
+    outputs = [call(one) for one in inputs]
+    expected = [tensors_in(output) for output in outputs]
+    if not any(expected):
+        raise ConfigError(
+            f"the forward returns {type(outputs[0]).__name__}, in which there is nothing to "
+            "compare; let the callable return a module that gives tensors, numbers or text"
+        )
     alone = Comparison()
     for one, tensors in zip(inputs, expected, strict=True):
         alone.add(tensors_in(call(one)), tensors)
@@ -125,7 +136,7 @@ def compare_threads(
                 start.wait(within_s)
             try:
                 tensors = tensors_in(call(inputs[place]))
-            except Exception as error:
+            except BaseException as error:  # a thread that just ends would leave the others waiting
                 with lock:
                     result.calls += 1
                     result.errors.append(f"{type(error).__name__}: {str(error)[:200]}")
@@ -143,19 +154,6 @@ def compare_threads(
     if any(worker.is_alive() for worker in workers):
         result.stuck_s = within_s
     return result
-
-
-def tensors_in(output: object) -> list[torch.Tensor]:
-    """Return the tensors of whatever a forward returns, in order; numbers count as tensors."""
-    if isinstance(output, torch.Tensor):
-        return [output.detach().clone()]
-    if isinstance(output, bool | int | float):
-        return [torch.tensor(output)]
-    if isinstance(output, dict):
-        return [tensor for value in output.values() for tensor in tensors_in(value)]
-    if isinstance(output, list | tuple):
-        return [tensor for value in output for tensor in tensors_in(value)]
-    return []
 
 
 def _repeating(alone: Comparison) -> Finding:

@@ -24,11 +24,13 @@ def context_bytes(model: nn.Module) -> int:
     """Return the bytes of keys and values of one context; 0 of a model that keeps none.
 
     Two of ``num_key_value_heads * head_dim`` numbers per layer and token, as transformers' own
-    cache keeps them.
+    cache keeps them. Older models that write, such as GPT-2, name their attention heads alone.
     """
     config = getattr(model, "config", None)
     layers = getattr(config, "num_hidden_layers", None)
     heads = getattr(config, "num_key_value_heads", None)
+    if heads is None and (writes := getattr(model, "can_generate", None)) and writes():
+        heads = getattr(config, "num_attention_heads", None)
     if layers is None or heads is None:
         return 0
     whole = getattr(config, "hidden_size", 0) // getattr(config, "num_attention_heads", 1)

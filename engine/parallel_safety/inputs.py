@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from engine.errors import ConfigError
 
@@ -44,7 +46,7 @@ def compute(model: nn.Module, given: Any) -> object:
     """Compute an input, of which the forward gets a copy, without gradients."""
     given = _copy(given)
     with torch.inference_mode():  # holds for this thread alone
-        if isinstance(given, dict):
+        if isinstance(given, Mapping):
             return model(**given)
         return model(*given) if isinstance(given, tuple) else model(given)
 
@@ -72,6 +74,8 @@ def _for_transformers(model: Any, number: int, generator: torch.Generator) -> di
 
 def _shape_for(module: nn.Module) -> tuple[int, ...] | None:
     """Return a shape that the first module with a size of its own takes."""
+    if any(map(is_lazy, module.parameters(recurse=False))):
+        return None  # it takes whatever comes first
     if isinstance(module, nn.Linear):
         return (_BATCH, module.in_features)
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
@@ -90,7 +94,7 @@ def _shape_for(module: nn.Module) -> tuple[int, ...] | None:
 def _copy(given: Any) -> Any:
     if isinstance(given, torch.Tensor):
         return given.clone()
-    if isinstance(given, dict):
+    if isinstance(given, Mapping):  # transformers' tokenizers give one that is no dictionary
         return {name: _copy(value) for name, value in given.items()}
     if isinstance(given, list | tuple):
         return type(given)(_copy(value) for value in given)

@@ -13,6 +13,7 @@ from torch import nn
 
 from engine.errors import ConfigError, ModelError, ModelNotFound, UnsupportedModel
 from engine.model.loader import cpu_has_bfloat16
+from engine.parallel_safety.contents import tensors_in
 from engine.parallel_safety.inputs import make_inputs
 
 _FACTORY = re.compile(r"^[^\W\d]\w*(\.\w+)*:[^\W\d]\w*(\.\w+)*$")
@@ -81,18 +82,31 @@ def _make(name: str) -> tuple[nn.Module, list[Any]]:
             factory = getattr(factory, part)
     except (ImportError, AttributeError) as error:
         raise ModelNotFound(f"{name} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever stands in it: a script may even exit
+        raise ModelNotFound(
+            f"{name} cannot be imported: {module_name} raised {type(error).__name__}: "
+            f"{str(error)[:500]}"
+        ) from error
     try:
         made = factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{name}() raised {type(error).__name__}: {str(error)[:500]}") from error
     if isinstance(made, nn.Module):
         return made, make_inputs(made)
     if isinstance(made, tuple) and len(made) == 2 and isinstance(made[0], nn.Module):
         model, inputs = made
-        if isinstance(inputs, Sequence) and len(inputs) >= 2:
+        if isinstance(inputs, Sequence) and len(inputs) >= 2 and _differ(inputs):
             return model, list(inputs)
         raise ConfigError(f"{name}() must return two or more inputs that differ, in a list")
     raise ConfigError(
         f"{name}() returned {type(made).__name__}; it must return a torch.nn.Module, or one and a "
         "list of inputs"
+    )
+
+
+def _differ(inputs: Sequence[Any]) -> bool:
+    """Whether threads that mix inputs up would give other outputs."""
+    first, *others = [tensors_in(one) for one in inputs]
+    return not first or any(
+        len(one) != len(first) or not all(map(torch.equal, one, first)) for one in others
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -157,3 +158,34 @@ def one_input() -> tuple[nn.Module, list[torch.Tensor]]:
 def wrong_inputs() -> tuple[nn.Module, list[torch.Tensor]]:
     """Inputs that it does not take."""
     return Safe().eval(), [torch.zeros(1, 7), torch.zeros(2, 7)]
+
+
+def same_inputs() -> tuple[nn.Module, list[torch.Tensor]]:
+    """Inputs that cannot be told apart once they are mixed up."""
+    return Safe().eval(), [torch.zeros(1, 4), torch.zeros(1, 4)]
+
+
+class Telling(Safe):
+    """Gives its numbers in an object of its own, or in nothing that could be looked into."""
+
+    def __init__(self, wrap: Any) -> None:
+        super().__init__()
+        self.wrap = wrap
+
+    def forward(self, given: torch.Tensor) -> Any:
+        return self.wrap(super().forward(given) + torch.rand(1))
+
+
+def telling_by_object() -> nn.Module:
+    """Draws a number for each answer."""
+    return Telling(lambda logits: SimpleNamespace(logits=logits)).eval()
+
+
+def telling_one_by_one() -> nn.Module:
+    """Nobody has asked its generator for the first one."""
+    return Telling(lambda logits: (row for row in logits)).eval()
+
+
+def leaving() -> nn.Module:
+    """Ends the process instead, as a script does."""
+    raise SystemExit("no such option")

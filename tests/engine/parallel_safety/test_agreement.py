@@ -12,7 +12,6 @@ from engine.parallel_safety.agreement import (
     Comparison,
     check_agreement,
     compare_threads,
-    tensors_in,
 )
 from engine.parallel_safety.findings import Finding
 from engine.parallel_safety.inputs import compute
@@ -61,6 +60,18 @@ def test_what_is_raised_in_threads_alone_fails() -> None:
     assert "8 of 8 calls failed, the first with KeyError" in threads.detail
 
 
+def test_a_thread_that_would_end_keeps_nobody_waiting() -> None:
+    """Also where a forward ends the process, which in a thread ends that thread alone."""
+
+    def call(given: torch.Tensor) -> torch.Tensor:
+        if threading.current_thread() is not threading.main_thread():
+            raise SystemExit(3)
+        return given
+
+    threads = check_agreement(call, INPUTS, threads=2, rounds=1)[-1]
+    assert "8 of 8 calls failed, the first with SystemExit" in threads.detail
+
+
 def test_threads_that_wait_for_each_other_are_told_of() -> None:
     """After a while they are left behind."""
     may_end = threading.Event()
@@ -100,9 +111,3 @@ def test_other_shapes_types_and_kinds_differ() -> None:
     comparison.add([nan], [torch.zeros(1)])
     comparison.add([], [torch.zeros(1)])
     assert (comparison.differing, comparison.beyond) == (4, 4)
-
-
-def test_tensors_are_found_wherever_they_are() -> None:
-    """In lists, tuples and dictionaries; numbers too, other things not."""
-    output = {"a": [torch.zeros(1), (torch.ones(2),)], "b": 0.5, "c": None, "d": "text"}
-    assert [tensor.numel() for tensor in tensors_in(output)] == [1, 2, 1]

@@ -33,6 +33,17 @@ def test_a_context_is_keys_and_values_of_all_layers() -> None:
     assert context_bytes(model) == 2 * 3 * 2 * 16 * CONTEXT_TOKENS * 4
 
 
+def test_a_model_that_writes_keeps_a_context_of_all_its_heads() -> None:
+    """Where it does not say that some share their keys; one that only reads keeps none."""
+    model = nn.Linear(2, 2)
+    model.config = SimpleNamespace(  # type: ignore[assignment]
+        num_hidden_layers=3, hidden_size=64, num_attention_heads=4
+    )
+    assert context_bytes(model) == 0
+    model.can_generate = lambda: True  # type: ignore[assignment]
+    assert context_bytes(model) == 2 * 3 * 64 * CONTEXT_TOKENS * 4
+
+
 def test_instances_that_do_not_fit_are_a_warning() -> None:
     """With how many would."""
     model = nn.Linear(256, 1024, bias=False)  # 1 MiB

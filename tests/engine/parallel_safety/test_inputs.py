@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from types import SimpleNamespace
 
 import pytest
@@ -39,6 +40,8 @@ def test_a_model_that_says_nothing_is_refused_with_the_way_out() -> None:
     """Its callable may return inputs."""
     with pytest.raises(ConfigError, match="list of inputs"):
         make_inputs(nn.Sequential(nn.ReLU()))
+    with pytest.raises(ConfigError, match="list of inputs"):
+        make_inputs(nn.LazyLinear(2))
 
 
 @pytest.mark.parametrize(
@@ -78,4 +81,5 @@ def test_a_forward_gets_a_copy() -> None:
     left, right = torch.zeros(2), torch.ones(2)
     compute(Spoiling(), (left, right))
     compute(Spoiling(), {"left": left, "right": right})
+    compute(Spoiling(), UserDict({"left": left, "right": right}))
     assert left.sum() == 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from engine.parallel_safety.__main__ import SAFE, UNSAFE, USAGE, main
+from engine.parallel_safety.__main__ import SAFE, UNSAFE, USAGE, main, within
 
 MODELS = "tests.engine.parallel_safety.models"
 
@@ -22,6 +23,9 @@ MODELS = "tests.engine.parallel_safety.models"
         (f"{MODELS}:Running", UNSAFE, "buffer mean of statistics"),
         (f"{MODELS}:Counting", UNSAFE, "attribute calls of the model"),
         (f"{MODELS}:Racing", UNSAFE, "calls gave other bits"),
+        (f"{MODELS}:telling_by_object", UNSAFE, "the same input gives something else"),
+        (f"{MODELS}:telling_one_by_one", USAGE, "the forward returns generator"),
+        (f"{MODELS}:leaving", USAGE, "SystemExit"),
         (f"{MODELS}:wrong_inputs", USAGE, "a forward of"),
         ("nowhere", USAGE, "neither a folder"),
     ],
@@ -33,6 +37,14 @@ def test_the_verdict_is_the_exit_code(
     assert main(["--model", name, "--threads", "2", "--rounds", "2"]) == code
     captured = capsys.readouterr()
     assert told in captured.out + captured.err
+
+
+def test_a_forward_that_lasts_too_long_is_not_waited_for() -> None:
+    """One that is done in time is left alone."""
+    late = threading.Event()
+    assert within(lambda given: given, 30.0, late.set)("at once") == "at once"
+    assert not late.is_set()
+    assert within(lambda _given: late.wait(10), 0.01, late.set)("never") is True
 
 
 @pytest.mark.slow

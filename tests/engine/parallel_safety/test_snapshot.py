@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import torch
+from torch import nn
 
 from engine.parallel_safety.snapshot import mark, take, told
 from tests.engine.parallel_safety.models import Safe
@@ -53,6 +55,41 @@ def test_changes_within_are_seen(value: object) -> None:
     else:
         value.inner.count = 9  # type: ignore[attr-defined]
     assert mark(value, held) != before
+
+
+def test_what_a_class_holds_is_named_by_its_first_module() -> None:
+    """A number or a list of the class is every instance's."""
+    model = nn.Sequential(Noting(), Noting())
+    before = take(model)
+    model[1](torch.zeros(1))
+    changed = take(model).changed_since(before)
+    assert {told(place) for place in changed} == {
+        "class attribute calls of 0",
+        "class attribute notes of 0",
+        "class attribute forward of 0",
+    }
+
+
+class Noting(nn.Module):
+    """Writes down what comes where all of its kind do."""
+
+    calls = 0
+    notes: ClassVar[list[int]] = []
+
+    def forward(self, given: torch.Tensor, seen: list[int] = []) -> torch.Tensor:  # noqa: B006
+        type(self).calls += 1
+        self.notes.append(1)
+        seen.append(1)
+        return given
+
+
+def test_what_has_no_content_yet_is_known_by_its_identity() -> None:
+    """As parameters whose shape the first input tells."""
+    lazy = nn.LazyLinear(2)
+    before = take(lazy)
+    assert take(lazy).changed_since(before) == set()
+    lazy(torch.zeros(1, 3))
+    assert ("", "weight", "parameter") in take(lazy).changed_since(before)
 
 
 def test_what_refers_to_itself_ends() -> None:

@@ -30,7 +30,9 @@ def test_a_callable_makes_a_model() -> None:
         (f"{MODELS}:nothing", ModelNotFound, "cannot be imported"),
         (f"{MODELS}:broken", ModelError, "OSError: no weights"),
         (f"{MODELS}:no_model", ConfigError, "returned int"),
+        (f"{MODELS}:leaving", ModelError, "SystemExit: no such option"),
         (f"{MODELS}:one_input", ConfigError, "two or more inputs"),
+        (f"{MODELS}:same_inputs", ConfigError, "two or more inputs that differ"),
         (f"{MODELS}:unknown", ConfigError, "nothing tells"),
     ],
 )
@@ -38,6 +40,18 @@ def test_what_is_no_model_is_refused(name: str, kind: type[EngineError], told: s
     """With the reason."""
     with pytest.raises(kind, match=told):
         find_subject(name)
+
+
+@pytest.mark.parametrize("text", ["raise ValueError('no licence')", "def f(:", "exit(3)"])
+def test_a_module_that_cannot_be_imported_is_named(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it raises, and also where it is a script that ends."""
+    name = f"trouble_{len(text)}"
+    (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModelNotFound, match=f"{name}:f cannot be imported: {name} raised"):
+        find_subject(f"{name}:f")
 
 
 def test_a_folder_needs_a_configuration_and_safetensors(tmp_path: Path) -> None:
