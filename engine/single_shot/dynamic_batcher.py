@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from engine.errors import Closed
 from engine.single_shot.batch_queue import BatchQueue
 from engine.single_shot.halves import Failed, Outcome, run_by_halves
+from engine.single_shot.hand_over import begin, raisable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -146,7 +147,11 @@ class DynamicBatcher(Generic[Item, Result]):
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits there
                 loop.call_soon_threadsafe(self._finish, waiting, outcomes, loop)
 
-        self._run_later(job)
+        try:
+            begin(self._run_later, job)
+        except BaseException as error:  # no thread can be started: the batch ends with that
+            failed: list[Outcome[Result] | None] = [Failed(error) for _ in batch]
+            loop.call_soon(self._finish, waiting, failed, loop)
 
     def _finish(
         self,
@@ -161,7 +166,7 @@ class DynamicBatcher(Generic[Item, Result]):
             if one.future.done() or outcome is None:
                 continue  # cancelled: the result is dropped
             if isinstance(outcome, Failed):
-                one.future.set_exception(_raisable(outcome.error))
+                one.future.set_exception(raisable(outcome.error, "the batch function"))
             else:
                 one.future.set_result(outcome.result)
         self._begin_or_wait(loop)
@@ -170,12 +175,3 @@ class DynamicBatcher(Generic[Item, Result]):
                 if not idle.done():
                     idle.set_result(None)
             self._on_idle.clear()
-
-
-def _raisable(error: BaseException) -> BaseException:
-    """A future refuses `StopIteration`, and what should end a thread should not end the loop."""
-    if isinstance(error, Exception) and not isinstance(error, StopIteration):
-        return error
-    wrapped = RuntimeError(f"the batch function raised {type(error).__name__}")
-    wrapped.__cause__ = error
-    return wrapped

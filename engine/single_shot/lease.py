@@ -42,7 +42,7 @@ class Waiter:
     """
 
     number: int
-    wake: Callable[[], object]
+    wake: Callable[[], None]
     instance: int | None = None
     error: EngineError | None = None
 

@@ -11,11 +11,12 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Generic, TypeVar
 
 from engine.errors import Closed, EngineError, WaitTimedOut
+from engine.single_shot.hand_over import Job, begin, raisable, run_all, waking
 from engine.single_shot.lease import Lease, Waiter, not_made
 from engine.single_shot.pool_ledger import Effect, Grant, InstanceState, Make, PoolLedger
 
@@ -60,7 +61,7 @@ class ModelPool(Generic[Model]):
         self._waiters: dict[int, Waiter] = {}
         self._instances: dict[int, Model] = {}
         self._next_waiter = 0
-        self._drained: list[Callable[[], object]] = []
+        self._drained: list[Callable[[], None]] = []
         # Threads start with their first job.
         self._makers = ThreadPoolExecutor(1, thread_name_prefix="kaiwa-make-model")
         self._callers = ThreadPoolExecutor(max_instances, thread_name_prefix="kaiwa-model")
@@ -136,23 +137,29 @@ class ModelPool(Generic[Model]):
         """
         lease = await self._acquire(timeout_s)
 
-        def come_back(done: Future[Answer]) -> None:
-            if not done.cancelled() and isinstance(done.exception(), discard_on):
-                lease.discard()
-            self._release(lease)
+        def job() -> Answer:
+            try:
+                return call(lease.instance)
+            except BaseException as error:
+                if isinstance(error, discard_on):
+                    lease.discard()
+                told = raisable(error, "a call with an instance")
+                if told is error:
+                    raise
+                raise told from error
 
         try:
-            future = self._callers.submit(call, lease.instance)
+            future = begin(self._callers.submit, job)
         except BaseException:
             self._release(lease)
             raise
-        future.add_done_callback(come_back)
+        future.add_done_callback(lambda _: self._release(lease))
         return await asyncio.wrap_future(future)
 
     async def aclose(self) -> None:
         """Refuse everybody, end every wait with `Closed`, and return when all have come back."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._close(_waking(future))
+        self._close(waking(future))
         await future
 
     def close(self) -> None:
@@ -181,7 +188,7 @@ class ModelPool(Generic[Model]):
 
     async def _acquire(self, timeout_s: float | None) -> Lease[Model]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiter = self._ask(_waking(future))
+        waiter = self._ask(waking(future))
         try:
             async with asyncio.timeout(timeout_s):
                 await future
@@ -192,14 +199,14 @@ class ModelPool(Generic[Model]):
             raise
         return self._lease_of(waiter, timeout_s)
 
-    def _ask(self, wake: Callable[[], object]) -> Waiter:
+    def _ask(self, wake: Callable[[], None]) -> Waiter:
         with self._lock:
             waiter = Waiter(self._next_waiter, wake)
             effects = self._ledger.ask(waiter.number)
             self._next_waiter += 1
             self._waiters[waiter.number] = waiter
             jobs = self._perform(effects)
-        _run_all(jobs)
+        run_all(jobs)
         return waiter
 
     def _lease_of(self, waiter: Waiter, timeout_s: float | None) -> Lease[Model]:
@@ -218,47 +225,49 @@ class ModelPool(Generic[Model]):
             granted = waiter.instance
             jobs = [] if granted is None else self._perform(self._ledger.give_back(granted))
             jobs += self._when_drained()
-        _run_all(jobs)
+        run_all(jobs)
 
     def _release(self, lease: Lease[Model]) -> None:
         with self._lock:
             if lease.is_spoilt:
                 gone = self._instances.pop(lease.number)
-                jobs: list[Callable[[], object]] = [lambda: self._give_up(gone)]
+                jobs: list[Job] = [lambda: self._give_up(gone)]
                 jobs += self._perform(self._ledger.discard(lease.number))
             else:
                 jobs = self._perform(self._ledger.give_back(lease.number))
             jobs += self._when_drained()
-        _run_all(jobs)
+        run_all(jobs)
 
     def _make(self, number: int) -> None:
         try:
             instance = self._factory()
         except BaseException as error:  # whatever it is, a waiter hears of it and the thread lives
-            logger.warning("a model instance could not be made: %s", type(error).__name__)
-            with self._lock:
-                effects = self._ledger.make_failed(number)
-                jobs = self._perform(effects, partial(not_made, error))
-                jobs += self._when_drained()
+            jobs = self._not_made(number, error)
         else:
             with self._lock:
                 self._instances[number] = instance
                 jobs = self._perform(self._ledger.made(number))
                 jobs += self._when_drained()
-        _run_all(jobs)
+        run_all(jobs)
 
-    def _close(self, on_drained: Callable[[], object]) -> None:
+    def _not_made(self, number: int, error: BaseException) -> list[Job]:
+        logger.warning("a model instance could not be made: %s", type(error).__name__)
+        with self._lock:
+            effects = self._ledger.make_failed(number)
+            return self._perform(effects, partial(not_made, error)) + self._when_drained()
+
+    def _close(self, on_drained: Callable[[], None]) -> None:
         with self._lock:
             self._drained.append(on_drained)
             jobs = self._perform(self._ledger.close())
             jobs += self._when_drained()
-        _run_all(jobs)
+        run_all(jobs)
 
     def _perform(
         self, effects: list[Effect], error: Callable[[], EngineError] = lambda: Closed("pool")
-    ) -> list[Callable[[], object]]:
+    ) -> list[Job]:
         """Note what was decided; return what is to be done when the lock is free again."""
-        jobs: list[Callable[[], object]] = []
+        jobs: list[Job] = []
         for effect in effects:
             if isinstance(effect, Make):
                 jobs.append(self._making(effect.instance))
@@ -271,10 +280,17 @@ class ModelPool(Generic[Model]):
             jobs.append(waiter.wake)
         return jobs
 
-    def _making(self, number: int) -> Callable[[], object]:
-        return lambda: self._run_later(lambda: self._make(number))
+    def _making(self, number: int) -> Job:
+        def begin_making() -> list[Job] | None:
+            try:
+                begin(self._run_later, lambda: self._make(number))
+            except BaseException as error:  # no thread can be started
+                return self._not_made(number, error)
+            return None
 
-    def _when_drained(self) -> list[Callable[[], object]]:
+        return begin_making
+
+    def _when_drained(self) -> list[Job]:
         """Give all instances up when the last has come back, and tell who closes."""
         if not self._ledger.is_drained:
             return []
@@ -291,23 +307,3 @@ class ModelPool(Generic[Model]):
             self._dispose(instance)
         except Exception as error:  # it is gone either way, and others wait behind it
             logger.warning("a model instance could not be disposed of: %s", type(error).__name__)
-
-
-def _waking(future: asyncio.Future[None]) -> Callable[[], object]:
-    """Return what resolves a future from any thread, or does nothing when nobody waits there."""
-    loop = future.get_loop()
-
-    def resolve() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    def wake() -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and its tasks with it
-            loop.call_soon_threadsafe(resolve)
-
-    return wake
-
-
-def _run_all(jobs: list[Callable[[], object]]) -> None:
-    for job in jobs:
-        job()

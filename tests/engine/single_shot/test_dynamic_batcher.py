@@ -225,3 +225,19 @@ async def test_random_histories_answer_each_item_once(seed: int) -> None:
     computed = [item for call in batches.calls for item in call if item > 0]
     assert len(set(computed)) <= len(tasks)
     batches.batcher.check_integrity()
+
+
+async def test_a_batch_that_no_thread_can_begin_ends_and_so_does_the_next() -> None:
+    """With that error, and the batcher can be closed."""
+
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    batcher: DynamicBatcher[int, int]
+    batcher = DynamicBatcher(list[int], max_batch_size=2, max_wait_s=1.0, run_later=start)
+    for _ in range(2):
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in (1, 2)]
+        told = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [str(error) for error in told] == ["can't start new thread"] * 2
+        batcher.check_integrity()
+    await batcher.aclose()

@@ -313,3 +313,54 @@ async def test_random_histories_lose_no_instance(seed: int) -> None:
     assert all(task.cancelled() or task.exception() is None for task in tasks)
     assert sorted(gone) == list(range(next(made)))
     pool.check_integrity()
+
+
+@pytest.mark.parametrize("error", [StopIteration, SystemExit])
+async def test_a_call_that_would_end_a_thread_or_a_loop_is_told_as_an_error(
+    error: type[BaseException],
+) -> None:
+    """Its waiter neither waits for ever nor ends the process; discarding goes by what it was."""
+    pool = numbered_pool()
+
+    def call(_: int) -> None:
+        raise error
+
+    with pytest.raises(RuntimeError, match=f"raised {error.__name__}"):
+        await pool.run(call, discard_on=(error,))
+    assert await pool.run(str) == "1"
+
+
+async def test_every_wait_ends_where_no_thread_can_be_started() -> None:
+    """Each hears of it by itself, however many wait, and the pool can be closed."""
+
+    def start(_: Callable[[], None]) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool = ModelPool(lambda: "model", max_instances=1, max_waiting=8, run_later=start)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="can't start new thread"):
+            await pool.run(str)
+        pool.check_integrity()
+    await pool.aclose()
+
+
+async def test_a_thread_that_cannot_be_started_ends_a_long_line() -> None:
+    """Without the depth of the line on the stack."""
+    jobs, works = Jobs(), True
+
+    def run_later(job: Callable[[], None]) -> None:
+        if not works:
+            raise RuntimeError("can't start new thread")
+        jobs(job)
+
+    def make() -> str:
+        raise OSError("no disk")
+
+    pool = ModelPool(make, max_instances=1, max_waiting=400, run_later=run_later)
+    line = [asyncio.create_task(pool.run(str)) for _ in range(400)]
+    await settle()
+    works = False
+    jobs.run()
+    told = await asyncio.gather(*line, return_exceptions=True)
+    assert {type(error) for error in told} == {ModelError}
+    pool.check_integrity()
