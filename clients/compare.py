@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from clients.replay.bootstrap import CONFIDENCE, RESAMPLES
+from clients.replay.bootstrap import CONFIDENCE, LEAST_SESSIONS, RESAMPLES
 from clients.replay.comparison import METRICS, Compared, Metric, compare
 from clients.replay.metrics import Targets
 from clients.replay.records import RunRecord
@@ -27,8 +27,9 @@ metrics:
 
 Runs are paired by their names; two reports of one run each are compared whatever the names are.
 A change is relative to A. Its interval is a percentile bootstrap: {RESAMPLES:,} draws of whole
-sessions, of which {100 * CONFIDENCE:.0f} % lie within; where both runs have the same sessions,
-both draw the same ones. "unclear" is where it holds 0.
+sessions, of which {100 * CONFIDENCE:.0f} % lie within (more, with few sessions); where both runs
+have the same sessions, both draw the same ones. "unclear" is where it holds 0, or where there is
+none: it takes {LEAST_SESSIONS} sessions in each run.
 
 exit codes: 0 no regression, 1 a metric is worse and its whole interval lies beyond the allowance,
 2 wrong usage or a report that cannot be read
@@ -69,6 +70,12 @@ def _run(options: argparse.Namespace) -> int:
         with console.status(f"{second.name}: drawing sessions"):
             compared = _compared(first, second, options, targets)
         console.print(_table(first, second, compared))
+        if min(_num_sessions(first), _num_sessions(second)) < LEAST_SESSIONS:
+            print(
+                f"kaiwa compare: {second.name}: fewer than {LEAST_SESSIONS} sessions in a run; no "
+                "change is sure, and none counts as a regression",
+                file=sys.stderr,
+            )
         regressed = regressed or any(one.verdict == "regression" for one in compared)
         rows.append({"a": first.name, "b": second.name, "metrics": [_row(c) for c in compared]})
     if options.json is not None:
@@ -110,6 +117,10 @@ def pairs(
 
 def _runs(folder: Path) -> dict[str, RunRecord]:
     return {run.name: run for run, _ in read_report(folder)}
+
+
+def _num_sessions(run: RunRecord) -> int:
+    return len({request.session_id for request in run.requests})
 
 
 def _compared(

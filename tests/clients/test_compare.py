@@ -17,9 +17,14 @@ QUICK = ["--metric", "ttft_p50"]
 
 
 def report(
-    folder: Path, *names: str, slower: float = 1.0, invalid: str = "", ttft_s: float = 1.0
+    folder: Path,
+    *names: str,
+    slower: float = 1.0,
+    invalid: str = "",
+    ttft_s: float = 1.0,
+    sessions: int = 30,
 ) -> str:
-    """Write a report of thirty sessions for each name, and return its folder."""
+    """Write a report of so many sessions for each name, and return its folder."""
     runs = []
     for name in names:
         requests = [
@@ -28,7 +33,7 @@ def report(
                 sent_s=float(n),
                 token_times_s=[n + slower * wait * (1 + n % 7) for wait in (0.05, 0.06, 0.08)],
             )
-            for n in range(30)
+            for n in range(sessions)
         ]
         runs.append(measured(name, requests=requests, invalid=invalid, duration_s=31.0))
     write_runs(folder, runs, title="t", about={}, machine={}, targets=Targets(ttft_s=ttft_s))
@@ -54,6 +59,18 @@ def test_a_regression_is_exit_code_1_and_told_to_machines(tmp_path: Path) -> Non
     (ttft,) = [m for m in told["runs"][0]["metrics"] if m["metric"] == "ttft_p50"]
     assert ttft["verdict"] == "regression"
     assert ttft["change"] == pytest.approx(1.0)
+
+
+def test_few_sessions_are_told_to_be_too_few(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """However large the change is: both may have fallen to one side by chance."""
+    one = report(tmp_path / "a", "one", sessions=5)
+    two = report(tmp_path / "b", "one", sessions=5, slower=2.0)
+    assert main([one, two, *QUICK]) == 0
+    captured = capsys.readouterr()
+    assert "fewer than 6 sessions" in captured.err
+    assert "unclear" in captured.out
 
 
 def test_what_is_not_asked_for_is_no_regression(tmp_path: Path) -> None:

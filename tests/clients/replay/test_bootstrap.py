@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from clients.replay.bootstrap import (
+    LEAST_SESSIONS,
     Change,
     Counts,
     Quantity,
     Statistic,
     changes,
+    outside_share,
     percentile_of,
     rate_of,
     ratio_of,
@@ -93,8 +96,7 @@ def test_pairs_are_surer_than_strangers() -> None:
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     """150 seeded pairs of runs of 50 sessions, the truth being +10 %.
 
-    95 % of 150 are 142.5 with a deviation of 2.7; the percentile interval is known to be a little
-    short on few sessions.
+    95 % of 150 are 142.5 with a deviation of 2.7.
     """
     dice = np.random.default_rng(5)
     covered = 0
@@ -114,18 +116,41 @@ def test_the_same_seed_draws_the_same() -> None:
     assert first != other
 
 
-def test_one_session_has_no_interval() -> None:
-    """Drawn again and again it is always itself, which would look like certainty."""
-    change = change_of([10.0], [20.0], paired=True)
+@pytest.mark.parametrize("count", [1, LEAST_SESSIONS - 1])
+def test_few_sessions_have_no_interval(count: int) -> None:
+    """Drawn again and again they are always themselves, which would look like certainty."""
+    change = change_of([10.0] * count, [20.0] * count, paired=True)
     assert change.relative == pytest.approx(1.0)
     assert math.isnan(change.low)
     assert math.isnan(change.high)
 
 
+@pytest.mark.parametrize("paired", [False, True])
+def test_few_sessions_of_equal_servers_are_seldom_taken_for_a_change(paired: bool) -> None:
+    """200 seeded pairs of runs of six sessions: 10 differ by chance, with a deviation of 3."""
+    dice = np.random.default_rng(8)
+    surely = 0
+    for seed in range(200):
+        before, after = dice.lognormal(0, 0.5, size=6), dice.lognormal(0, 0.5, size=6)
+        change = change_of(list(before), list(after), paired=paired, seed=seed)
+        surely += not change.low <= 0.0 <= change.high
+    assert surely <= 19
+
+
+@pytest.mark.parametrize(
+    ("num_sessions", "student"), [(6, 2.5706), (11, 2.2281), (31, 2.0423), (1001, 1.9623)]
+)
+def test_the_interval_is_as_much_wider_as_students(num_sessions: int, student: float) -> None:
+    """By the quantiles of a printed table."""
+    beyond = -NormalDist().inv_cdf(outside_share(num_sessions))
+    wanted = student * math.sqrt(num_sessions / (num_sessions - 1))
+    assert beyond == pytest.approx(wanted, rel=2e-3)
+
+
 def test_a_change_from_nothing_is_relative_to_the_floor() -> None:
     """Without a floor, it has no bounds; from nothing to nothing is no change."""
-    nothing, some = mean_of([0.0, 0.0]), mean_of([2.0, 2.0])
+    nothing, some = mean_of([0.0] * 6), mean_of([2.0] * 6)
     quantities = [Quantity(nothing, some, 4.0), Quantity(nothing, some), Quantity(nothing, nothing)]
-    found = changes(quantities, 2, 2, paired=True, seed=0, resamples=10)
+    found = changes(quantities, 6, 6, paired=True, seed=0, resamples=10)
     assert [change.relative for change in found] == [0.5, math.inf, 0.0]
     assert found[1].low == math.inf
