@@ -155,11 +155,16 @@ def plot(
     return Picture(title, caption, "".join(parts), _HEIGHT, keys)
 
 
-def figure(picture: Picture) -> str:
-    """Return a drawing as a ``<figure>`` element with its title, its legend and how to read it."""
+def figure(picture: Picture, *, nothing: str = "nothing to show") -> str:
+    """Return a drawing as a ``<figure>`` element with its title, its legend and how to read it.
+
+    Args:
+        picture: The drawing.
+        nothing: What is said of one that is empty.
+    """
     title = escape(picture.title)
     if not picture.body:
-        return f"<figure><figcaption><b>{title}</b>: nothing to show</figcaption></figure>"
+        return f"<figure><figcaption><b>{title}</b>: {escape(nothing)}</figcaption></figure>"
     caption = f"<small>{escape(picture.caption)}</small>" if picture.caption else ""
     legend = "".join(_legend(key) for key in picture.keys if key.name)
     return (

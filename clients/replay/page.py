@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from clients.replay.report.engine import engine
 from clients.replay.report.felt import felt
 from clients.replay.report.over_time import over_time
 from clients.replay.report.paints import Measured, Paint, paints
+from clients.replay.report.row_words import japanese
 from clients.replay.report.sessions import sessions
 from clients.replay.report.style import STYLE
 from clients.replay.report.sweep import sweep
@@ -76,10 +77,10 @@ def page(
     body = [f"<h1>{escape(title)}</h1>"]
     body += [_banner(run, said) for run, _ in measured if run.invalid]
     body += [
-        f"<h2>{escape(heading)}</h2>{_charts(pictures)}"
+        f"<h2>{escape(heading)}</h2>{_charts(pictures, said)}"
         for heading, pictures in _main_pictures(measured, said)
     ]
-    body.append(f'<h2>{said["figures"]}</h2><div class="scroll">{_table(measured)}</div>')
+    body.append(f'<h2>{said["figures"]}</h2><div class="scroll">{_table(measured, lang)}</div>')
     body.append(f"<h2>{said['runs']}</h2>")
     body += [
         _run(run, paint, said, is_open=number == 0)
@@ -109,8 +110,9 @@ def _run(run: RunRecord, paint: Paint, said: Mapping[str, str], *, is_open: bool
     about = {"target": run.target, "policy": run.policy, "load": run.load} | run.about
     return (
         f"<details{' open' if is_open else ''}><summary>{escape(run.name)}</summary>"
-        f"{_banner(run, said) if run.invalid else ''}{_charts(over_time(run, paint, said))}"
-        f"{_charts(sessions(run, said))}{_settings(about)}"
+        f"{_banner(run, said) if run.invalid else ''}"
+        f"{_charts(over_time(run, paint, said), said)}{_charts(sessions(run, said), said)}"
+        f"{_settings(about)}"
         "</details>"
     )
 
@@ -122,8 +124,9 @@ def _banner(run: RunRecord, said: Mapping[str, str]) -> str:
     )
 
 
-def _charts(pictures: Sequence[Picture]) -> str:
-    return f'<div class="charts">{"".join(figure(picture) for picture in pictures)}</div>'
+def _charts(pictures: Sequence[Picture], said: Mapping[str, str]) -> str:
+    drawn = "".join(figure(picture, nothing=said["nothing"]) for picture in pictures)
+    return f'<div class="charts">{drawn}</div>'
 
 
 def _settings(about: Mapping[str, Any]) -> str:
@@ -135,17 +138,18 @@ def _settings(about: Mapping[str, Any]) -> str:
     return f'<div class="scroll"><table class="about">{rows}</table></div>'
 
 
-def _table(measured: Measured) -> str:
+def _table(measured: Measured, lang: str) -> str:
+    named: Callable[[str], str] = japanese if lang == "ja" else str
     head = "".join(
         f"<th>{'⚠ ' if run.invalid else ''}{escape(run.name)}</th>" for run, _ in measured
     )
     parts = []
     for group in groups([figures for _, figures in measured]):
         parts.append(
-            f'<tr class="group"><td>{escape(group.title)}</td><td colspan="{len(measured)}"></td>'
-            "</tr>"
+            f'<tr class="group"><td>{escape(named(group.title))}</td>'
+            f'<td colspan="{len(measured)}"></td></tr>'
         )
         for name, cells in group.lines:
             values = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-            parts.append(f"<tr><td>{escape(name)}</td>{values}</tr>")
+            parts.append(f"<tr><td>{escape(named(name))}</td>{values}</tr>")
     return f"<table><tr><th></th>{head}</tr>{''.join(parts)}</table>"

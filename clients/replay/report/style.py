@@ -25,7 +25,7 @@ figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.7rem;min
 figcaption b{display:block;font-weight:600}
 figcaption small{display:block;color:var(--soft);font-size:.82rem;line-height:1.4;
 margin-bottom:.3rem}
-svg{display:block;width:100%;height:auto}
+svg{display:block;width:100%;height:auto;overflow:visible}
 svg text{fill:var(--soft);font-size:12px}svg text.row{font-size:8px}
 .grid{stroke:var(--line);stroke-width:.6}
 .legend{margin:.2rem 0 0;color:var(--soft);font-size:.85rem;line-height:1.35}

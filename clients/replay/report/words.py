@@ -14,6 +14,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "sweep": ("From rate to rate", "到着率を変えた比較"),
     "engine": ("What the engine did", "エンジンの動き"),
     "runs": ("Run by run", "実行ごとの詳細"),
+    "nothing": ("nothing to show", "表示するデータがありません"),
     "again": ("How to do it again", "再現方法"),
     "invalid": ("This run says nothing of the target", "この実行は無効です"),
     "ttft": ("Time to the first token", "最初のトークンまでの時間（TTFT）"),
