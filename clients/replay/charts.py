@@ -164,7 +164,8 @@ def figure(picture: Picture, *, nothing: str = "nothing to show") -> str:
     """
     title = escape(picture.title)
     if not picture.body:
-        return f"<figure><figcaption><b>{title}</b>: {escape(nothing)}</figcaption></figure>"
+        said = f"<small>{escape(nothing)}</small>"
+        return f"<figure><figcaption><b>{title}</b>{said}</figcaption></figure>"
     caption = f"<small>{escape(picture.caption)}</small>" if picture.caption else ""
     legend = "".join(_legend(key) for key in picture.keys if key.name)
     return (

@@ -47,10 +47,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "sweep.goodput": ("Goodput against offered rate", "到着率とグッドプット"),
     "sweep.goodput.how": (
-        "Replies within both targets per second; on the dashed line all are. The knee is the "
+        "Replies within all targets per second; on the dashed line all are. The knee is the "
         "highest rate up to which at least 95 % are; the bend is the point farthest above the "
         "straight line from first to last.",
-        "両方の目標を満たした応答の毎秒の数。破線上ではすべてが満たす。ニーは、95 % 以上が"
+        "すべての目標を満たした応答の毎秒の数。破線上では全応答が満たす。ニーは、95 % 以上が"
         "満たす最大の到着率。曲がり目は、両端を結ぶ直線から最も上に離れた点。",
     ),
     "sweep.ttft": ("TTFT p99 against offered rate", "到着率と TTFT p99"),
