@@ -15,6 +15,8 @@ from server.__main__ import main
         (["--policy=pool", "--rates", "nan"], "'nan' is not a list of rates"),
         (["--policy=pool", "--requests", "0"], "'0' is not a whole number from 1"),
         (["--policy=pool", "--max-wait-ms", "x"], "'x' is not a time"),
+        (["--policy=pool", "--svg", "no/such/folder.svg"], "'no/such/folder.svg' is no file"),
+        (["--policy=pool", "--json", "docs"], "'docs' is no file"),
         (["--policy=pool", "--model", "nowhere"], "nowhere has no config.json"),
     ],
 )

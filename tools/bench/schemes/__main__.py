@@ -56,8 +56,9 @@ async def serve(way: Way, asks: Sequence[Ask]) -> list[Served]:
     began = time.perf_counter()
 
     async def one(ask: Ask) -> Served:
-        while (early_s := began + ask.start_s - time.perf_counter()) > 0:
-            await asyncio.sleep(early_s)  # uvloop's timers go by whole milliseconds
+        # uvloop's timers go by whole milliseconds, and may be early.
+        while (early_s := began + ask.start_s - time.perf_counter()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(early_s)
         reply = await way.reply(ask)
         ended = time.perf_counter()
         if reply.tokens != ask.output_tokens:

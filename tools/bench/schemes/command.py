@@ -137,8 +137,8 @@ def _parser() -> argparse.ArgumentParser:
         help="of Kaiwa's engine; torch: transformers' own modules, as the others (%(default)s)",
     )
     option("--quick", action="store_true", help="two rates of six requests, one round")
-    option("--json", type=Path, metavar="FILE", help="write all rows")
-    option("--svg", type=Path, metavar="FILE", help="draw throughput, latency and memory")
+    option("--json", type=_file, metavar="FILE", help="write all rows")
+    option("--svg", type=_file, metavar="FILE", help="draw throughput, latency and memory")
     return parser
 
 
@@ -170,6 +170,14 @@ def _milliseconds(text: str) -> float:
     if not 0 <= value <= 60_000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time from 0 to 60000 milliseconds")
     return value
+
+
+def _file(text: str) -> Path:
+    """Refuse before minutes of measuring what could not be written after them."""
+    file = Path(text)
+    if file.is_dir() or not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that is there")
+    return file
 
 
 def _whole(most: int) -> Callable[[str], int]:

@@ -22,6 +22,7 @@ from tools.bench.schemes.plan import Ask, Plan
 
 _KV_TOKENS = 4096
 _WARMING = Ask(0.0, tuple(range(10, 30)), 4)
+_WARMING_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ class Continuous:
             kernels=plan.kernels,
             num_threads=plan.cores,
             max_num_seqs=plan.batch_size,
+            max_num_queued_reqs=plan.requests + _WARMING_AT_ONCE,
             kv_cache_tokens=_KV_TOKENS,
             enable_prefix_caching=False,
         )
@@ -196,7 +198,7 @@ class Continuous:
 
     async def warm(self) -> None:
         """A few at once."""
-        await asyncio.gather(*(self.reply(_WARMING) for _ in range(4)))
+        await asyncio.gather(*(self.reply(_WARMING) for _ in range(_WARMING_AT_ONCE)))
 
     async def aclose(self) -> None:
         """End the engine."""
