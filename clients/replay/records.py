@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
+
+_FINISHES = ("stop", "length", "abort", "error", "")
+_MOST_S = 1e9
+"""Thirty years; sums over such times stay finite."""
+_SLOWEST = 1e-3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,6 +143,27 @@ class RunRecord:
     offered_per_s: float | None = None
     invalid: str = ""
     about: dict[str, Any] = field(default_factory=dict)
+
+
+def fault_of(request: RequestRecord) -> str:
+    """Return what no client can have measured; empty for a record that can be true."""
+    moments = [request.sent_s, request.planned_s, request.ended_s, request.first_segment_s]
+    moments += [request.cancelled_s, request.cancel_acked_s, *request.token_times_s[-1:]]
+    if not all(abs(moment) <= _MOST_S for moment in moments if moment is not None):
+        return f"a time is beyond {_MOST_S:g} s"
+    if any(
+        later < earlier for earlier, later in pairwise([request.sent_s, *request.token_times_s])
+    ):
+        return "token_times_s is not in order, or begins before sent_s"
+    if not request.tokens_per_s >= _SLOWEST:
+        return f"tokens_per_s is {request.tokens_per_s:g}, not {_SLOWEST:g} or more"
+    if request.reserve_tokens < 1:
+        return f"reserve_tokens is {request.reserve_tokens}, not 1 or more"
+    if request.finish not in _FINISHES:
+        return f"finish is {request.finish!r:.40}, none of {', '.join(filter(None, _FINISHES))}"
+    if not all(math.isfinite(ms) and abs(ms) <= 1e3 * _MOST_S for ms in request.server_ms.values()):
+        return f"a time in server_ms is beyond {_MOST_S:g} s"
+    return ""
 
 
 def as_rows(requests: Iterable[RequestRecord]) -> list[dict[str, Any]]:

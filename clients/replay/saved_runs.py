@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from clients.replay.metrics import Figures, Targets, as_json, figures
-from clients.replay.records import RequestRecord, RunRecord, StepRecord, as_rows
+from clients.replay.records import RequestRecord, RunRecord, StepRecord, as_rows, fault_of
 from clients.replay.script import ScriptError
 
 FORMAT = 2
@@ -113,11 +113,13 @@ def read_report(folder: Path) -> list[tuple[RunRecord, Figures]]:
             raise ScriptError(f"{file} has two runs of the name {run.name!r}; rename one")
         runs[run.name] = run
     requests = folder / "requests.jsonl"
-    for name, record in _rows(requests, RequestRecord, runs):
+    for name, record, place in _rows(requests, RequestRecord, runs):
+        if fault := fault_of(record):
+            raise ScriptError(f"{place}: {fault}")
         runs[name].requests.append(record)
     steps = folder / "steps.jsonl"
     if steps.exists():
-        for name, step in _rows(steps, StepRecord, runs):
+        for name, step, _ in _rows(steps, StepRecord, runs):
             runs[name].steps.append(step)
     return [(run, figures(run, targets)) for run in runs.values()]
 
@@ -133,7 +135,10 @@ def read_targets(folder: Path) -> Targets:
     return _converted(summary.get("targets", {}), Targets, str(file))
 
 
-def _rows(file: Path, kind: type[_T], runs: Mapping[str, RunRecord]) -> Iterator[tuple[str, _T]]:
+def _rows(
+    file: Path, kind: type[_T], runs: Mapping[str, RunRecord]
+) -> Iterator[tuple[str, _T, str]]:
+    """Yield the run's name, the row, and where it stands."""
     for number, line in enumerate(_text(file).splitlines(), 1):
         if not line.strip():
             continue
@@ -142,7 +147,7 @@ def _rows(file: Path, kind: type[_T], runs: Mapping[str, RunRecord]) -> Iterator
         name = row.pop("run", None)
         if name not in runs:
             raise ScriptError(f"{place} belongs to the run {name!r:.80}, which the summary lacks")
-        yield str(name), _converted(row, kind, place)
+        yield str(name), _converted(row, kind, place), place
 
 
 def _write_rows(file: Path, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clients.replay.metrics import Figures, Targets
-from clients.replay.records import RunRecord
+from clients.replay.records import RunRecord, as_rows
 from clients.replay.saved_runs import MOST_STEPS, read_report, read_targets, write_runs
 from clients.replay.script import ScriptError
 from tests.clients.replay.runs import measured, request, step
@@ -111,4 +112,27 @@ def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
     """Their requests could not be told apart."""
     write(tmp_path, measured("one"), measured("one"))
     with pytest.raises(ScriptError, match="two runs of the name 'one'"):
+        read_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"tokens_per_s": 0.0}, "tokens_per_s is 0"),
+        ({"reserve_tokens": -5}, "reserve_tokens is -5"),
+        ({"token_times_s": [0.3, 0.2]}, "not in order"),
+        ({"token_times_s": [-0.1]}, "begins before sent_s"),
+        ({"ended_s": 1e300}, "a time is beyond"),
+        ({"server_ms": {"ttft": 1e308}}, "a time in server_ms"),
+        ({"finish": "done"}, "finish is 'done', none of stop"),
+    ],
+)
+def test_what_no_client_can_have_measured_is_refused(
+    tmp_path: Path, fields: dict[str, Any], told: str
+) -> None:
+    """With the line: figures of it would be wrong, or could not be computed."""
+    write(tmp_path, measured())
+    row = {"run": "one", **as_rows([request()])[0], **fields}
+    (tmp_path / "requests.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(ScriptError, match=f"line 1: .*{told}"):
         read_report(tmp_path)
