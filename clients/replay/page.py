@@ -56,7 +56,7 @@ def write_report(
     machine = surroundings()
     write_runs(folder, measured, title=title, about=about, machine=machine, targets=targets)
     text = page(measured, title, about | machine, page_of, lang)
-    (folder / "report.html").write_text(text, encoding="utf-8")
+    (folder / "report.html").write_text(text, encoding="utf-8", errors="replace")
     if png:
         pictures = _main_pictures(measured, page_of)
         write_png(folder / "report.png", [p for group in pictures for p in group[1]], title)

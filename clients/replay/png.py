@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
@@ -15,6 +16,7 @@ _GAP = 28
 _LINE = 17
 _LATIN = "'DejaVu Sans','Helvetica Neue','Segoe UI',Arial"
 _JAPANESE = "'Noto Sans CJK JP','Noto Sans JP','Hiragino Sans','Yu Gothic'"
+_NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _STYLE = (
     "text{font-size:12px;fill:#5a6168}.title{font-size:20px;fill:#1c2024}"
     ".name{font-size:14px;font-weight:bold;fill:#1c2024}.row{font-size:8px}"
@@ -36,7 +38,8 @@ def write_png(file: Path, pictures: Sequence[Picture], title: str, *, zoom: floa
     Raises:
         ScriptError: What draws it is not installed.
     """
-    file.write_bytes(_renderer()(svg_string=sheet(pictures, title), zoom=zoom))
+    drawn = _NOT_XML.sub("\ufffd", sheet(pictures, title))
+    file.write_bytes(_renderer()(svg_string=drawn, zoom=zoom))
 
 
 def check_png() -> None:

@@ -23,6 +23,8 @@ FORMAT = 2
 MAX_FILE_BYTES = 1 << 30
 MOST_STEPS = 2_000
 """Of each run that are kept: more than a chart has points; they are taken evenly."""
+_ODD = "replace"
+"""What UTF-8 cannot say, such as file names of odd bytes in a command, does not cost the report."""
 
 _KEPT = (
     "name",
@@ -73,7 +75,7 @@ def write_runs(
         "runs": runs,
     }
     text = json.dumps(summary, indent=1, allow_nan=False, ensure_ascii=False)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8", errors=_ODD)
     requests = [(run.name, row) for run, _ in measured for row in as_rows(run.requests)]
     _write_rows(folder / "requests.jsonl", requests)
     steps = [
@@ -139,7 +141,7 @@ def _rows(
     file: Path, kind: type[_T], runs: Mapping[str, RunRecord]
 ) -> Iterator[tuple[str, _T, str]]:
     """Yield the run's name, the row, and where it stands."""
-    for number, line in enumerate(_text(file).splitlines(), 1):
+    for number, line in enumerate(_text(file).split("\n"), 1):
         if not line.strip():
             continue
         place = f"{file}, line {number}"
@@ -151,9 +153,10 @@ def _rows(
 
 
 def _write_rows(file: Path, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
-    with file.open("w", encoding="utf-8") as out:
+    with file.open("w", encoding="utf-8", errors=_ODD) as out:
         for name, row in rows:
-            out.write(json.dumps({"run": name, **row}, allow_nan=False) + "\n")
+            text = json.dumps({"run": name, **row}, allow_nan=False, ensure_ascii=False)
+            out.write(text + "\n")
 
 
 def _text(file: Path) -> str:

@@ -121,5 +121,6 @@ def test_a_picture_of_the_main_charts_is_written_if_wanted(tmp_path: Path) -> No
     pytest.importorskip("resvg_py")
     write_report(tmp_path, [measured("a")], title="t", about={})
     assert not (tmp_path / "report.png").exists()
-    write_report(tmp_path, [measured("a")], title="t", about={}, png=True)
+    odd = "a\x01\udcff"  # as a file's name may be
+    write_report(tmp_path, [measured(odd)], title=odd, about={}, png=True)
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")

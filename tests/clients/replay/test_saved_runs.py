@@ -34,6 +34,14 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_report(tmp_path) == [first, second]
 
 
+def test_what_text_cannot_hold_does_not_cost_the_report(tmp_path: Path) -> None:
+    """File names of odd bytes come as halves of characters; other odd lines stay one line."""
+    write(tmp_path, measured("a\udcff", requests=[request("\ud800"), request("b\u2028\x85c")]))
+    ((run, _),) = read_report(tmp_path)
+    assert run.name == "a?"
+    assert [one.session_id for one in run.requests] == ["?", "b\u2028\x85c"]
+
+
 def test_figures_are_measured_against_the_reports_targets(tmp_path: Path) -> None:
     """Half a second was too long there."""
     write(tmp_path, measured(), targets=Targets(ttft_s=0.4))
