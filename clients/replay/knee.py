@@ -67,8 +67,8 @@ def _bend(rates: Sequence[float], goodput: Sequence[float]) -> float | None:
     if len(rates) < 3:
         return None
     height = max(goodput) - min(goodput)
-    if height < _LEAST_RISE * max(goodput):
-        return None  # level all along: whatever bends is noise
+    if height <= _LEAST_RISE * max(goodput):
+        return None  # level all along, perhaps at 0: whatever bends is noise
     span = rates[-1] - rates[0]
     slope = (goodput[-1] - goodput[0]) / height
     above = [

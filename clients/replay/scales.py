@@ -50,7 +50,16 @@ class Scale:
         first, last = math.floor(math.log10(self.least)), math.ceil(math.log10(self.most))
         factors = (1.0, 2.0, 5.0) if last - first <= 2 else (1.0,)
         values = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
-        return [value for value in values if self.least <= value <= self.most]
+        found = [value for value in values if self.least <= value <= self.most]
+        return found if len(found) > 1 else self._close_ticks()
+
+    def _close_ticks(self) -> list[float]:
+        """Return round values at equal distances, for an axis of less than a factor or so."""
+        if self.most < 1.01 * self.least:
+            return [self.least]
+        step = round_step(self.most - self.least, 5)
+        first, last = math.ceil(self.least / step), math.floor(self.most / step)
+        return [number * step for number in range(first, last + 1)]
 
 
 def written(value: float) -> str:

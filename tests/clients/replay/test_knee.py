@@ -25,6 +25,11 @@ def test_nothing_is_kept_where_the_first_rate_is_too_much() -> None:
     assert knee(curve((10, 3), (20, 3))).kept_per_s is None
 
 
+def test_a_sweep_without_one_good_reply_has_neither() -> None:
+    """A server that fails, or a target that nothing keeps, bends nowhere."""
+    assert knee(curve((1, 0), (2, 0), (4, 0))) == Knee(None, None)
+
+
 def test_the_bend_is_farthest_above_the_straight_line() -> None:
     """Even where all rates but the last are kept."""
     found = knee(curve((1, 1), (2, 2), (4, 4), (8, 5)), least_share=0.5)

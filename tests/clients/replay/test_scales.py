@@ -27,6 +27,17 @@ def test_a_short_logarithmic_axis_has_ticks_between_its_decades() -> None:
     assert Scale.over(3.0, 30.0, 0.0, 1.0, log=True).ticks() == pytest.approx([5.0, 10.0, 20.0])
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "ticks"),
+    [(220.0, 480.0, [300.0, 400.0]), (271.0, 290.0, [275.0, 280.0, 285.0, 290.0])],
+)
+def test_a_very_short_logarithmic_axis_has_ticks_all_the_same(
+    least: float, most: float, ticks: list[float]
+) -> None:
+    """Where no 1, 2 or 5 lies between: a curve without a number beside it says nothing."""
+    assert Scale.over(least, most, 0.0, 1.0, log=True).ticks() == pytest.approx(ticks)
+
+
 @pytest.mark.parametrize("log", [False, True])
 def test_an_axis_of_one_value_divides_nothing_by_0(log: bool) -> None:
     """Its value lies somewhere on it."""
