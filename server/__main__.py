@@ -183,7 +183,10 @@ def _run_elsewhere(module_name: str, arguments: Sequence[str]) -> int:
         sys.stderr.write(f"kaiwa: {module_name} is not in this build; run it in a checkout\n")
         return EXIT_USAGE
     run: Callable[[list[str]], int] = module.main
-    return run(list(arguments))
+    try:
+        return run(list(arguments))
+    except KeyboardInterrupt:
+        return 130
 
 
 class _Sources(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,22 @@ def asks_for_model(arguments: Sequence[str]) -> bool:
 
 
 def examine_model(arguments: Sequence[str]) -> int:
-    """Run the examination, whose output goes where ours does, and return its exit code."""
+    """Run the examination, whose output goes where ours does, and return its exit code.
+
+    An examination that a signal ended has judged nothing: that is 2, or 130 after Ctrl-C.
+    """
     command = [sys.executable, "-m", "engine.parallel_safety", *arguments]
-    return subprocess.run(command, check=False).returncode
+    try:
+        code = subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+    if code == -signal.SIGINT:
+        return 130
+    if code < 0:
+        name = signal.Signals(-code).name
+        sys.stderr.write(
+            f"kaiwa doctor: {name} ended the examination, which then says nothing of the model; "
+            "SIGKILL is what a system does that runs out of memory\n"
+        )
+        return 2
+    return code

@@ -25,7 +25,7 @@ from engine.parallel_safety.inputs import compute
 from engine.parallel_safety.modes import check_modes
 from engine.parallel_safety.subject import find_subject
 
-SAFE, UNSAFE, USAGE = 0, 1, 2
+SAFE, UNSAFE, USAGE, INTERRUPTED = 0, 1, 2, 130
 _MOST = 64
 _FORWARD_S = 600.0
 """What lasts longer is no forward; threads beside each other are given up earlier."""
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EngineError as error:
         sys.stderr.write(f"kaiwa doctor: {error.message}\n")
         return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
     sys.stdout.write(report(options.model, findings, options.threads))
     return SAFE if is_safe(findings) else UNSAFE
 

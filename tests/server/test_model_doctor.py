@@ -32,3 +32,12 @@ def test_a_process_with_torch_answers(capfd: pytest.CaptureFixture[str]) -> None
     model = "tests.engine.parallel_safety.models:in_training"
     assert main(["doctor", "--model", model, "--rounds", "1"]) == 1
     assert "unsafe" in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_an_examination_that_was_killed_says_nothing_of_the_model(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Neither safe nor unsafe, and why."""
+    assert main(["doctor", "--model", "tests.engine.parallel_safety.models:killed"]) == 2
+    assert "SIGKILL ended the examination" in capfd.readouterr().err

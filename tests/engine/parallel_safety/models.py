@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -189,3 +191,14 @@ def telling_one_by_one() -> nn.Module:
 def leaving() -> nn.Module:
     """Ends the process instead, as a script does."""
     raise SystemExit("no such option")
+
+
+def interrupted() -> nn.Module:
+    """Somebody has lost patience."""
+    raise KeyboardInterrupt
+
+
+def killed() -> nn.Module:
+    """Takes more memory than there is."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError

@@ -67,6 +67,11 @@ def test_a_model_of_transformers_that_keeps_its_context_is_unsafe(
     assert "every forward changes buffer inv_freq of model.rotary_emb" in capsys.readouterr().out
 
 
+def test_who_interrupts_gets_no_traceback() -> None:
+    """The exit code is that of a shell."""
+    assert main(["--model", f"{MODELS}:interrupted"]) == 130
+
+
 @pytest.mark.parametrize("arguments", [[], ["--model", "x", "--threads", "0"], ["--modle", "x"]])
 def test_wrong_usage_is_two(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """As everywhere."""
