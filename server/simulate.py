@@ -26,7 +26,7 @@ from clients.replay.png import check_png
 from clients.replay.presets import PRESETS
 from clients.replay.records import RunRecord
 from clients.replay.script import ScriptError, Session, with_load
-from clients.replay.table import side_by_side
+from clients.replay.table import SideBySide
 from clients.replay.traces.read import read_trace
 from engine.config import Policy
 from engine.errors import EngineError
@@ -103,7 +103,7 @@ def _run(options: argparse.Namespace) -> int:
     took = time.perf_counter() - started
     console = Console()
     title = f"{options.workload} on {machine.name}"
-    console.print(side_by_side(measured, title))
+    console.print(SideBySide(measured, title))
     virtual = sum(run.duration_s for run, _ in measured)
     console.print(
         f"{len(sessions)} sessions, {len(measured)} runs: {virtual:,.0f} simulated seconds in "

@@ -29,7 +29,7 @@ from clients.replay.presets import PRESETS
 from clients.replay.prompt_texts import PromptTexts
 from clients.replay.records import RunRecord
 from clients.replay.script import ScriptError, Session, fitted, resized
-from clients.replay.table import side_by_side
+from clients.replay.table import SideBySide
 from clients.replay.texts import make_texts
 from clients.replay.traces.read import read_trace
 
@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
     measured = bench.measured
     title = Path(options.workload).name
     console = Console()
-    console.print(side_by_side(measured, title))
+    console.print(SideBySide(measured, title))
     for verdict in bench.verdicts:
         console.print(verdict)
     if options.report is not None:
