@@ -27,7 +27,8 @@ from engine.errors import ConfigError
 from server.auth.keys import ANONYMOUS
 from server.sockets.accept_limits import AcceptLimits
 from server.sockets.admission import RETRY_AFTER_S, HandshakeHead, Refusal, admit
-from server.sockets.arrivals import Arrival, HttpConnection, RealtimeConnection
+from server.sockets.arrivals import Arrival
+from server.sockets.owners import HttpConnection, RealtimeConnection
 from server.sockets.tls import renew, tls_context
 from server.state import ServerState
 
