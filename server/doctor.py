@@ -251,7 +251,7 @@ def _recording(settings: ServerSettings) -> Iterator[Finding]:
 
 def _open_files(settings: ServerSettings) -> Iterator[Finding]:
     limit = open_files_limit(hard=True)
-    wanted = settings.limits.max_connections + SPARE
+    wanted = settings.limits.most_sockets + SPARE
     if limit is None or limit >= wanted:
         yield Finding("pass", "open files", "no limit" if limit is None else str(limit))
     else:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server.config.limits import LimitsConfig
+from server.config.limits import MAX_TURNED_AWAY, LimitsConfig
 from server.limits.keyed_rate import KeyedRate
 from server.limits.token_bucket import TokenBucket
 
@@ -37,7 +37,7 @@ RETRY_AFTER_S = 2.0
 class Ticket:
     """One TCP connection's place; whoever sees the connection end gives it back."""
 
-    __slots__ = ("_limits", "address", "is_counted", "is_pending", "transport")
+    __slots__ = ("_limits", "address", "is_counted", "is_pending", "is_turned_away", "transport")
 
     def __init__(
         self, limits: AcceptLimits, transport: Transport, address: str, *, is_counted: bool
@@ -47,6 +47,7 @@ class Ticket:
         self.address = address
         self.is_counted = is_counted
         self.is_pending = True
+        self.is_turned_away = False
 
     def head_is_in(self) -> None:
         """The request head has come; the connection no longer waits for it."""
@@ -54,9 +55,19 @@ class Ticket:
             self.is_pending = False
             self._limits.num_pending -= 1
 
+    def turn_away(self) -> bool:
+        """Nothing is waited for any more; returns whether there is room to say why."""
+        self.head_is_in()
+        self.is_turned_away = self._limits.num_turned_away < MAX_TURNED_AWAY
+        self._limits.num_turned_away += self.is_turned_away
+        return self.is_turned_away
+
     def leave(self) -> None:
         """The connection has ended; doing this twice does no harm."""
         self.head_is_in()
+        if self.is_turned_away:
+            self.is_turned_away = False
+            self._limits.num_turned_away -= 1
         self._limits.forget(self)
 
 
@@ -65,6 +76,7 @@ class AcceptLimits:
 
     Attributes:
         num_pending: Connections whose request head has not come in.
+        num_turned_away: Connections that are being told that they are too many, unasked.
     """
 
     def __init__(self, config: LimitsConfig) -> None:
@@ -79,6 +91,7 @@ class AcceptLimits:
         self._num_counted = 0
         self._per_address: Counter[str] = Counter()
         self.num_pending = 0
+        self.num_turned_away = 0
 
     def __len__(self) -> int:
         """Connections of any kind, those being turned away included."""
@@ -109,9 +122,9 @@ class AcceptLimits:
                 del self._per_address[ticket.address]
 
     def abort_pending(self) -> None:
-        """Cut off whoever has not said what it wants."""
+        """Cut off whoever has not said what it wants, or was not asked."""
         for ticket in list(self._tickets):
-            if ticket.is_pending:
+            if ticket.is_pending or ticket.is_turned_away:
                 ticket.transport.abort()
 
     def abort_all(self) -> None:

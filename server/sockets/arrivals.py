@@ -58,9 +58,11 @@ class Arrival(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self._ticket, self._full = self._accept_limits.enter(self._transport, address, loop.time())
         self._timer = loop.call_later(self._limits.head_timeout_s, self._on_timeout)
-        if not self._accept_limits.has_room_for_heads:
+        if self._full is not None and self._full.is_own_doing:
+            self._turn_away(self._full)
+        elif not self._accept_limits.has_room_for_heads:
             message = "too many connections wait for their first request"
-            self._refuse_full(TurnedAway("too_many_pending_heads", message, False, RETRY_AFTER_S))
+            self._turn_away(TurnedAway("too_many_pending_heads", message, False, RETRY_AFTER_S))
 
     def data_received(self, data: bytes) -> None:
         """Collect the head; when it is complete, hand over or refuse."""
@@ -112,6 +114,15 @@ class Arrival(asyncio.Protocol):
     def _on_timeout(self) -> None:
         message = f"no request came within {self._limits.head_timeout_s:g} s"
         self._refuse(Refusal(408, "request_timeout", message))
+
+    def _turn_away(self, full: TurnedAway) -> None:
+        """Refuse unasked: who has too many connections may not hold more by saying nothing."""
+        if self._ticket.turn_away():
+            self._refuse_full(full)
+        else:
+            self._is_refused = True
+            self._state.metrics.rejections.labels(full.reason).inc()
+            self._transport.abort()
 
     def _refuse_full(self, full: TurnedAway) -> None:
         self._state.metrics.rejections.labels(full.reason).inc()
