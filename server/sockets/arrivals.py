@@ -13,14 +13,25 @@ import math
 from collections.abc import Callable
 from typing import cast
 
-from server.sockets.accept_limits import AcceptLimits, TurnedAway
-from server.sockets.admission import REALTIME_PATH, RETRY_AFTER_S, Refusal
+from server.sockets.accept_limits import AcceptLimits, Ticket, TurnedAway
+from server.sockets.admission import REALTIME_PATH, Refusal
 from server.sockets.heads import answer, asks_for_websocket, flaw_of_handshake, is_http_1, path_of
 from server.sockets.owners import HttpConnection, RealtimeConnection
 from server.state import ServerState
 
 LINGER_S = 1.0
 """Seconds that a refused client gets to read its answer before the connection is cut off."""
+
+
+Entry = tuple[Ticket, TurnedAway | None]
+"""A connection's place, and why it is one too many, if it is."""
+
+
+def enter(accept_limits: AcceptLimits, transport: asyncio.Transport) -> Entry:
+    """Count a connection that has come in."""
+    peer = transport.get_extra_info("peername")
+    address = str(peer[0]) if peer else "unknown"
+    return accept_limits.enter(transport, address, asyncio.get_running_loop().time())
 
 
 class Arrival(asyncio.Protocol):
@@ -33,6 +44,7 @@ class Arrival(asyncio.Protocol):
         *,
         make_realtime: Callable[[], RealtimeConnection],
         make_http: Callable[[], HttpConnection],
+        entry: Entry | None = None,
     ) -> None:
         """Wait for a connection.
 
@@ -41,28 +53,26 @@ class Arrival(asyncio.Protocol):
             accept_limits: Counts the connections.
             make_realtime: Makes the owner of a WebSocket.
             make_http: Makes the owner of any other connection.
+            entry: Its place and whether it is one too many, where that is known already.
         """
         self._state = state
         self._limits = state.settings.limits
         self._accept_limits = accept_limits
         self._make_realtime = make_realtime
         self._make_http = make_http
+        self._entry = entry
         self._buffer = bytearray()
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, and start the clock."""
         self._transport = cast(asyncio.Transport, transport)
-        peer = self._transport.get_extra_info("peername")
-        address = str(peer[0]) if peer else "unknown"
         loop = asyncio.get_running_loop()
-        self._ticket, self._full = self._accept_limits.enter(self._transport, address, loop.time())
+        self._ticket, self._full = self._entry or enter(self._accept_limits, self._transport)
+        self._ticket.transport = self._transport
         self._timer = loop.call_later(self._limits.head_timeout_s, self._on_timeout)
-        if self._full is not None and self._full.is_own_doing:
+        if self._full is not None and self._full.is_told_unasked:
             self._turn_away(self._full)
-        elif not self._accept_limits.has_room_for_heads:
-            message = "too many connections wait for their first request"
-            self._turn_away(TurnedAway("too_many_pending_heads", message, False, RETRY_AFTER_S))
 
     def data_received(self, data: bytes) -> None:
         """Collect the head; when it is complete, hand over or refuse."""
@@ -116,7 +126,7 @@ class Arrival(asyncio.Protocol):
         self._refuse(Refusal(408, "request_timeout", message))
 
     def _turn_away(self, full: TurnedAway) -> None:
-        """Refuse unasked: who has too many connections may not hold more by saying nothing."""
+        """Refuse unasked; of more than a few at a time not even that."""
         if self._ticket.turn_away():
             self._refuse_full(full)
         else:

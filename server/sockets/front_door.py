@@ -27,9 +27,10 @@ from engine.errors import ConfigError
 from server.auth.keys import ANONYMOUS
 from server.sockets.accept_limits import AcceptLimits
 from server.sockets.admission import RETRY_AFTER_S, HandshakeHead, Refusal, admit
-from server.sockets.arrivals import Arrival
+from server.sockets.arrivals import Arrival, Entry
 from server.sockets.owners import HttpConnection, RealtimeConnection
 from server.sockets.tls import renew, tls_context
+from server.sockets.tls_arrivals import TlsArrival
 from server.state import ServerState
 
 KEEPALIVE_S = 20.0
@@ -93,10 +94,7 @@ class FrontDoor:
         """
         settings = self.state.settings
         listen = settings.listen
-        self._tls = tls = tls_context(listen)
-        extra: dict[str, Any] = {}
-        if tls is not None:
-            extra["ssl_handshake_timeout"] = settings.limits.head_timeout_s
+        self._tls = tls_context(listen)
         try:
             self._server = await serve(
                 self._handle,
@@ -116,8 +114,6 @@ class FrontDoor:
                 write_limit=(settings.outbox.high_water_bytes, settings.outbox.low_water_bytes),
                 logger=_library_logger(),
                 backlog=listen.backlog,
-                ssl=tls,
-                **extra,
             )
         except OSError as error:
             raise ConfigError(
@@ -181,12 +177,24 @@ class FrontDoor:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(server.wait_closed(), _CUT_OFF_S)
 
-    def _make_arrival(self, *args: Any, **kwargs: Any) -> Arrival:
-        return Arrival(
-            self.state,
+    def _make_arrival(self, *args: Any, **kwargs: Any) -> Arrival | TlsArrival:
+        def make(entry: Entry | None = None) -> Arrival:
+            return Arrival(
+                self.state,
+                self.accept_limits,
+                make_realtime=lambda: RealtimeConnection(*args, **kwargs),
+                make_http=lambda: HttpConnection(self._uvicorn, self._uvicorn_state, {}),
+                entry=entry,
+            )
+
+        if self._tls is None:
+            return make()
+        return TlsArrival(
             self.accept_limits,
-            make_realtime=lambda: RealtimeConnection(*args, **kwargs),
-            make_http=lambda: HttpConnection(self._uvicorn, self._uvicorn_state, {}),
+            self.state.metrics,
+            self._tls,
+            handshake_timeout_s=self.state.settings.limits.head_timeout_s,
+            make_arrival=make,
         )
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:

@@ -116,12 +116,16 @@ def test_leaving_twice_gives_one_place_back() -> None:
 def test_pending_heads_are_counted_until_they_are_in() -> None:
     """A head that has come makes room for the next to wait."""
     limits = make_limits(max_pending_heads=2)
-    tickets = [enter(limits)[0] for _ in range(3)]
+    tickets = [enter(limits)[0] for _ in range(2)]
     assert not limits.has_room_for_heads
+    late, refusal = enter(limits)
+    assert refusal is not None
+    assert (refusal.reason, refusal.is_told_unasked) == ("too_many_pending_heads", True)
+    late.leave()
     tickets[0].head_is_in()
     tickets[0].head_is_in()
     assert limits.has_room_for_heads
-    assert limits.num_pending == 2
+    assert limits.num_pending == 1
 
 
 def test_who_is_turned_away_takes_no_place_of_those_who_are_waited_for() -> None:
