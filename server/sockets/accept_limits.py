@@ -162,18 +162,23 @@ class AcceptLimits:
         """Whether one more connection may take its time to say what it wants."""
         return self.num_pending < self._config.max_pending_heads
 
-    def _refusal(self, address: str, now: float) -> TurnedAway | None:
+    def fullness(self, address: str) -> TurnedAway | None:
+        """Why one more from there would be one too many, however slowly it comes."""
         config = self._config
         if self._num_counted >= config.max_connections:
             message = f"the server has {self._num_counted} connections, which is its limit"
             return TurnedAway("too_many_connections", message, False, RETRY_AFTER_S)
         most = config.max_connections_per_address
-        is_exempt = self._is_exempt(address)
-        if self._per_address[address] >= most and not is_exempt:
+        if self._per_address[address] >= most and not self._is_exempt(address):
             message = f"this address has {most} connections, which is the limit for one"
-            return TurnedAway(
-                "too_many_connections_per_address", message, True, RETRY_AFTER_S, True
-            )
+            reason = "too_many_connections_per_address"
+            return TurnedAway(reason, message, True, RETRY_AFTER_S, is_told_unasked=True)
+        return None
+
+    def _refusal(self, address: str, now: float) -> TurnedAway | None:
+        if (full := self.fullness(address)) is not None:
+            return full
+        config, is_exempt = self._config, self._is_exempt(address)
         if not is_exempt and (wait := self._rate_per_address.take(address, now)) > 0:
             message = (
                 f"more than {config.accepts_per_s_per_address:g} connections per second come from "

@@ -13,9 +13,9 @@ import math
 from collections.abc import Callable
 from typing import cast
 
+from server.sockets import heads
 from server.sockets.accept_limits import AcceptLimits, Ticket, TurnedAway
-from server.sockets.admission import REALTIME_PATH, Refusal
-from server.sockets.heads import answer, asks_for_websocket, flaw_of_handshake, is_http_1, path_of
+from server.sockets.admission import Refusal
 from server.sockets.owners import HttpConnection, RealtimeConnection
 from server.state import ServerState
 
@@ -32,6 +32,14 @@ def enter(accept_limits: AcceptLimits, transport: asyncio.Transport) -> Entry:
     peer = transport.get_extra_info("peername")
     address = str(peer[0]) if peer else "unknown"
     return accept_limits.enter(transport, address, asyncio.get_running_loop().time())
+
+
+def one_too_many(full: TurnedAway) -> Refusal:
+    """What somebody is told who is one too many."""
+    seconds = max(1, math.ceil(full.retry_after_s))
+    message = f"{full.message}; try again in {seconds} s"
+    status = 429 if full.is_own_doing else 503
+    return Refusal(status, "too_many_connections", message, None, seconds)
 
 
 class Arrival(asyncio.Protocol):
@@ -86,7 +94,7 @@ class Arrival(asyncio.Protocol):
         elif (end if end >= 0 else len(self._buffer)) > most:
             message = f"the request head is over {most} bytes; send fewer or shorter headers"
             self._refuse(Refusal(431, "head_too_large", message))
-        elif end >= 0 and not is_http_1(self._buffer):
+        elif end >= 0 and not heads.is_http_1(self._buffer):
             self._refuse(Refusal(400, "bad_request", "this is not HTTP/1.1"))
         elif end >= 0 and self._full is not None:
             self._refuse_full(self._full)
@@ -99,17 +107,14 @@ class Arrival(asyncio.Protocol):
         self._ticket.leave()
 
     def _hand_over(self, data: bytes, end: int) -> None:
-        wants_websocket = asks_for_websocket(data[:end])
-        if not wants_websocket and path_of(data) == REALTIME_PATH:
-            message = f"{REALTIME_PATH} is a WebSocket; connect with ws:// or wss://"
-            return self._refuse(Refusal(426, "upgrade_required", message))
-        flaw = flaw_of_handshake(data[:end]) if wants_websocket else None
+        is_for_the_socket = heads.is_for_the_socket(data[:end])
+        flaw = heads.flaw_of_handshake(data[:end]) if is_for_the_socket else None
         if flaw is not None:
             return self._refuse(flaw)
         self._timer.cancel()
         self._ticket.head_is_in()
         owner: RealtimeConnection | HttpConnection
-        if wants_websocket:
+        if is_for_the_socket:
             owner = self._make_realtime()
         else:
             owner = self._make_http()
@@ -136,17 +141,14 @@ class Arrival(asyncio.Protocol):
 
     def _refuse_full(self, full: TurnedAway) -> None:
         self._state.metrics.rejections.labels(full.reason).inc()
-        seconds = max(1, math.ceil(full.retry_after_s))
-        message = f"{full.message}; try again in {seconds} s"
-        status = 429 if full.is_own_doing else 503
-        self._refuse(Refusal(status, "too_many_connections", message, None, seconds))
+        self._refuse(one_too_many(full))
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer, then wait a moment: closing on unread input would destroy the answer."""
         self._is_refused = True
         self._buffer.clear()
         self._timer.cancel()
-        self._transport.write(answer(refusal))
+        self._transport.write(heads.answer(refusal))
         if self._transport.can_write_eof():
             self._transport.write_eof()
         loop = asyncio.get_running_loop()

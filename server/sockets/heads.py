@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from server.sockets.admission import Refusal
+from server.sockets.admission import REALTIME_PATH, Refusal
 
 MAX_HANDSHAKE_LINE_BYTES = 8192
 """The request line, or one header, of a handshake; what ``websockets`` reads."""
@@ -56,10 +56,15 @@ def flaw_of_handshake(head: bytes) -> Refusal | None:
     return None
 
 
+def is_for_the_socket(head: bytes) -> bool:
+    """Whether it asks for a WebSocket, or for the address of ours."""
+    return asks_for_websocket(head) or path_of(head) == REALTIME_PATH
+
+
 def begins_a_websocket(data: bytes) -> bool:
-    """Whether this is a whole head, as proxies send it, that asks for a WebSocket."""
+    """Whether this is a whole head, as proxies send it, that is for the socket."""
     end = data.find(b"\r\n\r\n")
-    return end >= 0 and asks_for_websocket(data[:end])
+    return end >= 0 and is_http_1(data) and is_for_the_socket(data[:end])
 
 
 def answer(refusal: Refusal) -> bytes:

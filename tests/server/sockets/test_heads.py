@@ -14,6 +14,7 @@ from server.sockets.heads import (
     asks_for_websocket,
     begins_a_websocket,
     flaw_of_handshake,
+    is_for_the_socket,
     is_http_1,
     path_of,
 )
@@ -28,12 +29,15 @@ def test_a_head_says_what_it_wants() -> None:
     assert path_of(HEAD) == "/v1/realtime"
     assert asks_for_websocket(HEAD)
     assert not asks_for_websocket(b"GET / HTTP/1.1\r\nX-Upgrade: websocket")
+    assert is_for_the_socket(b"POST /v1/realtime?model=aoi HTTP/1.1\r\nHost: x")
+    assert not is_for_the_socket(b"POST /v1/realtime/client_secrets HTTP/1.1\r\nHost: x")
 
 
 def test_only_a_whole_head_begins_a_websocket() -> None:
     """As proxies send it."""
     assert not begins_a_websocket(HEAD)
     assert begins_a_websocket(HEAD + b"\r\n\r\n")
+    assert not begins_a_websocket(b"noise\r\n\r\n")
 
 
 @pytest.mark.parametrize(
