@@ -220,5 +220,12 @@ def _library_logger() -> logging.Logger:
     """
     logger = logging.getLogger("server.sockets.front_door.websockets")
     logger.setLevel(logging.CRITICAL)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    uvicorn_logger = logging.getLogger("uvicorn.error")
+    uvicorn_logger.setLevel(logging.ERROR)
+    uvicorn_logger.addFilter(_is_news)
     return logger
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whoever gives up a stream that nobody reads says so; uvicorn takes it for a mistake."""
+    return record.msg != "ASGI callable returned without completing response."

@@ -16,6 +16,9 @@ from server.sockets.heads import answer, begins_a_websocket
 REQUEST_TIMEOUT_S = 30.0
 """Seconds for an HTTP request to come in whole, from its first byte."""
 
+CLOSING_LOOK_S = 5.0
+"""Seconds between two looks at a closed connection; who takes nothing meanwhile is cut off."""
+
 
 class RealtimeConnection(ServerConnection):
     """The library's connection, with our place in the accept limits and a notice when it drains.
@@ -70,6 +73,9 @@ class RealtimeConnection(ServerConnection):
 class HttpConnection(HttpToolsProtocol):
     """uvicorn's connection, with bounds on how long and how large a request may come in.
 
+    Closing waits until everything has left, and so for ever on a reader that has stalled. How long
+    an answer may take that is still written is for the answer itself to say.
+
     A proxy keeps connections and sends whatever comes next on them, so a request between two others
     may ask for a WebSocket; then the connection changes its owner once more.
     """
@@ -80,6 +86,13 @@ class HttpConnection(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_head = True
+    _look: asyncio.TimerHandle | None = None
+    _num_left = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Watch over its end."""
+        super().connection_made(transport)
+        self._look = self.loop.call_later(CLOSING_LOOK_S, self._look_at_closing)
 
     def data_received(self, data: bytes) -> None:
         """Count what comes before a head is complete."""
@@ -104,6 +117,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _hand_over(self, data: bytes) -> None:
         self._stop_clock()
+        self._stop_looking()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
         owner = self.make_realtime()
@@ -137,8 +151,23 @@ class HttpConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Give the place back."""
         self._stop_clock()
+        self._stop_looking()
         super().connection_lost(exc)
         self.ticket.leave()
+
+    def _look_at_closing(self) -> None:
+        transport = self.transport
+        num_left = transport.get_write_buffer_size() if transport.is_closing() else 0
+        if num_left and num_left == self._num_left:
+            transport.abort()
+            return
+        self._num_left = num_left
+        self._look = self.loop.call_later(CLOSING_LOOK_S, self._look_at_closing)
+
+    def _stop_looking(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     def _stop_clock(self) -> None:
         if self._deadline is not None:
