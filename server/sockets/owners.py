@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from server.protocol.close_codes import CloseCode
 from server.sockets.accept_limits import Ticket
 from server.sockets.admission import Admission, Refusal
-from server.sockets.heads import answer, begins_a_websocket
+from server.sockets.heads import answer, begins_a_websocket, flaw_of_handshake
 
 REQUEST_TIMEOUT_S = 30.0
 """Seconds for an HTTP request to come in whole, from its first byte."""
@@ -116,6 +116,11 @@ class HttpConnection(HttpToolsProtocol):
         )
 
     def _hand_over(self, data: bytes) -> None:
+        flaw = flaw_of_handshake(data[: data.find(b"\r\n\r\n")])
+        if flaw is not None:
+            self.transport.write(answer(flaw))
+            self.transport.close()
+            return
         self._stop_clock()
         self._stop_looking()
         self._unset_keepalive_if_required()

@@ -69,6 +69,14 @@ async def test_a_refusal_is_that_of_a_handshake(server: Running) -> None:
     assert (await answer_to(question(Content_Length="2") + b"{}"))[0] == 400
 
 
+async def test_a_body_is_refused_on_a_kept_connection_too(server: Running) -> None:
+    """In words, where the library would only hang up."""
+    async with kept(server) as (reader, writer):
+        writer.write(question(Content_Length="2", **bearer(ALICE)) + b"{}")
+        answer = await read_answer(reader)
+    assert (answer.status, answer.error["code"]) == (400, "bad_request")
+
+
 async def test_a_key_with_its_share_is_told_to_wait(server: Running) -> None:
     """Also on a connection that is there already."""
     async with (
