@@ -125,7 +125,7 @@ def _serve(loaded: LoadedSettings) -> int:
     from server.open_files import raise_limit
 
     configure_logging(loaded.settings.log)
-    raise_limit(loaded.settings.limits.max_connections)
+    raise_limit(loaded.settings.limits.most_sockets)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.get_loop().set_exception_handler(on_loop_error)
         return runner.run(serve(loaded.settings))

@@ -23,6 +23,7 @@ export class StatusBar {
     this.recovering = false;
     this.timer = 0;
     this.noticeTimer = 0;
+    this.waitWords = null; // what we have said of a refusal that passes, so as to say it once
     /** @type {() => void} writes the notice again, after a change of language */
     this.rewrite = () => {};
     this.retry.addEventListener("click", onretry);
@@ -36,6 +37,8 @@ export class StatusBar {
     clearInterval(this.timer);
     if (state.name === "waiting") this.timer = setInterval(() => this.#countDown(), TICK_MS);
     this.#label();
+    if (state.name === "waiting") this.#tellWhyWeWait(state.refusal);
+    if (state.name === "ready") this.waitWords = null;
     if (state.name === "ready" && ["link", "passing"].includes(this.notice.dataset.kind)) this.clearNotice();
     if (state.name === "stopped") this.#say(() => this.#why(state), state.code === TAKEN_OVER ? "passing" : "link");
   }
@@ -106,8 +109,16 @@ export class StatusBar {
     this.#countDown();
   }
 
-  #why({ text, code, reason }) {
+  #tellWhyWeWait(refusal) {
+    if (!refusal) return;
+    const words = refusal.status === 429 ? "wait_many" : NEWS_OF_CODES[refusal.code] ?? "wait_full";
+    if (words !== this.waitWords) this.#say(() => t(words), "link");
+    this.waitWords = words;
+  }
+
+  #why({ text, code, reason, refusal }) {
     if (text) return t(text);
+    if (refusal) return t("refused", { reason: refusal.reason });
     if (has(`close_${code}`)) return t(`close_${code}`);
     if (code === 1008) return t("close_policy", { reason: reason || code });
     return t("close_other", { code, reason: reason ?? "" }).trim();

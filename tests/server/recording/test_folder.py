@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from server.recording.folder import append, prepare_folder
+from server.recording.folder import append, look_at_folder, prepare_folder
 
 
 def test_a_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -43,6 +43,23 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "logs"):
         with pytest.raises(ConfigError, match="there is a file of that name"):
             prepare_folder(path)
+
+
+def test_a_look_says_what_a_recorder_would_find(tmp_path: Path) -> None:
+    """Nothing is made; what would be refused is refused."""
+    folder = tmp_path / "a" / "logs"
+    assert look_at_folder(folder) == f"{folder} will be made"
+    assert not folder.parent.exists()
+    prepare_folder(folder)
+    (folder / "sess_1.jsonl").write_bytes(b"x" * 100)
+    assert look_at_folder(folder) == f"{folder}, 100 bytes of logs"
+    folder.chmod(0o701)
+    with pytest.raises(ConfigError, match="mode 701"):
+        look_at_folder(folder)
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "logs"):
+        with pytest.raises(ConfigError, match="there is a file of that name"):
+            look_at_folder(path)
 
 
 def test_a_file_is_readable_for_its_owner_alone(tmp_path: Path) -> None:
