@@ -15,12 +15,15 @@ from typing import Any
 import h11
 import msgspec
 
+from clients.load.event_text import EventTooLong
 from clients.load.hampering import hamper
 from clients.load.http_stream import EventStream, HttpRefusal
 from clients.load.line import LineListener, ReplyEnd
 from clients.replay.script import Fault, Session, Turn
 
 _DONE = b"[DONE]"
+_OK = 200
+"""Errors amid a stream come behind it."""
 
 
 class _Cached(msgspec.Struct):
@@ -28,8 +31,8 @@ class _Cached(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     prompt_tokens_details: _Cached | None = None
 
 
@@ -50,7 +53,7 @@ class _Error(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: _Error | str | None = None
 
@@ -158,32 +161,34 @@ class CompletionsLine:
 
     async def _read(self, stream: EventStream, body: bytes) -> None:
         usage: _Usage | None = None
-        finish = ""
+        finish, has_events = "", False
         key = self._options.api_key
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         try:
             async with contextlib.aclosing(stream.post(body, headers)) as events:
                 async for data in events:
+                    has_events = True
                     if data == _DONE:
                         break
                     chunk = msgspec.json.decode(data, type=_Chunk)
                     if chunk.error is not None:
-                        raise HttpRefusal(200, data)
+                        raise HttpRefusal(_OK, data)
                     usage = chunk.usage or usage
-                    for choice in chunk.choices:
+                    for choice in chunk.choices or ():
                         finish = choice.finish_reason or finish
                         self._hear(choice.delta)
         except HttpRefusal as refusal:
             self._end("error", code=_code_of(refusal))
         except (OSError, h11.RemoteProtocolError):
-            self._end("error", code="connection_lost")
-        except msgspec.MsgspecError:
+            code = "connection_lost" if stream.is_open else "connect_failed"
+            self._end("error", code=code)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EventTooLong):
             self._end("error", code="unreadable_event")
         else:
             if finish:
                 self._end("length" if finish == "length" else "stop", usage=usage)
             else:
-                self._end("error", code="no_finish_reason")
+                self._end("error", code="no_finish_reason" if has_events else "no_events")
 
     def _hear(self, delta: _Delta | None) -> None:
         if delta is None:
@@ -201,7 +206,7 @@ class CompletionsLine:
         end = ReplyEnd(
             finish=finish,
             error_code=code,
-            prompt_tokens=0 if usage is None else usage.prompt_tokens,
+            prompt_tokens=0 if usage is None else usage.prompt_tokens or 0,
             cached_tokens=None if cached is None else cached.cached_tokens,
             output_tokens=None if usage is None else usage.completion_tokens,
         )
@@ -216,4 +221,4 @@ def _code_of(refusal: HttpRefusal) -> str:
         error = None
     if isinstance(error, _Error) and (error.code or error.type):
         return str(error.code or error.type)
-    return f"http_{refusal.status}"
+    return "error_event" if refusal.status == _OK else f"http_{refusal.status}"
