@@ -218,11 +218,16 @@ class KaiwaLine:
             socket.transport.abort()
 
     def _begin(self, *, is_lost: bool) -> None:
-        """The session is there: set it up if it is new, and say what waits."""
+        """The session is there: set it up if it is new, and say what waits.
+
+        In a new one nothing of the conversation is left: to go on would measure another workload.
+        """
         assert self._socket is not None
-        if is_lost:
+        if is_lost and self._num_asked:
             self._waiting.clear()
-            self._events.broken("session_not_resumed")
+            self._gave_up = "session_not_resumed"
+            self._events.broken(self._gave_up)
+            return
         if not self._events.was_resumed:
             session: dict[str, Any] = {"type": "realtime", **(self._options.settings or {})}
             if self._persona:

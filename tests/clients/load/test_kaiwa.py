@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 
 from clients.access import Access
 from clients.load.driver import Driver
@@ -109,6 +110,24 @@ async def test_a_line_that_died_between_two_turns_ends_the_next_one() -> None:
     first, second = await asyncio.wait_for(running, 20)
     assert first.finish == "stop"
     assert (second.finish, second.error_code) == ("error", "connect_failed")
+
+
+class Forgetful(ScriptedServer):
+    """Forgets a session when its socket is lost."""
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        await super()._talk(socket)
+        self._sessions.clear()
+
+
+async def test_a_conversation_that_was_lost_between_two_turns_is_not_gone_on_with() -> None:
+    """Its next question would be the first of another; it is an error, and never sent."""
+    server = Forgetful(lambda *_: Plan((0.0,)))
+    dropped = Turn(input_tokens=1, after="final", faults=(Fault(0.2, "drop"),))
+    later = Turn(input_tokens=1, after="final", think_s=0.6)
+    first, second = await play(server, session(dropped, later))
+    assert (first.finish, second.error_code) == ("stop", "session_not_resumed")
+    assert len(server.said) == 1
 
 
 async def test_a_server_that_is_not_there_is_an_error_of_each_session() -> None:
