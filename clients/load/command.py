@@ -184,7 +184,7 @@ def _sessions(options: argparse.Namespace) -> list[Session]:
     if options.max_context is not None:
         sessions = fitted(sessions, options.max_context)
     if not sessions:
-        raise ScriptError(f"{options.workload} holds no session that fits; see --max-context")
+        raise ScriptError(f"no session of {options.workload} fits into --max-context")
     names = {session.session_id for session in sessions}
     if len(names) < len(sessions):
         sessions = [

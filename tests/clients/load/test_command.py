@@ -86,7 +86,7 @@ def test_the_simulator_is_a_target(script: Path, capsys: pytest.CaptureFixture[s
     [
         (("no-such-file.jsonl",), "neither a file nor one of"),
         (("chat", "--url", "ws://a", "--url", "ws://b", "--name", "x"), "one of each"),
-        (("chat", "--limit", 3, "--max-context", 1), "no session that fits"),
+        (("chat", "--limit", 3, "--max-context", 1), "fits into --max-context"),
         (("chat", "--limit", 3, "--tokenizer", "nowhere"), "nowhere"),
         (("chat", "--limit", 3, "--url", "simulator:abacus"), "abacus"),
         (
