@@ -41,7 +41,7 @@ BAILIAN = TraceFormat("Bailian", parse_bailian)
 BURSTGPT = TraceFormat("BurstGPT", parse_burstgpt)
 AZURE = TraceFormat("Azure", parse_azure)
 SHAREGPT = TraceFormat("ShareGPT", parse_sharegpt)
-WIRE_LOG = TraceFormat("wire log", lambda text, name, _: parse_wire_log(text, name))
+WIRE_LOG = TraceFormat("wire log", parse_wire_log)
 
 
 def recognise(text: str, name: str) -> TraceFormat:
