@@ -155,7 +155,8 @@ class _Bench:
             run = self._simulate(ready, options, target.url)
             run.name = name
         else:
-            task = progress.add_task(name, total=None, note="making the words")
+            total = sum(len(session.turns) for session in ready)
+            task = progress.add_task(name, total=total, note="making the words")
             texts = make_texts(ready, self._source)
             progress.remove_task(task)
             run = asyncio.run(play_live(ready, texts, target, plan, name, options, progress))
