@@ -33,6 +33,7 @@ from clients.replay.table import side_by_side
 from clients.replay.texts import make_texts
 from clients.replay.traces.read import read_trace
 
+EXIT_UNUSABLE = 1
 EXIT_INVALID = 3
 Simulate = Callable[[list[Session], argparse.Namespace, str], RunRecord]
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str], simulate: Simulate | None = None) -> int:
         return 2
     except (ClientError, UnreadyTarget) as error:
         _complain(str(error))
-        return 1
+        return EXIT_UNUSABLE
     except KeyboardInterrupt:
         return 130
 
@@ -91,10 +92,10 @@ def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
             png=options.png,
         )
         console.print(f"{options.report / 'report.html'}")
-    for run, _ in measured:
-        if run.invalid:
-            _complain(f"{run.name}: {run.invalid}")
-    return EXIT_INVALID if any(run.invalid for run, _ in measured) else 0
+    invalid = [f"{run.name}: {run.invalid}" for run, _ in measured if run.invalid]
+    for sentence in (*bench.unusable, *invalid):
+        _complain(sentence)
+    return EXIT_UNUSABLE if bench.unusable else EXIT_INVALID if invalid else 0
 
 
 class _Bench:
@@ -103,6 +104,7 @@ class _Bench:
     Attributes:
         measured: The runs so far, with their figures.
         verdicts: What searches found.
+        unusable: Of targets none of whose replies came, why.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class _Bench:
     ) -> None:
         self.measured: list[tuple[RunRecord, Figures]] = []
         self.verdicts: list[str] = []
+        self.unusable: list[str] = []
         self._sessions = sessions
         self._slo = slo
         self._options = options
@@ -134,9 +137,12 @@ class _Bench:
             for number, target in product(range(rounds), targets):
                 label = target.name + (f" #{number + 1}" if rounds > 1 else "")
                 once = partial(self._once, target, label, progress)
+                first = len(self.measured)
                 found = runs_of(self._sessions, self._options, once)
                 if found:
                     self.verdicts.append(f"{label}: {found}")
+                if why := _why_unusable([run for run, _ in self.measured[first:]]):
+                    self.unusable.append(f"{label}: {why}")
 
     def _once(
         self,
@@ -168,6 +174,15 @@ class _Bench:
         }
         self.measured.append((run, figures(run, self._slo)))
         return self.measured[-1]
+
+
+def _why_unusable(runs: Sequence[RunRecord]) -> str:
+    """Say with what every single request failed; empty where one did not."""
+    requests = [request for run in runs for request in run.requests]
+    if any(request.finish != "error" or request.token_times_s for request in requests):
+        return ""
+    codes = sorted({request.error_code or "unknown" for request in requests})
+    return f"every request failed ({', '.join(codes[:5])}); nothing is known of this target"
 
 
 def _sessions(options: argparse.Namespace) -> list[Session]:
