@@ -7,7 +7,6 @@ import asyncio
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -201,9 +200,4 @@ def _sessions(options: argparse.Namespace) -> list[Session]:
         sessions = fitted(sessions, options.max_context)
     if not sessions:
         raise ScriptError(f"no session of {options.workload} fits into --max-context")
-    names = {session.session_id for session in sessions}
-    if len(names) < len(sessions):
-        sessions = [
-            replace(one, session_id=f"{n}:{one.session_id}") for n, one in enumerate(sessions)
-        ]
     return sessions

@@ -10,6 +10,7 @@ import codecs
 import gzip
 import io
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from clients.replay.script import ScriptError, Session
@@ -51,7 +52,14 @@ def parse_trace(text: str, *, name: str = "trace", note: Note = _say_nothing) ->
     sessions = recognise(text, name).parse(text, name, note)
     if not sessions:
         raise ScriptError(f"{name} holds no session that can be played")
-    return sorted(sessions, key=lambda session: session.start_s)
+    return _apart(sorted(sessions, key=lambda session: session.start_s))
+
+
+def _apart(sessions: list[Session]) -> list[Session]:
+    """See that no two have one id, by which requests are known."""
+    if len({session.session_id for session in sessions}) == len(sessions):
+        return sessions
+    return [replace(one, session_id=f"{n}:{one.session_id}") for n, one in enumerate(sessions)]
 
 
 def _text(path: Path) -> str:

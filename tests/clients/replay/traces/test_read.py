@@ -157,3 +157,10 @@ def test_a_file_that_is_too_large_is_to_be_cut(
     monkeypatch.setattr(read, "MAX_TRACE_BYTES", 100)
     with pytest.raises(ScriptError, match=r"gunzip -c week.csv.gz \| head -n 100000 > part.csv"):
         read_trace(packed)
+
+
+def test_sessions_of_one_id_are_told_apart() -> None:
+    """ShareGPT has some, and requests are known by their session's id."""
+    line = '{"session_id": "a", "turns": [{"text": "hi"}]}\n'
+    assert [one.session_id for one in parse_trace(line * 2)] == ["0:a", "1:a"]
+    assert [one.session_id for one in parse_trace(line)] == ["a"]
