@@ -19,6 +19,7 @@ from clients.load.live_run import play_live
 from clients.load.options import parse
 from clients.load.rates import check_rates, runs_of
 from clients.load.targets import Target, read_targets
+from clients.python.connecting import trust
 from clients.python.errors import ClientError
 from clients.replay.arrival_plan import ArrivalPlan, arranged, offered_rate
 from clients.replay.metrics import Figures, Targets, figures
@@ -64,6 +65,8 @@ def _complain(sentence: str) -> None:
 def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
     if options.png:
         check_png()
+    if options.ca_file is not None:
+        trust(options.ca_file)
     targets = read_targets(options)
     has_simulator = any(target.kind == "simulator" for target in targets)
     if has_simulator and (simulate is None or options.arrivals.kind == "closed"):

@@ -19,6 +19,7 @@ from clients.load.event_text import EventTooLong
 from clients.load.hampering import hamper
 from clients.load.http_stream import EventStream, HttpRefusal
 from clients.load.line import LineListener, ReplyEnd
+from clients.python.errors import ConnectFailed
 from clients.replay.script import Fault, Session, Turn
 
 _DONE = b"[DONE]"
@@ -184,6 +185,8 @@ class CompletionsLine:
             self._end("error", code=code)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EventTooLong):
             self._end("error", code="unreadable_event")
+        except (h11.LocalProtocolError, UnicodeError, ConnectFailed):
+            self._end("error", code="unsendable_request")  # an address, a key or a CA that is none
         else:
             if finish:
                 self._end("length" if finish == "length" else "stop", usage=usage)

@@ -83,6 +83,8 @@ class EventStream:
             OSError: Nobody answers, or the connection is lost.
             HttpRefusal: The answer is an error, or points elsewhere.
             h11.RemoteProtocolError: It is no HTTP.
+            h11.LocalProtocolError: The address or a header cannot be sent; or a UnicodeError.
+            ConnectFailed: The certificate authority's file is none.
             EventTooLong: An event does not end.
         """
         secure: ssl.SSLContext | bool | None = None

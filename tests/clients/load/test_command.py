@@ -94,6 +94,14 @@ def test_the_simulator_is_a_target(script: Path, capsys: pytest.CaptureFixture[s
     assert "2 / 0 / 0" in capsys.readouterr().out
 
 
+def test_a_certificate_authority_that_is_none_is_told_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before every request fails for it."""
+    assert run("chat", "--limit", 1, "--ca-file", "/nowhere.pem") == command.EXIT_UNUSABLE
+    assert "cannot read /nowhere.pem" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,20 @@ async def test_what_goes_wrong_has_a_code(answer: Answer, code: str) -> None:
     """The server's own where it gives one."""
     (record,) = await play(HttpScript(answer), turn())
     assert (record.finish, record.error_code) == ("error", code)
+
+
+@pytest.mark.parametrize(
+    "options", [{"api_key": "sk\n1"}, {"api_key": "sk-é–"}, {"ca_file": Path("/nowhere.pem")}]
+)
+async def test_what_cannot_be_sent_fails_at_once(options: dict[str, Any]) -> None:
+    """And not when the reply times out."""
+    session = Session(session_id="a", start_s=0.0, turns=[turn()])
+    async with HttpScript(HELLO).serve() as url:
+        address = url.replace("http:", "https:") if "ca_file" in options else url
+        target = CompletionsTarget(CompletionsOptions(address, "m", **options))
+        driver = Driver([session], texts_of([session]), target, starts_at=time.monotonic())
+        (record,) = await asyncio.wait_for(driver.run(), 20)
+    assert (record.finish, record.error_code) == ("error", "unsendable_request")
 
 
 async def test_an_interruption_closes_the_connection_and_keeps_what_was_said() -> None:
