@@ -175,7 +175,7 @@ class KaiwaLine:
                 code, num_failed = f"http_{error.status}", num_failed + 1
             except (ConnectFailed, OSError):
                 code, num_failed = "connect_failed", num_failed + 1
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 code = "unreadable_event"
                 break
             if self._is_closed:

@@ -112,6 +112,20 @@ async def test_a_line_that_died_between_two_turns_ends_the_next_one() -> None:
     assert (second.finish, second.error_code) == ("error", "connect_failed")
 
 
+class Babbling(ScriptedServer):
+    """Greets with bytes that are no text."""
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        await socket.send(b'{"type": "session.created", "event_id": "\xff"}')
+        await socket.wait_closed()
+
+
+async def test_what_cannot_be_read_ends_the_reply_at_once() -> None:
+    """And not when it times out."""
+    (record,) = await play(Babbling(lambda *_: Plan()), session())
+    assert record.error_code == "unreadable_event"
+
+
 class Forgetful(ScriptedServer):
     """Forgets a session when its socket is lost."""
 
