@@ -44,6 +44,7 @@ def parse_multi_turn(text: str, name: str, note: Note) -> list[Session]:
     for number, record in enumerate(json_lines(text, name), start=1):
         key = record.name("session_id") or f"session-{number}"
         conversations[key] += record.objects("turns", "turn")
+    _check_times(list(conversations.values()))
     sessions = [_session(key, turns) for key, turns in conversations.items()]
     num_media = sum(
         any(turn.fields.get(key) for key in _MEDIA)
@@ -55,9 +56,36 @@ def parse_multi_turn(text: str, name: str, note: Note) -> list[Session]:
     return from_first(sessions)
 
 
+def _check_times(conversations: list[list[Record]]) -> None:
+    """Refuse conversations of which only some have a time: the rest would begin years away."""
+    spoken = [[turn for turn in turns if not _is_system(turn)] for turns in conversations]
+    begins = [turns[0] for turns in spoken if turns]
+    has_times = any(_is_timed(first) for first in begins)
+    for first in begins:
+        if has_times and not _is_timed(first):
+            raise ScriptError(
+                f"{first.where}: it has no timestamp, and other conversations have; give all of "
+                "them one, or none"
+            )
+    for late in (turn for turns in spoken for turn in turns[1:]):
+        if not has_times and _is_timed(late):
+            raise ScriptError(
+                f"{late.where}: timestamp is {shown(late.fields['timestamp'])}, but its "
+                "conversation begins without one"
+            )
+
+
+def _is_system(record: Record) -> bool:
+    return record.text("role") == "system"
+
+
+def _is_timed(record: Record) -> bool:
+    return record.fields.get("timestamp") is not None
+
+
 def _session(key: str, records: list[Record]) -> Session:
     persona = ""
-    if records[0].text("role") == "system" and len(records) > 1:
+    if _is_system(records[0]) and len(records) > 1:
         persona = _words(records[0])
         records = records[1:]
     start_ms = records[0].number("timestamp", 0.0)
@@ -81,7 +109,7 @@ def _turn(record: Record, start_ms: float, *, is_first: bool) -> Turn:
         raise ScriptError(f"{record.where}: it has both timestamp and delay; leave one out")
     words = _words(record)
     at_s = None
-    if not is_first and record.fields.get("timestamp") is not None:
+    if not is_first and _is_timed(record):
         at_s = max(0.0, record.number("timestamp") - start_ms) / 1e3
     return Turn(
         input_tokens=max(1, estimated_tokens(words)),

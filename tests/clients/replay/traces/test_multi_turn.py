@@ -26,6 +26,25 @@ def test_times_are_those_of_the_run() -> None:
     assert [turn.at_s for turn in first.turns] == [None, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        (
+            [{"turns": [{"timestamp": 17e11, "text": "a"}]}, {"turns": [{"text": "b"}]}],
+            "line 2, turn 1: it has no timestamp, and other conversations have",
+        ),
+        (
+            [{"turns": [{"text": "a"}, {"timestamp": 17e11, "text": "b"}]}],
+            "line 1, turn 2: timestamp is 17.*, but its conversation begins without one",
+        ),
+    ],
+)
+def test_times_are_everywhere_or_nowhere(lines: list[dict[str, object]], complaint: str) -> None:
+    """By a clock of the day the others would begin in fifty years."""
+    with pytest.raises(ScriptError, match=complaint):
+        parsed(*lines)
+
+
 def test_delays_begin_with_the_last_reply() -> None:
     """Milliseconds on disk, seconds inside; the first turn has none."""
     (session,) = parsed(
