@@ -107,11 +107,16 @@ class CompletionsLine:
         self._task: asyncio.Task[None] | None = None
         self._hampering: asyncio.Task[None] | None = None
         self._said: list[str] = []
+        self._thought: list[str] = []
         self._is_cancelled = False
 
     def ask(self, turn: Turn, text: str) -> None:
         """Send the conversation and this turn."""
-        self._messages.append({"role": "user", "content": text})
+        if self._messages and self._messages[-1]["role"] == "user":
+            # Interrupted before a word came; many templates refuse two questions in a row.
+            self._messages[-1]["content"] += f"\n{text}"
+        else:
+            self._messages.append({"role": "user", "content": text})
         body: dict[str, Any] = {
             "model": self._options.model,
             "messages": self._messages,
@@ -124,7 +129,7 @@ class CompletionsLine:
             if self._options.ignores_end:
                 body["ignore_eos"] = True
         self._is_cancelled = False
-        self._said = []
+        self._said, self._thought = [], []
         self._stream = EventStream(self._options.url, self._options.ca_file)
         self._task = asyncio.get_running_loop().create_task(
             self._read(self._stream, msgspec.json.encode(body))
@@ -196,15 +201,16 @@ class CompletionsLine:
     def _hear(self, delta: _Delta | None) -> None:
         if delta is None:
             return
-        text = delta.content or delta.reasoning_content or delta.reasoning
-        if text:
-            self._said.append(text)
-            self._listener.on_text(text)
+        thought = delta.reasoning_content or delta.reasoning
+        for text, kept in ((thought, self._thought), (delta.content, self._said)):
+            if text:
+                kept.append(text)
+                self._listener.on_text(text)
 
     def _end(self, finish: str, *, code: str | None = None, usage: _Usage | None = None) -> None:
         self._stream = None
-        if self._said:
-            self._messages.append({"role": "assistant", "content": "".join(self._said)})
+        if said := "".join(self._said or self._thought):  # as clients do, without its thoughts
+            self._messages.append({"role": "assistant", "content": said})
         cached = None if usage is None else usage.prompt_tokens_details
         end = ReplyEnd(
             finish=finish,

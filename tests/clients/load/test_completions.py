@@ -175,8 +175,18 @@ async def test_fields_that_are_null_are_as_if_they_were_not_there() -> None:
     assert (record.finish, record.prompt_tokens, record.output_tokens) == ("stop", 0, None)
 
 
-async def test_reasoning_counts_as_text() -> None:
-    """Its tokens are streamed and paid for like any other."""
+async def test_reasoning_counts_as_text_and_is_not_told_again() -> None:
+    """Its tokens are streamed and paid for like any other; no client sends them back."""
     thought = event({"choices": [{"delta": {"reasoning_content": "Hm. "}}]})
-    (record,) = await play(HttpScript(whole(thought, piece("Hello", "stop"))), turn())
+    script = HttpScript(whole(thought, piece("Hello", "stop")))
+    record, _ = await play(script, turn(), turn())
     assert len(record.token_times_s) == 2
+    assert script.bodies[1]["messages"][2] == {"role": "assistant", "content": "Hello"}
+
+
+async def test_two_questions_in_a_row_are_one() -> None:
+    """The first was called off before a word came; many chat templates refuse two."""
+    script = HttpScript([HEAD, 10.0], HELLO)
+    await play(script, turn(barge_in_s=0.1), turn())
+    assert [one["role"] for one in script.bodies[1]["messages"]] == ["system", "user"]
+    assert script.bodies[1]["messages"][1]["content"] == "a 0\na 1"
