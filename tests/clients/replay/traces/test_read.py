@@ -27,6 +27,7 @@ SAMPLE_FORMATS = {
     "mooncake_toolagent.jsonl": "Mooncake",
     "script.jsonl": "script",
     "sharegpt.json": "ShareGPT",
+    "wire_log.jsonl": "wire log",
 }
 DEMO_CONTEXT = 2048
 
