@@ -59,24 +59,33 @@ async def test_two_processes_share_a_workload_and_a_clock() -> None:
 async def test_ctrl_c_ends_the_command_and_its_processes_without_a_word() -> None:
     """The terminal sends it to all of them."""
     connected = asyncio.Event()
-    server = await asyncio.start_server(lambda *_: connected.set(), "127.0.0.1", 0)
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()[:2]
-    command = [
-        "-m",
-        "server",
-        "replay",
-        "chat",
-        "--limit=2",
-        "--no-engine",
-        f"--url=ws://{host}:{port}",
-    ]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, stderr=asyncio.subprocess.PIPE, start_new_session=True
+        sys.executable,
+        *(
+            "-m",
+            "server",
+            "replay",
+            "chat",
+            "--limit=2",
+            "--no-engine",
+            f"--url=ws://{host}:{port}",
+        ),
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     await asyncio.wait_for(connected.wait(), 60)
     os.killpg(process.pid, signal.SIGINT)
     _, told = await asyncio.wait_for(process.communicate(), 60)
     server.close()
+    await server.wait_closed()
     assert (process.returncode, told.strip()) == (130, b"")
 
 
