@@ -13,7 +13,7 @@ from clients.load.driver import Driver
 from clients.load.kaiwa import KaiwaOptions, KaiwaTarget
 from clients.replay.records import RequestRecord
 from clients.replay.script import Fault, Session, Turn
-from tests.clients.load.scripted_server import Plan, ScriptedServer
+from tests.clients.load.scripted_server import Plan, ScriptedServer, _Session
 from tests.clients.load.test_driver import texts_of
 from tests.support.waiting import until
 
@@ -124,6 +124,30 @@ async def test_what_cannot_be_read_ends_the_reply_at_once() -> None:
     """And not when it times out."""
     (record,) = await play(Babbling(lambda *_: Plan()), session())
     assert record.error_code == "unreadable_event"
+
+
+class Swallowing(ScriptedServer):
+    """Loses its first socket with the first question, which it never reads."""
+
+    has_lost = False
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        if self.has_lost:
+            await super()._talk(socket)
+            return
+        self.has_lost = True
+        session = self._sessions["s0"] = _Session("s0", socket=socket)
+        self._greet(session, resumed=False)
+        await socket.recv()  # the settings
+        socket.transport.abort()
+
+
+async def test_what_got_lost_with_its_socket_is_said_again() -> None:
+    """Once; nobody would ever answer it otherwise."""
+    server = Swallowing(lambda *_: Plan((0.0, 0.0)))
+    (record,) = await play(server, session(Turn(input_tokens=1)))
+    assert (record.finish, record.num_resumes, server.said) == ("stop", 1, ["a 0"])
+    assert list(server.did) == [("Aoi", 0)]  # and so are the settings
 
 
 class Forgetful(ScriptedServer):
