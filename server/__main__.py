@@ -23,6 +23,7 @@ from server.version import version
 
 EXIT_USAGE = 2
 EXIT_ENGINE_LOST = 70
+EXIT_INTERRUPTED = 130
 
 _EPILOG = """\
 examples:
@@ -177,6 +178,8 @@ def _is_policy(argument: str) -> bool:
 def _run_elsewhere(module_name: str, arguments: Sequence[str]) -> int:
     try:
         module = importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED  # loading takes a second; some are done by then
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
             raise

@@ -20,6 +20,7 @@ from clients.replay.arguments import (
     check_report_options,
     positive,
 )
+from clients.replay.arrival_plan import ArrivalPlan, offered_rate
 from clients.replay.metrics import Figures, Targets, figures
 from clients.replay.page import write_report
 from clients.replay.png import check_png
@@ -98,6 +99,7 @@ def _run(options: argparse.Namespace) -> int:
                     load=load,
                     on_progress=show,
                 )
+                run.offered_per_s = offered_rate(scaled, ArrivalPlan("trace"))
                 measured.append((run, figures(run, targets)))
                 progress.remove_task(task)
     took = time.perf_counter() - started

@@ -19,6 +19,9 @@ export class StatusBar {
     this.count = byId("status-count");
     this.retry = byId("retry");
     this.notice = byId("notice");
+    this.recorded = byId("recorded");
+    /** @type {string|null} what is kept of what is said; `null` where nothing is recorded */
+    this.kept = null;
     this.state = { name: "connecting" };
     this.recovering = false;
     this.timer = 0;
@@ -43,9 +46,17 @@ export class StatusBar {
     if (state.name === "stopped") this.#say(() => this.#why(state), state.code === TAKEN_OVER ? "passing" : "link");
   }
 
+  /** @param {string|null} kept what the server keeps of what is said, if it records the session */
+  record(kept) {
+    this.kept = kept;
+    this.recorded.hidden = kept === null;
+    this.recorded.textContent = kept === null ? "" : t(has(`recorded_${kept}`) ? `recorded_${kept}` : "recorded_full");
+  }
+
   /** Write the words again, after a change of language. */
   relabel() {
     this.#label();
+    this.record(this.kept);
     if (!this.notice.hidden) this.rewrite();
   }
 

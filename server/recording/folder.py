@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from pathlib import Path
@@ -85,15 +86,22 @@ def append(file: Path, data: bytes, *, is_new: bool) -> None:
         is_new: Whether it must not be there yet.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written; what was is then as it was before.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     if is_new:
         flags |= os.O_CREAT | os.O_EXCL
     descriptor = os.open(file, flags, 0o600)
+    size = os.fstat(descriptor).st_size
     try:
         left = memoryview(data)
         while left:
             left = left[os.write(descriptor, left) :]
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, size)  # no half of a line
+            if is_new:
+                file.unlink()
+        raise
     finally:
         os.close(descriptor)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,3 +85,27 @@ def test_nothing_is_written_over_or_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(file)
     with pytest.raises(OSError, match="symbolic links"):
         append(tmp_path / "link", b"a\n", is_new=False)
+
+
+@contextmanager
+def room_for(num_bytes: int) -> Iterator[None]:
+    """No file may grow beyond this, as on a disk that is nearly full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
+    """What there was room for of it is taken back, and a file that cannot begin is none."""
+    file, other = tmp_path / "sess_1.jsonl", tmp_path / "sess_2.jsonl"
+    append(file, b"line 1\n", is_new=True)
+    with room_for(10):
+        with pytest.raises(OSError, match="too large"):
+            append(file, b"line 2\n", is_new=False)
+        with pytest.raises(OSError, match="too large"):
+            append(other, b"a line of fourteen\n", is_new=True)
+    assert file.read_bytes() == b"line 1\n"
+    assert not other.exists()
