@@ -20,7 +20,7 @@ from server.protocol.character_events import (
     CharacterSessionExpiring,
     CharacterSessionGoingAway,
 )
-from server.protocol.objects import ResponseMetrics
+from server.protocol.objects import RecordingObject, ResponseMetrics
 from server.protocol.server_events import (
     ErrorEvent,
     ResponseDone,
@@ -94,6 +94,10 @@ class Chat:
         self._name = (name.ja if self._is_japanese else None) or name.en or session.model
         self._screen.note(self._words.talking_to.format(name=self._name))
         self._screen.note(self._words.hint)
+        if isinstance(session.recording, RecordingObject):
+            told = self._words.recorded
+            tell = self._screen.note if self._screen.is_terminal else self._screen.problem
+            tell(told.get(session.recording.text, told["full"]))
         self._greet()
 
     def _greet(self) -> None:

@@ -15,6 +15,7 @@ class Words:
 
     talking_to: str
     hint: str
+    recorded: dict[str, str]
     help: str
     you: str
     interrupted: str
@@ -45,6 +46,11 @@ class Words:
 ENGLISH = Words(
     talking_to="Talking to {name}.",
     hint="Ctrl-C interrupts a reply; /help shows the commands.",
+    recorded={
+        "none": "This conversation is recorded: lengths and times, none of its words.",
+        "redacted": "This conversation is recorded, with other letters in place of what you write.",
+        "full": "This conversation is recorded, with every word that you write.",
+    },
     help=(
         "/characters  who is there\n"
         "/new         start over\n"
@@ -81,6 +87,11 @@ ENGLISH = Words(
 JAPANESE = Words(
     talking_to="{name}と話しています。",
     hint="Ctrl-Cで返事をさえぎり、/helpでコマンドを表示します。",
+    recorded={
+        "none": "この会話は、長さと時刻だけが記録されています。言葉は残りません。",
+        "redacted": "この会話は、書いた言葉を別の文字に置き換えて記録されています。",
+        "full": "この会話は、書いた言葉も含めて記録されています。",
+    },
     help=(
         "/characters  キャラクターの一覧\n"
         "/new         会話を最初から\n"

@@ -23,6 +23,7 @@ from server.version import version
 
 EXIT_USAGE = 2
 EXIT_ENGINE_LOST = 70
+EXIT_INTERRUPTED = 130
 
 _EPILOG = """\
 examples:
@@ -125,7 +126,7 @@ def _serve(loaded: LoadedSettings) -> int:
     from server.open_files import raise_limit
 
     configure_logging(loaded.settings.log)
-    raise_limit(loaded.settings.limits.max_connections)
+    raise_limit(loaded.settings.limits.most_sockets)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.get_loop().set_exception_handler(on_loop_error)
         return runner.run(serve(loaded.settings))
@@ -177,6 +178,8 @@ def _is_policy(argument: str) -> bool:
 def _run_elsewhere(module_name: str, arguments: Sequence[str]) -> int:
     try:
         module = importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED  # loading takes a second; some are done by then
     except ModuleNotFoundError as error:
         if error.name is None or not module_name.startswith(error.name):
             raise

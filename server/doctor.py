@@ -16,10 +16,11 @@ from engine.errors import ConfigError, EngineError
 from engine.native.build import KernelsUnavailable, library_path
 from server.auth.key_file import read_keys
 from server.auth.origins import check_exposure
-from server.characters.files import load_character_file
+from server.characters.files import load_character_file, load_lorebook_file
 from server.config.settings import ServerSettings
 from server.errors import CharacterFileError
 from server.open_files import SPARE, open_files_limit
+from server.recording.folder import look_at_folder
 from server.sockets.tls import tls_context
 from server.store.open_store import look_at_store
 
@@ -54,14 +55,18 @@ def examine(settings: ServerSettings) -> list[Finding]:
         _certificate,
         _port,
         _history,
+        _recording,
         _open_files,
     ]
     return [finding for check in checks for finding in check(settings)]
 
 
 def examine_files(settings: ServerSettings) -> list[str]:
-    """What cannot be used of the files that settings name: keys, certificate, characters."""
-    checks = (_access, _certificate, _characters)
+    """What cannot be used of the files that settings name.
+
+    Keys, certificate, characters, and the folder of wire logs.
+    """
+    checks = (_access, _certificate, _characters, _recording)
     findings = [finding for check in checks for finding in check(settings)]
     return [finding.detail for finding in findings if finding.verdict == "fail"]
 
@@ -170,11 +175,24 @@ def _characters(settings: ServerSettings) -> Iterator[Finding]:
         return
     if not files:
         yield Finding("warn", "characters", "none; only the bare model is served")
+    seen: set[str] = set()
     for file in files:
         try:
-            yield Finding("pass", "character", load_character_file(file).id)
+            name = load_character_file(file).id
         except (CharacterFileError, EngineError) as error:
             yield Finding("fail", "character", str(error))
+            continue
+        if name in seen:
+            yield Finding("fail", "character", f"{file}: there is another with the id {name!r}")
+        else:
+            yield Finding("pass", "character", name)
+        seen.add(name)
+    for file in settings.characters.lorebooks:
+        try:
+            load_lorebook_file(file)
+            yield Finding("pass", "lorebook", str(file))
+        except (CharacterFileError, EngineError) as error:
+            yield Finding("fail", "lorebook", str(error))
 
 
 def _access(settings: ServerSettings) -> Iterator[Finding]:
@@ -222,9 +240,18 @@ def _history(settings: ServerSettings) -> Iterator[Finding]:
         yield Finding("fail", "history", error.message)
 
 
+def _recording(settings: ServerSettings) -> Iterator[Finding]:
+    if settings.record.dir is None:
+        return
+    try:
+        yield Finding("pass", "recording", look_at_folder(settings.record.dir))
+    except ConfigError as error:
+        yield Finding("fail", "recording", error.message)
+
+
 def _open_files(settings: ServerSettings) -> Iterator[Finding]:
     limit = open_files_limit(hard=True)
-    wanted = settings.limits.max_connections + SPARE
+    wanted = settings.limits.most_sockets + SPARE
     if limit is None or limit >= wanted:
         yield Finding("pass", "open files", "no limit" if limit is None else str(limit))
     else:

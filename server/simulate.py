@@ -20,13 +20,14 @@ from clients.replay.arguments import (
     check_report_options,
     positive,
 )
+from clients.replay.arrival_plan import ArrivalPlan, offered_rate
 from clients.replay.metrics import Figures, Targets, figures
 from clients.replay.page import write_report
 from clients.replay.png import check_png
 from clients.replay.presets import PRESETS
 from clients.replay.records import RunRecord
 from clients.replay.script import ScriptError, Session, with_load
-from clients.replay.table import side_by_side
+from clients.replay.table import SideBySide
 from clients.replay.traces.read import read_trace
 from engine.config import Policy
 from engine.errors import EngineError
@@ -98,12 +99,13 @@ def _run(options: argparse.Namespace) -> int:
                     load=load,
                     on_progress=show,
                 )
+                run.offered_per_s = offered_rate(scaled, ArrivalPlan("trace"))
                 measured.append((run, figures(run, targets)))
                 progress.remove_task(task)
     took = time.perf_counter() - started
     console = Console()
     title = f"{options.workload} on {machine.name}"
-    console.print(side_by_side(measured, title))
+    console.print(SideBySide(measured, title))
     virtual = sum(run.duration_s for run, _ in measured)
     console.print(
         f"{len(sessions)} sessions, {len(measured)} runs: {virtual:,.0f} simulated seconds in "

@@ -32,8 +32,8 @@ from engine.outputs import EngineHealth
 from server.config_loader import load_settings
 from server.http.app import build_http_app
 from server.protocol.close_codes import CloseCode
-from server.sockets.arrivals import RealtimeConnection
 from server.sockets.front_door import FrontDoor
+from server.sockets.owners import RealtimeConnection
 from server.startup import build_state
 
 BASELINE = Path(__file__).resolve().parents[1] / "tests" / "attacks" / "autobahn_baseline.json"

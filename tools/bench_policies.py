@@ -27,7 +27,7 @@ from clients.replay.metrics import Figures, Targets, as_json, figures
 from clients.replay.presets import PRESETS
 from clients.replay.records import RunRecord
 from clients.replay.script import Session, fitted, resized, total_output_tokens, with_load
-from clients.replay.table import markdown, milliseconds, side_by_side
+from clients.replay.table import SideBySide, markdown, milliseconds
 from engine.async_engine import AsyncEngine
 from engine.config import EngineConfig
 from engine.outputs import StepStats
@@ -217,7 +217,7 @@ def write(options: argparse.Namespace, found: dict[str, Any], console: Console) 
     live_figures = {key: figures(run, targets) for key, run in live.items()}
     simulated_figures = {key: figures(run, targets) for key, run in simulated.items()}
     columns = [(run, live_figures[key]) for key, run in live.items()]
-    console.print(side_by_side(columns, f"live: {options.workload} on {options.model}"))
+    console.print(SideBySide(columns, f"live: {options.workload} on {options.model}"))
     text = comparison(live_figures, simulated_figures)
     console.print(text)
     if options.report is None:

@@ -22,7 +22,7 @@ from clients.replay.metrics import Figures, Targets, as_json, figures
 from clients.replay.player import Player
 from clients.replay.records import RunRecord
 from clients.replay.script import Session, Turn
-from clients.replay.table import markdown, side_by_side
+from clients.replay.table import SideBySide, markdown
 from engine.async_engine import AsyncEngine
 from engine.config import EngineConfig
 from engine.errors import EngineError
@@ -156,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             found.append((record, figures(record, Targets(ttft_s=10.0))))
             lefts[policy] = left
     title = f"KV for {100 / options.demand:.0f} % of the demand, {options.seconds:g} s"
-    console.print(side_by_side(found, title))
+    console.print(SideBySide(found, title))
     wrong = {}
     for record, measured in found:
         console.print(f"{record.policy}: {lefts[record.policy]}")

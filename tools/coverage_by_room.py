@@ -11,7 +11,36 @@ from pathlib import Path
 import coverage
 
 ROOT = Path(__file__).resolve().parent.parent
+WHOLE_ROOMS = ["clients/replay/figures", "clients/replay/report", "clients/replay/traces"]
 DECIDING = [
+    *(
+        str(path.relative_to(ROOT))
+        for room in WHOLE_ROOMS
+        for path in sorted((ROOT / room).glob("[!_]*.py"))
+    ),
+    "clients/load/event_text.py",
+    "clients/load/wire_events.py",
+    "clients/replay/arguments.py",
+    "clients/replay/arrival_plan.py",
+    "clients/replay/arrivals.py",
+    "clients/replay/bootstrap.py",
+    "clients/replay/charts.py",
+    "clients/replay/comparison.py",
+    "clients/replay/knee.py",
+    "clients/replay/metrics.py",
+    "clients/replay/pieces.py",
+    "clients/replay/playback.py",
+    "clients/replay/player.py",
+    "clients/replay/prompts.py",
+    "clients/replay/repeats.py",
+    "clients/replay/scales.py",
+    "clients/replay/script.py",
+    "clients/replay/sweep.py",
+    "clients/replay/table.py",
+    "clients/replay/texts.py",
+    "clients/replay/timelines.py",
+    "clients/replay/token_estimate.py",
+    "clients/replay/windows.py",
     "engine/chat_template.py",
     "engine/config.py",
     "engine/core.py",
@@ -220,7 +249,7 @@ def _run(tests: list[Path], folder: Path) -> coverage.CoverageData:
     settings.write_text(
         "[tool.coverage.run]\n"
         'dynamic_context = "test_function"\n'
-        'source = ["server", "engine"]\n'
+        'source = ["clients", "engine", "server"]\n'
         f'data_file = "{data_file}"\n'
     )
     command = [sys.executable, "-m", "coverage", "run", f"--rcfile={settings}", "-m", "pytest"]

@@ -7,7 +7,6 @@ import asyncio
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -20,6 +19,7 @@ from clients.load.live_run import play_live
 from clients.load.options import parse
 from clients.load.rates import check_rates, runs_of
 from clients.load.targets import Target, read_targets
+from clients.python.connecting import trust
 from clients.python.errors import ClientError
 from clients.replay.arrival_plan import ArrivalPlan, arranged, offered_rate
 from clients.replay.metrics import Figures, Targets, figures
@@ -29,10 +29,11 @@ from clients.replay.presets import PRESETS
 from clients.replay.prompt_texts import PromptTexts
 from clients.replay.records import RunRecord
 from clients.replay.script import ScriptError, Session, fitted, resized
-from clients.replay.table import side_by_side
+from clients.replay.table import SideBySide
 from clients.replay.texts import make_texts
 from clients.replay.traces.read import read_trace
 
+EXIT_UNUSABLE = 1
 EXIT_INVALID = 3
 Simulate = Callable[[list[Session], argparse.Namespace, str], RunRecord]
 
@@ -52,7 +53,7 @@ def main(argv: Sequence[str], simulate: Simulate | None = None) -> int:
         return 2
     except (ClientError, UnreadyTarget) as error:
         _complain(str(error))
-        return 1
+        return EXIT_UNUSABLE
     except KeyboardInterrupt:
         return 130
 
@@ -64,6 +65,8 @@ def _complain(sentence: str) -> None:
 def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
     if options.png:
         check_png()
+    if options.ca_file is not None:
+        trust(options.ca_file)
     targets = read_targets(options)
     has_simulator = any(target.kind == "simulator" for target in targets)
     if has_simulator and (simulate is None or options.arrivals.kind == "closed"):
@@ -76,7 +79,7 @@ def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
     measured = bench.measured
     title = Path(options.workload).name
     console = Console()
-    console.print(side_by_side(measured, title))
+    console.print(SideBySide(measured, title))
     for verdict in bench.verdicts:
         console.print(verdict)
     if options.report is not None:
@@ -91,10 +94,10 @@ def _run(options: argparse.Namespace, simulate: Simulate | None) -> int:
             png=options.png,
         )
         console.print(f"{options.report / 'report.html'}")
-    for run, _ in measured:
-        if run.invalid:
-            _complain(f"{run.name}: {run.invalid}")
-    return EXIT_INVALID if any(run.invalid for run, _ in measured) else 0
+    invalid = [f"{run.name}: {run.invalid}" for run, _ in measured if run.invalid]
+    for sentence in (*bench.unusable, *invalid):
+        _complain(sentence)
+    return EXIT_UNUSABLE if bench.unusable else EXIT_INVALID if invalid else 0
 
 
 class _Bench:
@@ -103,6 +106,7 @@ class _Bench:
     Attributes:
         measured: The runs so far, with their figures.
         verdicts: What searches found.
+        unusable: Of targets none of whose replies came, why.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class _Bench:
     ) -> None:
         self.measured: list[tuple[RunRecord, Figures]] = []
         self.verdicts: list[str] = []
+        self.unusable: list[str] = []
         self._sessions = sessions
         self._slo = slo
         self._options = options
@@ -134,9 +139,12 @@ class _Bench:
             for number, target in product(range(rounds), targets):
                 label = target.name + (f" #{number + 1}" if rounds > 1 else "")
                 once = partial(self._once, target, label, progress)
+                first = len(self.measured)
                 found = runs_of(self._sessions, self._options, once)
                 if found:
                     self.verdicts.append(f"{label}: {found}")
+                if why := _why_unusable([run for run, _ in self.measured[first:]]):
+                    self.unusable.append(f"{label}: {why}")
 
     def _once(
         self,
@@ -155,7 +163,8 @@ class _Bench:
             run = self._simulate(ready, options, target.url)
             run.name = name
         else:
-            task = progress.add_task(name, total=None, note="making the words")
+            total = sum(len(session.turns) for session in ready)
+            task = progress.add_task(name, total=total, note="making the words")
             texts = make_texts(ready, self._source)
             progress.remove_task(task)
             run = asyncio.run(play_live(ready, texts, target, plan, name, options, progress))
@@ -167,6 +176,15 @@ class _Bench:
         }
         self.measured.append((run, figures(run, self._slo)))
         return self.measured[-1]
+
+
+def _why_unusable(runs: Sequence[RunRecord]) -> str:
+    """Say with what every single request failed; empty where one did not."""
+    requests = [request for run in runs for request in run.requests]
+    if any(request.finish != "error" or request.token_times_s for request in requests):
+        return ""
+    codes = sorted({request.error_code or "unknown" for request in requests})
+    return f"every request failed ({', '.join(codes[:5])}); nothing is known of this target"
 
 
 def _sessions(options: argparse.Namespace) -> list[Session]:
@@ -184,10 +202,5 @@ def _sessions(options: argparse.Namespace) -> list[Session]:
     if options.max_context is not None:
         sessions = fitted(sessions, options.max_context)
     if not sessions:
-        raise ScriptError(f"{options.workload} holds no session that fits; see --max-context")
-    names = {session.session_id for session in sessions}
-    if len(names) < len(sessions):
-        sessions = [
-            replace(one, session_id=f"{n}:{one.session_id}") for n, one in enumerate(sessions)
-        ]
+        raise ScriptError(f"no session of {options.workload} fits into --max-context")
     return sessions

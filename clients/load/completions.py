@@ -15,12 +15,16 @@ from typing import Any
 import h11
 import msgspec
 
+from clients.load.event_text import EventTooLong
 from clients.load.hampering import hamper
 from clients.load.http_stream import EventStream, HttpRefusal
 from clients.load.line import LineListener, ReplyEnd
+from clients.python.errors import ConnectFailed
 from clients.replay.script import Fault, Session, Turn
 
 _DONE = b"[DONE]"
+_OK = 200
+"""Errors amid a stream come behind it."""
 
 
 class _Cached(msgspec.Struct):
@@ -28,8 +32,8 @@ class _Cached(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     prompt_tokens_details: _Cached | None = None
 
 
@@ -50,7 +54,7 @@ class _Error(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: _Error | str | None = None
 
@@ -103,11 +107,16 @@ class CompletionsLine:
         self._task: asyncio.Task[None] | None = None
         self._hampering: asyncio.Task[None] | None = None
         self._said: list[str] = []
+        self._thought: list[str] = []
         self._is_cancelled = False
 
     def ask(self, turn: Turn, text: str) -> None:
         """Send the conversation and this turn."""
-        self._messages.append({"role": "user", "content": text})
+        if self._messages and self._messages[-1]["role"] == "user":
+            # Interrupted before a word came; many templates refuse two questions in a row.
+            self._messages[-1]["content"] += f"\n{text}"
+        else:
+            self._messages.append({"role": "user", "content": text})
         body: dict[str, Any] = {
             "model": self._options.model,
             "messages": self._messages,
@@ -120,7 +129,7 @@ class CompletionsLine:
             if self._options.ignores_end:
                 body["ignore_eos"] = True
         self._is_cancelled = False
-        self._said = []
+        self._said, self._thought = [], []
         self._stream = EventStream(self._options.url, self._options.ca_file)
         self._task = asyncio.get_running_loop().create_task(
             self._read(self._stream, msgspec.json.encode(body))
@@ -158,50 +167,55 @@ class CompletionsLine:
 
     async def _read(self, stream: EventStream, body: bytes) -> None:
         usage: _Usage | None = None
-        finish = ""
+        finish, has_events = "", False
         key = self._options.api_key
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         try:
             async with contextlib.aclosing(stream.post(body, headers)) as events:
                 async for data in events:
+                    has_events = True
                     if data == _DONE:
                         break
                     chunk = msgspec.json.decode(data, type=_Chunk)
                     if chunk.error is not None:
-                        raise HttpRefusal(200, data)
+                        raise HttpRefusal(_OK, data)
                     usage = chunk.usage or usage
-                    for choice in chunk.choices:
+                    for choice in chunk.choices or ():
                         finish = choice.finish_reason or finish
                         self._hear(choice.delta)
         except HttpRefusal as refusal:
             self._end("error", code=_code_of(refusal))
         except (OSError, h11.RemoteProtocolError):
-            self._end("error", code="connection_lost")
-        except msgspec.MsgspecError:
+            code = "connection_lost" if stream.is_open else "connect_failed"
+            self._end("error", code=code)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EventTooLong):
             self._end("error", code="unreadable_event")
+        except (h11.LocalProtocolError, UnicodeError, ConnectFailed):
+            self._end("error", code="unsendable_request")  # an address, a key or a CA that is none
         else:
             if finish:
                 self._end("length" if finish == "length" else "stop", usage=usage)
             else:
-                self._end("error", code="no_finish_reason")
+                self._end("error", code="no_finish_reason" if has_events else "no_events")
 
     def _hear(self, delta: _Delta | None) -> None:
         if delta is None:
             return
-        text = delta.content or delta.reasoning_content or delta.reasoning
-        if text:
-            self._said.append(text)
-            self._listener.on_text(text)
+        thought = delta.reasoning_content or delta.reasoning
+        for text, kept in ((thought, self._thought), (delta.content, self._said)):
+            if text:
+                kept.append(text)
+                self._listener.on_text(text)
 
     def _end(self, finish: str, *, code: str | None = None, usage: _Usage | None = None) -> None:
         self._stream = None
-        if self._said:
-            self._messages.append({"role": "assistant", "content": "".join(self._said)})
+        if said := "".join(self._said or self._thought):  # as clients do, without its thoughts
+            self._messages.append({"role": "assistant", "content": said})
         cached = None if usage is None else usage.prompt_tokens_details
         end = ReplyEnd(
             finish=finish,
             error_code=code,
-            prompt_tokens=0 if usage is None else usage.prompt_tokens,
+            prompt_tokens=0 if usage is None else usage.prompt_tokens or 0,
             cached_tokens=None if cached is None else cached.cached_tokens,
             output_tokens=None if usage is None else usage.completion_tokens,
         )
@@ -216,4 +230,4 @@ def _code_of(refusal: HttpRefusal) -> str:
         error = None
     if isinstance(error, _Error) and (error.code or error.type):
         return str(error.code or error.type)
-    return f"http_{refusal.status}"
+    return "error_event" if refusal.status == _OK else f"http_{refusal.status}"

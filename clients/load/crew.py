@@ -115,6 +115,7 @@ class _Hand:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LINE_BYTES,
+            process_group=0,  # a Ctrl-C is for us; we end it
         )
         await self._say(job)
         if not isinstance(await self._hear(), Ready):

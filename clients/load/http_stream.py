@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import h11
 
+from clients.load.event_text import EventText
 from clients.python.connecting import trust
 
 _READ_BYTES = 1 << 16
@@ -21,7 +22,7 @@ _MAX_REFUSAL_BYTES = 1 << 16
 
 
 class HttpRefusal(Exception):
-    """The server answered with an error.
+    """The server answered with something else than success.
 
     Attributes:
         status: Of the answer.
@@ -42,29 +43,49 @@ class EventStream:
         self._place = urlsplit(url)
         self._ca_file = ca_file
         self._writer: asyncio.StreamWriter | None = None
+        self._is_aborted = self._is_paused = False  # also before there is a connection
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._writer is not None
 
     def abort(self) -> None:
-        """Cut the connection."""
-        if self._writer is not None:
-            self._writer.transport.abort()
+        """Cut the connection, or the one that is being opened as soon as the request is sent."""
+        self._is_aborted = True
+        self._apply()
 
     def pause(self) -> None:
         """Take nothing in; the kernel's buffers fill up."""
-        if self._writer is not None:
-            self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        self._is_paused = True
+        self._apply()
 
     def resume(self) -> None:
         """Go on reading."""
-        if self._writer is not None and not self._writer.transport.is_closing():
-            self._writer.transport.resume_reading()  # type: ignore[attr-defined]
+        self._is_paused = False
+        self._apply()
+
+    def _apply(self) -> None:
+        if self._writer is None or self._writer.transport.is_closing():
+            return
+        transport = self._writer.transport
+        if self._is_aborted:
+            transport.abort()
+        elif self._is_paused:
+            transport.pause_reading()  # type: ignore[attr-defined]
+        else:
+            transport.resume_reading()  # type: ignore[attr-defined]
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> AsyncGenerator[bytes]:
         """Send, and give out the data of each event as it comes.
 
         Raises:
             OSError: Nobody answers, or the connection is lost.
-            HttpRefusal: The answer is an error.
+            HttpRefusal: The answer is an error, or points elsewhere.
             h11.RemoteProtocolError: It is no HTTP.
+            h11.LocalProtocolError: The address or a header cannot be sent; or a UnicodeError.
+            ConnectFailed: The certificate authority's file is none.
+            EventTooLong: An event does not end.
         """
         secure: ssl.SSLContext | bool | None = None
         if self._place.scheme == "https":
@@ -92,33 +113,34 @@ class EventStream:
                 + (connection.send(h11.Data(data=body)) or b"")
                 + (connection.send(h11.EndOfMessage()) or b"")
             )
+            self._apply()
             async for data in _events(connection, reader):
                 yield data
         finally:
             writer.transport.abort()
-            self._writer = None
 
 
 async def _events(connection: h11.Connection, reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    status, rest = 0, b""
+    status, is_success, refusal = 0, False, b""
+    text = EventText()
     while True:
         event = connection.next_event()
         if event is h11.NEED_DATA:
             connection.receive_data(await reader.read(_READ_BYTES))
         elif isinstance(event, h11.Response):
             status = event.status_code
+            is_success = 200 <= status < 300
         elif isinstance(event, h11.Data):
-            rest += event.data
-            if status >= 400:
-                rest = rest[:_MAX_REFUSAL_BYTES]
+            if not is_success:
+                refusal = (refusal + event.data)[:_MAX_REFUSAL_BYTES]
                 continue
-            *lines, rest = rest.split(b"\n")
-            for line in lines:
-                if line.startswith(b"data:"):
-                    yield line[5:].strip()
+            for data in text.feed(event.data):
+                yield data
         elif isinstance(event, h11.EndOfMessage):
-            if status >= 400:
-                raise HttpRefusal(status, rest)
+            if not is_success:
+                raise HttpRefusal(status, refusal)
+            for data in text.finish():
+                yield data
             return
         elif isinstance(event, h11.ConnectionClosed):
             raise ConnectionResetError("the connection ended before the answer did")

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from clients.access import Access
 from clients.load.hampering import hamper
 from clients.load.line import LineListener
-from clients.load.wire_events import WireEvents
+from clients.load.wire_events import AGAIN, WireEvents
 from clients.python.address import with_query
 from clients.python.connecting import open_socket
 from clients.python.errors import ConnectFailed, ConnectRefused
@@ -86,6 +86,8 @@ class KaiwaLine:
         self._socket: ClientConnection | None = None
         self._waiting: list[bytes] = []  # what is to be said once the session is there
         self._num_asked = 0
+        self._question: list[dict[str, Any]] = []
+        self._asked_on: ClientConnection | None = None  # not yet on any
         self._reopen_after_s: float | None = None  # a drop that the script wants
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
@@ -97,6 +99,7 @@ class KaiwaLine:
         self._num_asked += 1
         event_id = f"ask-{self._num_asked}"
         item = {
+            "id": f"item-{event_id}",
             "type": "message",
             "role": "user",
             "content": [{"type": "input_text", "text": text}],
@@ -110,11 +113,17 @@ class KaiwaLine:
         if self._gave_up:  # between two turns; nobody has been told yet
             asyncio.get_running_loop().call_soon(self._events.broken, self._gave_up)
             return
-        self._say({"type": "conversation.item.create", "item": item})
-        self._say({"type": "response.create", "event_id": event_id, "response": response})
+        self._question = [
+            {"type": "conversation.item.create", "item": item},
+            {"type": "response.create", "event_id": event_id, "response": response},
+        ]
+        self._asked_on = self._socket if self._events.is_greeted else None
+        for event in self._question:
+            self._say(event)
 
     def cancel(self) -> None:
         """Interrupt."""
+        self._question = []
         self._say({"type": "response.cancel"})
 
     def report(self, num_chars: int) -> None:
@@ -175,7 +184,7 @@ class KaiwaLine:
                 code, num_failed = f"http_{error.status}", num_failed + 1
             except (ConnectFailed, OSError):
                 code, num_failed = "connect_failed", num_failed + 1
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, UnicodeDecodeError):
                 code = "unreadable_event"
                 break
             if self._is_closed:
@@ -210,6 +219,8 @@ class KaiwaLine:
                 self._events.take(message)
                 if self._events.is_greeted and not was_greeted:
                     self._begin(is_lost=had_session and not self._events.was_resumed)
+                if self._events.is_unheard and self._asked_on is not socket:
+                    self._ask_again(socket)
         except ConnectionClosed:
             pass
         finally:
@@ -218,12 +229,17 @@ class KaiwaLine:
             socket.transport.abort()
 
     def _begin(self, *, is_lost: bool) -> None:
-        """The session is there: set it up if it is new, and say what waits."""
+        """The session is there: set it up if it has not been, and say what waits.
+
+        In a new one nothing of the conversation is left: to go on would measure another workload.
+        """
         assert self._socket is not None
-        if is_lost:
+        if is_lost and self._num_asked:
             self._waiting.clear()
-            self._events.broken("session_not_resumed")
-        if not self._events.was_resumed:
+            self._gave_up = "session_not_resumed"
+            self._events.broken(self._gave_up)
+            return
+        if not self._events.is_set_up:
             session: dict[str, Any] = {"type": "realtime", **(self._options.settings or {})}
             if self._persona:
                 session["instructions"] = self._persona
@@ -232,3 +248,15 @@ class KaiwaLine:
         waiting, self._waiting = self._waiting, []
         for message in waiting:
             broadcast((self._socket,), message, text=True)
+        if self._asked_on is None:
+            self._asked_on = self._socket
+
+    def _ask_again(self, socket: ClientConnection) -> None:
+        """A question got lost with its socket: say it once more; its item has one name."""
+        if not self._question:  # it was called off meanwhile
+            self._events.broken("connection_lost")
+            return
+        self._asked_on = socket
+        item, create = self._question
+        self._say(item)
+        self._say({**create, "event_id": create["event_id"] + AGAIN})

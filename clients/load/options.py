@@ -32,7 +32,7 @@ simulator:MACHINE plays on the real scheduler without a model (`kaiwa simulate -
 machines). Several --url in one call are asked one after the other and set side by side.
 
 examples:
-  kaiwa replay configs/traces/mooncake.jsonl --report build/mooncake
+  kaiwa replay configs/traces/mooncake_conversation.jsonl --report build/mooncake
   kaiwa replay chat --limit 50 --arrivals poisson:2 --url ws://127.0.0.1:8000
   kaiwa replay chat --limit 50 --arrivals poisson:1 --sweep --report build/knee
   kaiwa replay sharegpt.json --url http://127.0.0.1:8080 --model llama --tokenizer ./model

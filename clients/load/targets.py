@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from clients.python.address import realtime_address
 from clients.python.client import DEFAULT_URL
+from clients.python.errors import ConnectFailed
 from clients.replay.script import ScriptError
 
 Kind = Literal["kaiwa", "chat", "simulator"]
@@ -58,13 +59,20 @@ def read_targets(options: argparse.Namespace) -> list[Target]:
 def _kind_of(url: str) -> tuple[Kind, str]:
     if url.startswith("simulator"):
         return "simulator", url.partition(":")[2] or "two-core-demo"
+    try:
+        socket = realtime_address(url)
+    except ConnectFailed:
+        raise ScriptError(
+            f"{url} is no server's address; it begins with ws://, wss://, http:// or https://, or "
+            "is simulator:MACHINE"
+        ) from None
     if url.startswith(("http:", "https:")):
         place = urlsplit(url)
         path = place.path.rstrip("/")
         if not path.endswith("/chat/completions"):
             path = (path or "/v1") + "/chat/completions"
         return "chat", place._replace(path=path).geturl()
-    return "kaiwa", realtime_address(url)
+    return "kaiwa", socket
 
 
 def _name_of(kind: Kind, address: str) -> str:

@@ -10,6 +10,9 @@ import msgspec
 
 from clients.load.line import LineListener, ReplyEnd
 
+AGAIN = "-again"
+"""Behind the event id of a question that is asked once more, because it got lost on its way."""
+
 _FINISH = {"completed": "stop", "incomplete": "length", "cancelled": "abort", "failed": "error"}
 
 
@@ -17,6 +20,7 @@ class _Resume(msgspec.Struct):
     token: str = ""
     resumed: bool = False
     gap: bool = False
+    replayed: int = 0
 
 
 class _Session(msgspec.Struct):
@@ -87,6 +91,7 @@ class WireEvents:
         item_id: Of the newest message; empty before the first.
         is_greeted: Whether a session has begun or been resumed on the present socket.
         was_resumed: Whether the last greeting went on with the session.
+        is_set_up: Whether the session has answered to its settings.
     """
 
     def __init__(self, listener: LineListener) -> None:
@@ -98,22 +103,25 @@ class WireEvents:
         self._text: list[str] = []
         self._stated: list[str] = []
         self._has_segment = False
+        self._is_begun = False  # of the reply that is waited for
+        self._num_missed = 0  # events that a resumed session is still to be told
         self.resume_token = ""
         self.last_event_id = ""
         self.item_id = ""
         self.is_greeted = False
         self.was_resumed = False
+        self.is_set_up = False
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether a question has no end yet."""
-        return bool(self._asked)
+    def is_unheard(self) -> bool:
+        """Whether a question has no reply, although all that was missed has been told."""
+        return bool(self._asked) and not self._is_begun and self._num_missed == 0
 
     def asked(self, event_id: str) -> None:
         """A question leaves, under this event id."""
         self._asked = event_id
         self._text, self._stated = [], []
-        self._has_segment = False
+        self._has_segment = self._is_begun = False
 
     def lost(self) -> None:
         """The socket is gone; the next one greets again."""
@@ -135,10 +143,17 @@ class WireEvents:
         is_greeting = event.type == "session.created"
         if is_greeting:
             self._greet(event)
+        elif self._num_missed:
+            self._num_missed -= 1
         if self._is_repeated(event.event_id, is_first=is_greeting and not self.was_resumed):
             return  # as a client does that trusts the numbers
         match event.type:
+            case "session.updated":
+                self.is_set_up = True
+            case "response.created":
+                self._is_begun = True
             case "response.output_text.delta":
+                self._is_begun = True  # its beginning may be in a gap
                 self.item_id = event.item_id
                 self._text.append(event.delta)
                 self._listener.on_text(event.delta)
@@ -151,14 +166,22 @@ class WireEvents:
             case "response.done" if event.response is not None:
                 self._end(event.response, event.x_metrics)
             case "error" if event.error is not None:
-                if self._asked and event.error.event_id == self._asked:
-                    self.broken(event.error.code or event.error.type or "unknown")
+                self._refused(event.error)
+
+    def _refused(self, error: _Error) -> None:
+        is_again = error.event_id == self._asked + AGAIN
+        if is_again and error.code == "conversation_already_has_active_response":
+            return  # it had been heard after all
+        if self._asked and (is_again or error.event_id == self._asked):
+            self.broken(error.code or error.type or "unknown")
 
     def _greet(self, event: _Event) -> None:
         resume = event.session.resume if event.session is not None else None
         self.is_greeted = True
         self.was_resumed = resume is not None and resume.resumed
         self.resume_token = "" if resume is None else resume.token
+        self._num_missed = 0 if resume is None else resume.replayed
+        self.is_set_up = self.is_set_up and self.was_resumed
         if self.was_resumed:
             self._listener.on_resumed()
             if resume is not None and resume.gap:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from clients.replay.report.words import LANGUAGES
@@ -48,6 +49,16 @@ def add_report_options(parser: argparse._ArgumentGroup) -> None:
 
 
 def check_report_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """End with an error where they do not go together."""
+    """End with an error where they do not go together, or the folder cannot be used.
+
+    It is made here, so that no run is lost for it.
+    """
     if options.png and options.report is None:
         parser.error("--png needs --report, the folder to write into")
+    if options.report is not None:
+        try:
+            options.report.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"the report cannot be written into {options.report}: {error.strerror}")
+        if not os.access(options.report, os.W_OK | os.X_OK):
+            parser.error(f"the report cannot be written into {options.report}: not allowed")

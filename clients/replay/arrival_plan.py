@@ -21,7 +21,7 @@ arrivals:
   gamma:R:B        the same with burstiness B: below 1 in bursts, 1 is Poisson, above 1 smoother
   ramp:R1-R2       at random, from R1 to R2 a second in a straight line
   exp-ramp:R1-R2   the same, by equal factors
-  closed:N         N at a time, the next when one is over: hides waiting, see --help of --arrivals
+  closed:N         N at a time, the next when one is over: a slow server is asked less
   users:N:R        N users who take turns, R turns a second in all, each user's evenly apart
 """
 

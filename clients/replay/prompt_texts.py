@@ -60,8 +60,11 @@ class PromptTexts:
                 )
 
     def opening(self, session: Session) -> str:
-        """Return the persona's prompt, ``persona_tokens`` long; sessions of a persona share it."""
-        return self._text(draw_opening(session, len(self._words)))
+        """Return the persona's prompt: its own words, or as many as it has tokens.
+
+        Sessions of a persona share it.
+        """
+        return session.persona_text or self._text(draw_opening(session, len(self._words)))
 
     def turn(self, session: Session, index: int) -> str:
         """Return what a turn says: its own words, or as many as it has tokens.

@@ -81,6 +81,8 @@ class Session:
         turns: In order; each waits for the one before.
         persona: Whose system prompt opens the conversation; equal names share it to the token.
         persona_tokens: How long that prompt is.
+        persona_text: What it says, where the trace has words; ``persona_tokens`` is then an
+            estimate.
         tenant: Between whom the engine is to be fair.
         priority: Lower runs first.
         tokens_per_s: How fast this listener reads or hears.
@@ -92,6 +94,7 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     persona: str = ""
     persona_tokens: int = 0
+    persona_text: str = ""
     tenant: str = ""
     priority: int = 0
     tokens_per_s: float = READING_TOKENS_PER_S

@@ -7,11 +7,14 @@ unknown is not 0.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from clients.replay.figures.distribution import Distribution
@@ -20,6 +23,10 @@ from clients.replay.records import RunRecord
 
 MISSING = "–"
 """What a cell says where nothing was measured."""
+
+_UNBOUNDED = 100_000
+_NAME_WIDTH = 18
+"""Of a run's name on the console, before it goes on in the next line."""
 
 Cell = Callable[[Figures], str]
 
@@ -210,17 +217,42 @@ def groups(measured: Sequence[Figures]) -> list[Group]:
     return [group for group in kept if group.lines]
 
 
-def side_by_side(runs: Sequence[tuple[RunRecord, Figures]], title: str = "") -> Table:
-    """Return a table with a column for each run and a section for each group."""
-    table = Table(title=title or None, box=box.SIMPLE_HEAD)
-    table.add_column("", no_wrap=True)
-    for run, _ in runs:
-        table.add_column(escape(run.name), justify="right")
-    for group in groups([figures for _, figures in runs]):
-        table.add_row(f"[bold]{group.title}[/bold]")
-        for name, cells in group.lines:
-            table.add_row(f"  {escape(name)}", *(escape(cell) for cell in cells))
-    return table
+class SideBySide:
+    """A table with a column for each run and a section for each group.
+
+    Where the columns do not fit a console beside each other, more tables follow below.
+    """
+
+    def __init__(self, runs: Sequence[tuple[RunRecord, Figures]], title: str = "") -> None:
+        self._runs = runs
+        self._title = title
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw."""
+        unbounded = options.update(width=_UNBOUNDED)
+        begin = 0
+        while begin < len(self._runs):
+            end = begin + 1
+            table = self._table(begin, end)
+            while end < len(self._runs):
+                wider = self._table(begin, end + 1)
+                if Measurement.get(console, unbounded, wider).maximum > options.max_width:
+                    break
+                table, end = wider, end + 1
+            yield table
+            begin = end
+
+    def _table(self, begin: int, end: int) -> Table:
+        table = Table(title=self._title or None, box=box.SIMPLE_HEAD)
+        table.add_column("", no_wrap=True)
+        for run, _ in self._runs[begin:end]:
+            name = textwrap.fill(run.name, _NAME_WIDTH)
+            table.add_column(escape(name), justify="right", no_wrap=True)
+        for group in groups([figures for _, figures in self._runs]):
+            table.add_row(f"[bold]{group.title}[/bold]")
+            for name, cells in group.lines:
+                table.add_row(f"  {escape(name)}", *(escape(one) for one in cells[begin:end]))
+        return table
 
 
 def markdown(runs: Sequence[tuple[RunRecord, Figures]], names: Sequence[str] | None = None) -> str:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from clients.replay.script import Session
+from clients.replay.script import ScriptError, Session
+
+MOST_TOKENS = 500_000_000
+"""Of all words that are made for one run; they take some gigabytes."""
 
 
 class TextSource(Protocol):
@@ -43,7 +46,20 @@ class SessionTexts:
 
 
 def make_texts(sessions: Sequence[Session], source: TextSource) -> SessionTexts:
-    """Make all words of a workload."""
+    """Make all words of a workload.
+
+    Raises:
+        ScriptError: They would fill the memory.
+    """
+    personas = {_persona(one): one.persona_tokens for one in sessions if not one.persona_text}
+    wanted = sum(personas.values()) + sum(
+        turn.input_tokens for session in sessions for turn in session.turns if not turn.text
+    )
+    if wanted > MOST_TOKENS:
+        raise ScriptError(
+            f"the prompts of {len(sessions)} sessions have {wanted} tokens, {MOST_TOKENS} are the "
+            "most; take fewer sessions (--limit) or shorter prompts (--lengths)"
+        )
     texts = SessionTexts()
     for session in sessions:
         persona = _persona(session)

@@ -17,11 +17,15 @@ export class HttpRefusal extends Error {
   /**
    * @param {number} status HTTP status
    * @param {number} retryAfter seconds the server asks us to wait, 0 when it does not say
+   * @param {string} code the server's name for it; empty where somebody on the way has answered
+   * @param {string} reason the server's words
    */
-  constructor(status, retryAfter = 0) {
+  constructor(status, retryAfter = 0, code = "", reason = "") {
     super(`HTTP ${status}`);
     this.status = status;
     this.retryAfter = retryAfter;
+    this.code = code;
+    this.reason = reason;
   }
 }
 
@@ -42,14 +46,27 @@ export function authorised(key) {
  */
 export async function getJson(path, key) {
   const answer = await fetch(path, { headers: authorised(key), cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (answer.status === 401) throw new KeyNeeded(await errorCode(answer));
-  if (!answer.ok) throw new HttpRefusal(answer.status, Number(answer.headers.get("Retry-After")) || 0);
+  await check(answer);
   return answer.json();
 }
 
-async function errorCode(answer) {
-  const body = await answer.json().catch(() => null);
-  return body?.error?.code;
+/**
+ * Ask why a WebSocket was not opened: browsers keep the answer to themselves.
+ * @param {string} model character to talk to
+ * @param {string|null} key API key
+ * @returns {Promise<void>} where it would be opened now
+ * @throws {KeyNeeded|HttpRefusal} where it is refused
+ */
+export async function askWhy(model, key) {
+  const path = `/v1/realtime?${new URLSearchParams({ model })}`;
+  await check(await fetch(path, { method: "POST", headers: authorised(key), signal: AbortSignal.timeout(TIMEOUT_MS) }));
+}
+
+async function check(answer) {
+  if (answer.ok) return;
+  const { code, message } = (await answer.json().catch(() => null))?.error ?? {};
+  if (answer.status === 401) throw new KeyNeeded(code);
+  throw new HttpRefusal(answer.status, Number(answer.headers.get("Retry-After")) || 0, code, message);
 }
 
 /**

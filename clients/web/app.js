@@ -206,6 +206,7 @@ class App {
     this.link.addEventListener("event", ({ detail }) => {
       const news = newsOf(detail);
       if (news) this.status.report(news);
+      if (detail.type === "session.created") this.status.record(detail.session?.recording?.text ?? null);
     });
     window.addEventListener("pagehide", () => this.#pack());
     window.addEventListener("online", () => {

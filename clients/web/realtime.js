@@ -1,6 +1,6 @@
 // The wire: one WebSocket to /v1/realtime that comes back by itself, to the same session where that still waits.
 // No DOM, no conversation.
-import { HttpRefusal, KeyNeeded, getJson } from "./api.js";
+import { HttpRefusal, KeyNeeded, askWhy, getJson } from "./api.js";
 
 const RETRYABLE = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408]);
 const KEY_ENDED = 4401; // another key is needed, as after 401
@@ -16,7 +16,8 @@ const GREETING_TIMEOUT_MS = 10_000;
  * @property {number} [retryAt] `performance.now()` of the next try, while waiting
  * @property {number} [code] close code, when stopped
  * @property {string} [reason] the server's words, when stopped
- * @property {"wrong"|"ended"|null} [why] what is the matter with the key that was given, where one was
+ * @property {HttpRefusal} [refusal] why we were not let in, while waiting or when stopped
+ * @property {"wrong"|"ended"|"scope"|null} [why] what is the matter with the key that was given, where one was
  */
 
 /** @typedef {{token: string, lastEventId: string}} WayBack what leads back to a session */
@@ -108,12 +109,31 @@ export class RealtimeLink extends EventTarget {
     try {
       await getJson("/v1/models", this.key());
     } catch (error) {
-      if (turn !== this.turn) return;
-      if (error instanceof KeyNeeded) this.#become({ name: "key", why: this.key() ? error.why : null });
-      else this.#wait(error instanceof HttpRefusal ? error.retryAfter * 1000 : 0);
+      if (turn === this.turn) this.#turnedAway(error);
       return;
     }
     if (turn === this.turn) this.#dial(turn);
+  }
+
+  // A socket that was never opened looks like a lost line.
+  async #askWhy(turn) {
+    try {
+      await askWhy(this.model, this.key());
+    } catch (error) {
+      if (turn === this.turn) this.#turnedAway(error);
+      return;
+    }
+    if (turn === this.turn) this.#wait(0);
+  }
+
+  // What the server itself says no to stays so until somebody does something; a proxy's no may pass.
+  #turnedAway(error) {
+    if (error instanceof KeyNeeded) return this.#become({ name: "key", why: this.key() ? error.why : null });
+    if (!(error instanceof HttpRefusal)) return this.#wait(0);
+    if (error.code === "insufficient_scope") return this.#become({ name: "key", why: "scope" });
+    const passes = error.status === 429 || error.status >= 500;
+    if (passes || !error.code) return this.#wait(error.retryAfter * 1000, error.code ? error : undefined);
+    return this.#become({ name: "stopped", refusal: error });
   }
 
   #dial(turn) {
@@ -135,8 +155,12 @@ export class RealtimeLink extends EventTarget {
     socket.addEventListener("message", (message) => {
       if (turn === this.turn) this.#receive(message.data);
     });
+    let opened = false;
+    socket.addEventListener("open", () => {
+      opened = true;
+    });
     socket.addEventListener("close", (close) => {
-      if (turn === this.turn) this.#closed(close);
+      if (turn === this.turn) this.#closed(close, opened);
     });
   }
 
@@ -159,19 +183,20 @@ export class RealtimeLink extends EventTarget {
     this.dispatchEvent(new CustomEvent("event", { detail: event }));
   }
 
-  #closed({ code, reason }) {
+  #closed({ code, reason }, opened) {
     clearTimeout(this.timer);
     this.socket = null;
-    if (RETRYABLE.has(code)) this.#wait(0);
+    if (!opened) this.#askWhy(this.turn);
+    else if (RETRYABLE.has(code)) this.#wait(0);
     else if (code === KEY_ENDED) this.#become({ name: "key", why: "ended" });
     else this.#become({ name: "stopped", code, reason });
   }
 
-  #wait(atLeastMs) {
+  #wait(atLeastMs, refusal = undefined) {
     const ceiling = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** this.attempt);
     const delay = Math.max(atLeastMs, ceiling * (0.5 + Math.random() / 2));
     this.attempt += 1;
-    this.#become({ name: "waiting", retryAt: performance.now() + delay });
+    this.#become({ name: "waiting", retryAt: performance.now() + delay, refusal });
     this.timer = setTimeout(() => this.#connect(), delay);
   }
 

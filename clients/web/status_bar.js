@@ -19,10 +19,14 @@ export class StatusBar {
     this.count = byId("status-count");
     this.retry = byId("retry");
     this.notice = byId("notice");
+    this.recorded = byId("recorded");
+    /** @type {string|null} what is kept of what is said; `null` where nothing is recorded */
+    this.kept = null;
     this.state = { name: "connecting" };
     this.recovering = false;
     this.timer = 0;
     this.noticeTimer = 0;
+    this.waitWords = null; // what we have said of a refusal that passes, so as to say it once
     /** @type {() => void} writes the notice again, after a change of language */
     this.rewrite = () => {};
     this.retry.addEventListener("click", onretry);
@@ -36,13 +40,23 @@ export class StatusBar {
     clearInterval(this.timer);
     if (state.name === "waiting") this.timer = setInterval(() => this.#countDown(), TICK_MS);
     this.#label();
+    if (state.name === "waiting") this.#tellWhyWeWait(state.refusal);
+    if (state.name === "ready") this.waitWords = null;
     if (state.name === "ready" && ["link", "passing"].includes(this.notice.dataset.kind)) this.clearNotice();
     if (state.name === "stopped") this.#say(() => this.#why(state), state.code === TAKEN_OVER ? "passing" : "link");
+  }
+
+  /** @param {string|null} kept what the server keeps of what is said, if it records the session */
+  record(kept) {
+    this.kept = kept;
+    this.recorded.hidden = kept === null;
+    this.recorded.textContent = kept === null ? "" : t(has(`recorded_${kept}`) ? `recorded_${kept}` : "recorded_full");
   }
 
   /** Write the words again, after a change of language. */
   relabel() {
     this.#label();
+    this.record(this.kept);
     if (!this.notice.hidden) this.rewrite();
   }
 
@@ -106,8 +120,16 @@ export class StatusBar {
     this.#countDown();
   }
 
-  #why({ text, code, reason }) {
+  #tellWhyWeWait(refusal) {
+    if (!refusal) return;
+    const words = refusal.status === 429 ? "wait_many" : NEWS_OF_CODES[refusal.code] ?? "wait_full";
+    if (words !== this.waitWords) this.#say(() => t(words), "link");
+    this.waitWords = words;
+  }
+
+  #why({ text, code, reason, refusal }) {
     if (text) return t(text);
+    if (refusal) return t("refused", { reason: refusal.reason });
     if (has(`close_${code}`)) return t(`close_${code}`);
     if (code === 1008) return t("close_policy", { reason: reason || code });
     return t("close_other", { code, reason: reason ?? "" }).trim();

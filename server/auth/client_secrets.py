@@ -17,6 +17,7 @@ from server.protocol.objects import SessionPatch
 
 CLIENT_SECRET_PREFIX = "ek_"
 MIN_SECRET_S = 10.0
+"""That may be asked for; a key that ends sooner makes one that does, too."""
 MAX_SECRET_S = 7200.0
 MAX_LIVE_SECRETS = 10_000
 MAX_SECRETS_BYTES = 16 * 1024 * 1024
@@ -65,7 +66,7 @@ class ClientSecrets:
     def mint(
         self, maker: bytes, now: float, *, lifetime_s: float, session: SessionPatch | None
     ) -> ClientSecret:
-        """Make a secret that lives 10 s to 2 h from ``now``.
+        """Make a secret that lives for at most 2 h from ``now``.
 
         When there are too many, or their sessions take too much memory, the oldest of whoever has
         the most go, so that nobody can push another's out.
@@ -78,7 +79,7 @@ class ClientSecrets:
         """
         if now >= self._next_expiry:
             self._drop_expired(now)
-        lifetime_s = min(max(lifetime_s, MIN_SECRET_S), MAX_SECRET_S)
+        lifetime_s = min(lifetime_s, MAX_SECRET_S)
         num_bytes = len(msgspec.json.encode(session)) if session is not None else 0
         value = CLIENT_SECRET_PREFIX + secrets.token_urlsafe(24)
         expires_at = now + lifetime_s

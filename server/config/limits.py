@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from server.config.checks import check_network, within
 
+MAX_TURNED_AWAY = 256
+"""Connections that are being told, unasked, that they are one too many; more are merely cut off."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsConfig:
@@ -75,6 +78,11 @@ class LimitsConfig:
     """Share of the longest prompt above which a conversation is compacted while it is idle."""
     compact_to: float = 0.6
     """Share of the longest prompt that a compacted conversation keeps."""
+
+    @property
+    def most_sockets(self) -> int:
+        """TCP connections that there can be at once, with those that are sent away."""
+        return self.max_connections + self.max_pending_heads + MAX_TURNED_AWAY
 
     def __post_init__(self) -> None:
         """Refuse limits under which nobody could connect."""

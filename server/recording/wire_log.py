@@ -38,6 +38,8 @@ from server.protocol.client_events import (
 from server.protocol.items import FunctionCallItem, FunctionCallOutputItem, InputItem, MessageItem
 from server.protocol.objects import ResponseObject, ResponseParams
 from server.protocol.server_events import (
+    ConversationItemAdded,
+    ConversationItemDeleted,
     ConversationItemTruncated,
     ErrorEvent,
     ResponseCreated,
@@ -77,6 +79,7 @@ class WireLog:
         self._text = text
         self._salt = salt
         self._live: set[str] = set()  # ids of responses, which a client may name
+        self._items: set[str] = set()  # that are in the conversation; never written
 
     def header(
         self, *, session_id: str, character_id: str | None, started_at: str, consent: Consent
@@ -107,6 +110,8 @@ class WireLog:
         match event:
             case ConversationItemCreate(item=item):
                 self._note_items(note, [item])
+                if item.id in self._items:
+                    note["again"] = True
                 if isinstance(item, MessageItem):
                     note["role"] = item.role
             case ResponseCreate(response=ResponseParams() as params):
@@ -155,6 +160,10 @@ class WireLog:
                 _note_end(note, response)
             case ResponseFunctionCallArgumentsDelta(response_id=response_id, delta=delta):
                 note |= {"response_id": response_id, "chars": len(delta)}
+            case ConversationItemAdded(item=item) if item.id is not None:
+                self._items.add(item.id)
+            case ConversationItemDeleted(item_id=item_id):
+                self._items.discard(item_id)
             case ConversationItemTruncated(text_end=int(text_end)):
                 note["text_end"] = text_end
             case ErrorEvent(error=error):

@@ -12,23 +12,20 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
-from http import HTTPStatus
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import uvicorn
 from uvicorn.server import ServerState as UvicornState
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
 
 from engine.errors import ConfigError
-from server.auth.keys import ANONYMOUS
 from server.sockets.accept_limits import AcceptLimits
-from server.sockets.admission import RETRY_AFTER_S, HandshakeHead, Refusal, admit
-from server.sockets.arrivals import Arrival, HttpConnection, RealtimeConnection
+from server.sockets.arrivals import Arrival, Entry
+from server.sockets.handshakes import Handshakes, finish_response
+from server.sockets.owners import HttpConnection, RealtimeConnection
 from server.sockets.tls import renew, tls_context
+from server.sockets.tls_arrivals import TlsArrival
 from server.state import ServerState
 
 KEEPALIVE_S = 20.0
@@ -41,9 +38,6 @@ _POLL_S = 0.02
 
 _LAST_WORDS_S = 0.1
 """Seconds that closing handshakes get however great the hurry."""
-
-_KEPT_HEADERS = ("Allow", "Sec-WebSocket-Version", "Upgrade")
-"""What the library says in a refusal's head beside its words."""
 
 _CUT_OFF_S = 2.0
 """Seconds for handlers to notice that their connection was cut off."""
@@ -69,6 +63,7 @@ class FrontDoor:
         """
         self.state = state
         self.accept_limits = AcceptLimits(state.settings.limits)
+        self._handshakes = Handshakes(state, self.accept_limits)
         self._handle_socket = handle_socket
         self._server: Server | None = None
         self._tls: ssl.SSLContext | None = None
@@ -92,18 +87,15 @@ class FrontDoor:
         """
         settings = self.state.settings
         listen = settings.listen
-        self._tls = tls = tls_context(listen)
-        extra: dict[str, Any] = {}
-        if tls is not None:
-            extra["ssl_handshake_timeout"] = settings.limits.head_timeout_s
+        self._tls = tls_context(listen)
         try:
             self._server = await serve(
                 self._handle,
                 listen.host,
                 listen.port,
                 create_connection=cast(Any, self._make_arrival),
-                process_request=self._process_request,
-                process_response=_finish_response,
+                process_request=self._handshakes.judge,
+                process_response=finish_response,
                 server_header=None,
                 compression=None,
                 open_timeout=settings.limits.head_timeout_s,
@@ -115,8 +107,6 @@ class FrontDoor:
                 write_limit=(settings.outbox.high_water_bytes, settings.outbox.low_water_bytes),
                 logger=_library_logger(),
                 backlog=listen.backlog,
-                ssl=tls,
-                **extra,
             )
         except OSError as error:
             raise ConfigError(
@@ -180,38 +170,25 @@ class FrontDoor:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(server.wait_closed(), _CUT_OFF_S)
 
-    def _make_arrival(self, *args: Any, **kwargs: Any) -> Arrival:
-        return Arrival(
-            self.state,
+    def _make_arrival(self, *args: Any, **kwargs: Any) -> Arrival | TlsArrival:
+        def make(entry: Entry | None = None) -> Arrival:
+            return Arrival(
+                self.state,
+                self.accept_limits,
+                make_realtime=lambda: RealtimeConnection(*args, **kwargs),
+                make_http=lambda: HttpConnection(self._uvicorn, self._uvicorn_state, {}),
+                entry=entry,
+            )
+
+        if self._tls is None:
+            return make()
+        return TlsArrival(
             self.accept_limits,
-            make_realtime=lambda: RealtimeConnection(*args, **kwargs),
-            make_http=lambda: HttpConnection(self._uvicorn, self._uvicorn_state, {}),
+            self.state.metrics,
+            self._tls,
+            handshake_timeout_s=self.state.settings.limits.head_timeout_s,
+            make_arrival=make,
         )
-
-    def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        assert isinstance(connection, RealtimeConnection)
-        handshakes = self.state.metrics.ws_connections
-        try:
-            connection.admission = admit(self.state, _head_of(request), time.time())
-            self._take_place(connection, connection.admission.principal)
-        except Refusal as refusal:
-            handshakes.labels(str(refusal.status)).inc()
-            return _refuse(refusal, {})
-        return None
-
-    def _take_place(self, connection: RealtimeConnection, principal: str) -> None:
-        """Count a connection to its key; where no key is needed addresses are counted instead.
-
-        Raises:
-            Refusal: It is one too many.
-        """
-        if principal == ANONYMOUS:
-            return
-        gate = self.state.gate
-        denial = gate.enter_connection(principal, asyncio.get_running_loop().time())
-        if denial is not None:
-            raise Refusal(429, denial.code, denial.message, None, RETRY_AFTER_S)
-        connection.give_back = partial(gate.leave_connection, principal)
 
     async def _handle(self, connection: ServerConnection) -> None:
         assert isinstance(connection, RealtimeConnection)
@@ -225,43 +202,6 @@ class FrontDoor:
         finally:
             metrics.ws_active.dec()
             metrics.ws_duration.observe(time.monotonic() - started)
-
-
-def _head_of(request: Request) -> HandshakeHead:
-    offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol"))
-    authorizations = request.headers.get_all("Authorization")
-    return HandshakeHead(
-        target=request.path,
-        hosts=request.headers.get_all("Host"),
-        origins=request.headers.get_all("Origin"),
-        authorization=authorizations[0] if len(authorizations) == 1 else None,
-        subprotocols=[name.strip() for name in offered.split(",") if name.strip()],
-    )
-
-
-def _finish_response(
-    connection: ServerConnection, _request: Request, response: Response
-) -> Response | None:
-    """Echo the subprotocol, or put the library's own refusals into the shape of all others."""
-    assert isinstance(connection, RealtimeConnection)
-    admission = connection.admission
-    if response.status_code == 101 and admission is not None and admission.subprotocol:
-        response.headers["Sec-WebSocket-Protocol"] = admission.subprotocol
-    if response.status_code < 400 or response.headers.get("Content-Type") == "application/json":
-        return None
-    lines = response.body.decode(errors="replace").strip().splitlines()
-    reason = lines[0].rstrip(".") if lines else "the handshake was refused"
-    code = "method_not_allowed" if response.status_code == 405 else "bad_request"
-    kept = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-    return _refuse(Refusal(response.status_code, code, reason), kept)
-
-
-def _refuse(refusal: Refusal, extra: Mapping[str, str]) -> Response:
-    body = refusal.body()
-    headers = Headers({**extra, **refusal.headers()})
-    headers["Content-Length"] = str(len(body))
-    headers["Connection"] = "close"
-    return Response(refusal.status, HTTPStatus(refusal.status).phrase, headers, body)
 
 
 def _shrink_send_buffer(connection: ServerConnection, num_bytes: int) -> None:
@@ -280,5 +220,12 @@ def _library_logger() -> logging.Logger:
     """
     logger = logging.getLogger("server.sockets.front_door.websockets")
     logger.setLevel(logging.CRITICAL)
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    uvicorn_logger = logging.getLogger("uvicorn.error")
+    uvicorn_logger.setLevel(logging.ERROR)
+    uvicorn_logger.addFilter(_is_news)
     return logger
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whoever gives up a stream that nobody reads says so; uvicorn takes it for a mistake."""
+    return record.msg != "ASGI callable returned without completing response."

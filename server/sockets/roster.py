@@ -14,10 +14,10 @@ from server.protocol.character_events import CharacterEngine, CharacterSessionGo
 from server.protocol.close_codes import CloseCode
 from server.resume.resume_tokens import ResumeTokens
 from server.sockets.admission import Admission
-from server.sockets.arrivals import RealtimeConnection
 from server.sockets.connection import Connection
 from server.sockets.live_session import LiveSession, Return
 from server.sockets.opening import open_session
+from server.sockets.owners import RealtimeConnection
 from server.sockets.wire import Socket, SocketWire
 from server.state import ServerState
 

@@ -10,9 +10,9 @@ from typing import Protocol
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import State
 
-from server.sockets.arrivals import RealtimeConnection
 from server.sockets.frames import text_frame
 from server.sockets.outbox import Wire
+from server.sockets.owners import RealtimeConnection
 
 
 class Socket(Wire, Protocol):
@@ -69,9 +69,11 @@ class SocketWire:
     async def receive(self) -> str | bytes | None:
         """Wait for the next message."""
         try:
-            return await self._connection.recv()
+            message = await self._connection.recv()
         except ConnectionClosed:
             return None
+        self._connection.num_read += 1
+        return message
 
     async def close(self, code: int, reason: str) -> None:
         """Close; the library waits for ever on a reader that has stalled, so the wait is bounded.

@@ -6,8 +6,10 @@ from collections import OrderedDict
 
 from server.store.layout import Layout
 
-MAX_PLACES = 200_000
-"""Items whose places are remembered; those of the least recently changed go first."""
+MAX_PLACES = 50_000
+"""Items whose places are remembered, about 15 MB; those of the least recently changed go first.
+
+One that is not is read again, with an index, before its conversation is next written to."""
 RECOUNT_AFTER = 64
 """Transactions after which all bytes are counted anew, for other servers write too."""
 

@@ -35,6 +35,7 @@ from server.log_lines import configure_logging
 from server.sockets.arrivals import Arrival
 from server.sockets.front_door import KEEPALIVE_S, FrontDoor
 from server.sockets.roster import Roster
+from server.sockets.tls_arrivals import TlsArrival
 from server.state import ServerState
 from server.stop_signal import StopSignal
 from tests.support.fake_engine import FakeEngine
@@ -176,7 +177,7 @@ async def run(engine_name: str, values: dict[str, object]) -> int:
             control.door = self
             await super().open()
 
-        def _make_arrival(self, *args: Any, **kwargs: Any) -> Arrival:
+        def _make_arrival(self, *args: Any, **kwargs: Any) -> Arrival | TlsArrival:
             pace = dict.fromkeys(("ping_interval", "ping_timeout"), control.keepalive_s)
             return super()._make_arrival(*args, **(kwargs | pace))
 

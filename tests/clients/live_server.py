@@ -15,6 +15,7 @@ from server.app import serve
 from server.config.access import AuthConfig, ListenConfig
 from server.config.conversations import HistoryConfig
 from server.config.limits import LimitsConfig
+from server.config.recording import RecordConfig
 from server.config.settings import ServerSettings
 from server.config.sockets import DrainConfig, ResumeConfig
 from server.stop_signal import StopSignal
@@ -64,6 +65,7 @@ def live_server(
     step_s: float = 0.001,
     limits: LimitsConfig | None = None,
     resume: ResumeConfig | None = None,
+    record: RecordConfig | None = None,
 ) -> Iterator[LiveServer]:
     """Run a server with the shipped characters; it is gone afterwards."""
     engine = StoppableEngine(reply=reply, step_s=step_s)
@@ -75,6 +77,7 @@ def live_server(
         history=HistoryConfig(keep="memory"),
         limits=limits or LimitsConfig(),
         resume=resume or ResumeConfig(),
+        record=record or RecordConfig(),
     )
     stop, ready = StopSignal(), threading.Event()
     urls: list[str] = []

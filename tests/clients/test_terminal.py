@@ -19,6 +19,7 @@ from clients.terminal_line import Line
 from clients.terminal_screen import Screen, harmless
 from clients.terminal_words import ENGLISH, JAPANESE, Words, guess_language
 from server.config.limits import LimitsConfig
+from server.config.recording import RecordConfig
 from server.config.sockets import ResumeConfig
 from tests.clients.live_server import LiveServer, live_server
 
@@ -57,6 +58,21 @@ class TestPipe:
         pipe(monkeypatch, "hello\n\nagain\n")
         assert main(["--url", server.realtime_url, "--model", "aoi"]) == EXIT_OK
         assert capsys.readouterr().out == "Hello there.\nHello there.\n"
+
+    def test_who_is_recorded_is_told(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+        tmp_path: Path,
+    ) -> None:
+        """Beside the words, which stay as they are."""
+        record = RecordConfig(dir=tmp_path / "logs", consent="operator", text="full")
+        pipe(monkeypatch, "hello\n")
+        with live_server(record=record) as server:
+            assert main(["--url", server.realtime_url, "--model", "aoi"]) == EXIT_OK
+        told = capsys.readouterr()
+        assert told.out == "Hello there.\n"
+        assert "is recorded, with every word" in told.err
 
     def test_commands_work_in_a_pipe(
         self,

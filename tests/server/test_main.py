@@ -201,6 +201,11 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["--character", "docs"], "fail  characters     the folder docs holds no character"),
         (["--character", "README.md"], "fail  character      README.md: the file begins"),
+        (
+            ["--character", "configs/characters", "--character", "configs/characters/aoi.toml"],
+            "fail  character      configs/characters/aoi.toml: there is another with the id 'aoi'",
+        ),
+        (["--lorebook", "nowhere.json"], "fail  lorebook       nowhere.json: cannot be read"),
     ],
 )
 def test_the_doctor_finds_what_serve_would_refuse(
@@ -234,6 +239,21 @@ def test_config_check_looks_into_the_files_that_are_named(
     Path(keys).write_text("alice:sk-0123456789abcdef0123456789abcdef\n")
     code, out, _ = run(capsys, "config", "check", "--api-keys", keys, "--port", "1")
     assert (code, out) == (0, "the settings are good\n")
+
+
+def test_the_folder_of_wire_logs_is_looked_at_before_anybody_is_recorded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By the doctor and by the check of the settings; neither makes it."""
+    monkeypatch.setenv("KAIWA_RECORD_DIR", str(tmp_path / "logs"))
+    assert "pass  recording" in run(capsys, "doctor", "--port", "0")[1]
+    assert run(capsys, "config", "check")[0] == 0
+    assert not (tmp_path / "logs").exists()
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs").chmod(0o755)
+    assert "fail  recording      wire logs" in run(capsys, "doctor", "--port", "0")[1]
+    code, _, err = run(capsys, "config", "check")
+    assert (code, "others on this machine can look into it" in err) == (2, True)
 
 
 def test_the_doctor_looks_at_how_keys_are_kept(

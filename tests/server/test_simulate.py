@@ -37,6 +37,8 @@ def test_policies_are_set_side_by_side_and_reported(
     names = [run["name"] for run in summary["runs"]]
     assert names == ["fcfs 1×", "deadline 1×", "fcfs 2×", "deadline 2×"]
     assert all(run["figures"]["num_completed"] == 15 for run in summary["runs"])
+    offered = [run["figures"]["offered_per_s"] for run in summary["runs"]]
+    assert offered[2] == pytest.approx(2 * offered[0])
 
 
 def test_a_report_can_be_japanese_and_knows_its_targets(tmp_path: Path) -> None:

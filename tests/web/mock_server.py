@@ -190,6 +190,7 @@ class Mock:
     """What the stand-in was told to do, and what it saw."""
 
     key: str | None = None
+    kept: str | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     sockets: int = 0
     cancels: int = 0
@@ -255,7 +256,9 @@ class Talk:
         """Describe the session as far as the page reads it."""
         greetings = self.character.get("greetings", 0)
         character = {"id": self.character["id"], "greetings": greetings, "events": []}
-        return {"id": "sess_mock", "type": "realtime", "character": character}
+        session = {"id": "sess_mock", "type": "realtime", "character": character}
+        kept = self.mock.kept
+        return session if kept is None else {**session, "recording": {"text": kept}}
 
     def greeting(self, event: dict[str, Any]) -> Line:
         """Take a greeting's tag apart."""

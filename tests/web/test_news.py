@@ -113,3 +113,16 @@ def test_the_way_back_fits_on_a_phone(visit: Visit, mock: Mock, locale: str) -> 
     expect(page.get_by_test_id("retry")).to_be_visible()
     widths = page.locator(".talk-top").evaluate("row => [row.scrollWidth, row.clientWidth]")
     assert widths[0] <= widths[1]
+
+
+def test_who_is_recorded_sees_it_in_their_language(visit: Visit, mock: Mock) -> None:
+    """As long as it is so: the next session may not be."""
+    mock.kept = "redacted"
+    page = ready(visit(mock.url))
+    recorded = page.get_by_test_id("recorded")
+    expect(recorded).to_contain_text("is recorded, with other letters")
+    page.get_by_test_id("lang-toggle").click()
+    expect(recorded).to_contain_text("別の文字に置き換えて記録")
+    mock.kept = None
+    mock.hang_up(1012)
+    expect(recorded).to_be_hidden()

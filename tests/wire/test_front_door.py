@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
-import server.sockets.arrivals
+import server.sockets.owners
 from tests.support.certificates import make_certificate
 from tests.support.fake_server import running_server
 from tests.support.raw_http import dialled, exchange, read_answer, upgrade_head
@@ -167,7 +167,7 @@ async def test_a_body_that_does_not_come_ends_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A request has a time in which to come in whole."""
-    monkeypatch.setattr(server.sockets.arrivals, "REQUEST_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(server.sockets.owners, "REQUEST_TIMEOUT_S", 0.1)
     head = (
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: [::1]\r\n"
         b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"

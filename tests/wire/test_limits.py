@@ -155,6 +155,21 @@ async def test_a_flood_is_slowed_down_and_then_cut_off(keys: Path) -> None:
         assert closed.value.rcvd.code == 4429
 
 
+@pytest.mark.slow
+async def test_who_is_read_slowly_is_not_taken_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its pong stands behind messages that wait for its rate; all of them are answered."""
+    monkeypatch.setattr("server.sockets.front_door.KEEPALIVE_S", 0.1)
+    async with (
+        running_server(limits__messages_per_s=100.0, limits__message_burst=10) as server,
+        connect(server.socket_url()) as client,
+    ):
+        for _ in range(60):
+            await client.send('{"type": "no.such"}')
+        async with asyncio.timeout(10):
+            for _ in range(60):
+                await receive_until(client, "error")
+
+
 async def flood(client: ClientConnection) -> None:
     """Send as fast as can be, and read what comes."""
     padding = "x" * 10_000  # so that the kernel's buffers are full soon

@@ -35,8 +35,8 @@ def parse_azure(text: str, name: str, note: Note) -> list[Session]:
         first_ns = time_ns if first_ns is None else first_ns
         num_images += row.whole("NumImages", 0)
         turn = Turn(
-            input_tokens=row.whole("ContextTokens") or 1,
-            output_tokens=row.whole("GeneratedTokens") or 1,
+            input_tokens=row.tokens("ContextTokens") or 1,
+            output_tokens=row.tokens("GeneratedTokens") or 1,
         )
         sessions.append(
             Session(

@@ -44,8 +44,8 @@ def parse_bailian(text: str, name: str, note: Note) -> list[Session]:
         types[record.text("type", "text")] += 1
         requests[chat_id] = Request(
             record.number("timestamp"),
-            record.whole("input_length", least=1),
-            record.whole("output_length") or 1,
+            record.tokens("input_length", least=1),
+            record.tokens("output_length") or 1,
             record.hash_ids(),
         )
     if num_others := types["image"] + types["file"]:

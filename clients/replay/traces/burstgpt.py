@@ -30,7 +30,7 @@ def parse_burstgpt(text: str, name: str, note: Note) -> list[Session]:
     num_failed = 0
     for number, row in enumerate(csv_rows(text, name, COLUMNS), start=1):
         time_s = row.number("Timestamp")
-        asked, answered = row.whole("Request tokens"), row.whole("Response tokens")
+        asked, answered = row.tokens("Request tokens"), row.tokens("Response tokens")
         if asked == 0 or answered == 0:
             num_failed += 1
             continue

@@ -17,6 +17,10 @@ Note = Callable[[str], None]
 MAX_RECORDS = 2_000_000
 """More would not fit into the memory of an ordinary client machine."""
 
+MAX_TOKENS = 10_000_000
+"""Of one prompt or reply; no model takes so many, and words of more would fill the memory."""
+
+_MAX_NUMBER = 1e15
 _SHOWN_CHARS = 60
 
 
@@ -32,8 +36,15 @@ class Record:
     where: str
     fields: dict[str, Any]
 
-    def number(self, key: str, default: float | None = None, *, least: float = 0.0) -> float:
-        """Return a number that has to be at least ``least``.
+    def number(
+        self,
+        key: str,
+        default: float | None = None,
+        *,
+        least: float = 0.0,
+        most: float = _MAX_NUMBER,
+    ) -> float:
+        """Return a number that has to be at least ``least`` and at most ``most``.
 
         Raises:
             ScriptError: It is missing without a default, no number, or too small or large.
@@ -44,15 +55,20 @@ class Record:
             number = float("nan" if value is None or isinstance(value, bool) else value)
         except (TypeError, ValueError, OverflowError):
             number = float("nan")
-        if not least <= number < 1e15:
+        if not least <= number <= most:
             raise ScriptError(
-                f"{self.where}: {key} is {shown(value)}; it must be a number from {least:g} on"
+                f"{self.where}: {key} is {shown(value)}; it must be a number from {least:g} to "
+                f"{most:.0f}"
             )
         return number
 
     def whole(self, key: str, default: int | None = None, *, least: int = 0) -> int:
         """Return a whole number; digits behind the point are cut off."""
         return int(self.number(key, default, least=least))
+
+    def tokens(self, key: str, default: int | None = None, *, least: int = 0) -> int:
+        """Return the length of a prompt or reply."""
+        return int(self.number(key, default, least=least, most=MAX_TOKENS))
 
     def text(self, key: str, default: str = "") -> str:
         """Return a string.
@@ -65,7 +81,7 @@ class Record:
             return default
         if not isinstance(value, str):
             raise ScriptError(f"{self.where}: {key} is {shown(value)}; it must be a string")
-        return value
+        return sound(value)
 
     def name(self, key: str, default: str = "") -> str:
         """Return an id, which may be written as a string or as a number."""
@@ -76,7 +92,7 @@ class Record:
             raise ScriptError(
                 f"{self.where}: {key} is {shown(value)}; it must be a string or a whole number"
             )
-        return str(value)
+        return sound(str(value))
 
     def hash_ids(self) -> tuple[int, ...]:
         """Return the ids of shared blocks; none where the record names none."""
@@ -108,6 +124,11 @@ class Record:
                     f"{self.where}: there is no field {shown(key)}; there are "
                     + ", ".join(sorted(known))
                 )
+
+
+def sound(text: str) -> str:
+    """Replace halves of letters, which JSON can hold and no server would take."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def shown(value: object) -> str:
@@ -148,28 +169,35 @@ def json_lines(text: str, name: str) -> Iterator[Record]:
 
 
 def csv_rows(text: str, name: str, columns: tuple[str, ...]) -> Iterator[Record]:
-    """Yield the rows of a table below its heading.
+    """Yield the rows of a table below its heading; empty lines are passed over.
 
     Raises:
         ScriptError: A column is missing, in the heading or in a row.
     """
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    reader = csv.reader(io.StringIO(text, newline=""), skipinitialspace=True)
+    headings: list[str] = []
     try:
-        headings = [heading.strip() for heading in reader.fieldnames or ()]
-        reader.fieldnames = headings
-        for column in columns:
-            if column not in headings:
-                raise ScriptError(
-                    f"{name}, line 1: there is no column {column!r}, but "
-                    + shown(", ".join(headings))
-                )
         for row in reader:
             where = f"{name}, line {reader.line_num}"
-            if None in row or None in row.values():
+            if not any(cell.strip() for cell in row):
+                continue
+            if not headings:
+                headings = [heading.strip() for heading in row]
+                _check_headings(headings, columns, where)
+            elif len(row) != len(headings):
                 raise ScriptError(
-                    f"{where}: the heading has {len(headings)} columns, and this row has not; "
-                    "the file may have been cut off here: delete the row"
+                    f"{where}: the heading has {len(headings)} columns, and this row has "
+                    f"{len(row)}; the file may have been cut off here: delete the row"
                 )
-            yield Record(where, row)
+            else:
+                yield Record(where, dict(zip(headings, row, strict=True)))
     except csv.Error as error:
         raise ScriptError(f"{name}, line {reader.line_num}: no CSV ({error})") from None
+
+
+def _check_headings(headings: list[str], columns: tuple[str, ...], where: str) -> None:
+    for column in columns:
+        if column not in headings:
+            raise ScriptError(
+                f"{where}: there is no column {column!r}, but {shown(', '.join(headings))}"
+            )

@@ -31,8 +31,8 @@ def parse_mooncake(text: str, name: str, note: Note) -> list[Session]:
                     "script with 'turns'"
                 )
         turn = Turn(
-            input_tokens=record.whole("input_length", least=1),
-            output_tokens=record.whole("output_length") or 1,
+            input_tokens=record.tokens("input_length", least=1),
+            output_tokens=record.tokens("output_length") or 1,
             hash_ids=record.hash_ids(),
             hash_block=HASH_BLOCK,
         )

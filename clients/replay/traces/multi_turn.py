@@ -13,17 +13,19 @@ from typing import Any
 
 from clients.replay.script import ScriptError, Session, Turn
 from clients.replay.token_estimate import estimated_tokens
-from clients.replay.traces.fields import Note, Record, json_lines, shown
+from clients.replay.traces.fields import Note, Record, json_lines, shown, sound
 from clients.replay.traces.times import from_first
 
-TURN_FIELDS = frozenset({"timestamp", "delay", "role", "texts", "image", "images", "audio"})
+_MEDIA = frozenset({"image", "images", "image_uuids", "audio", "audios", "video", "videos"})
+TURN_FIELDS = _MEDIA | {"timestamp", "delay", "role", "texts", "extra", "type"}
 """What Kaiwa's own scripts do not have."""
-_MEDIA = ("image", "images", "audio", "audios", "video", "videos")
 
 
 def is_multi_turn(fields: dict[str, Any]) -> bool:
-    """Whether a line has turns as only aiperf writes them."""
+    """Whether a line says that it is aiperf's, or has turns as only aiperf writes them."""
     turns = fields.get("turns")
+    if fields.get("type") == "multi_turn":
+        return True
     return isinstance(turns, list) and any(
         isinstance(turn, dict) and not TURN_FIELDS.isdisjoint(turn) for turn in turns
     )
@@ -32,8 +34,8 @@ def is_multi_turn(fields: dict[str, Any]) -> bool:
 def parse_multi_turn(text: str, name: str, note: Note) -> list[Session]:
     """Return a session per ``session_id``; lines of one id are one conversation, as in aiperf.
 
-    A leading turn of the role ``system`` becomes the persona, of as many tokens; equal ones are
-    shared. Images, sounds and films are left out.
+    A leading turn of the role ``system`` becomes the persona; equal ones are shared. Images, sounds
+    and films are left out.
 
     Raises:
         ScriptError: A line cannot be read, or somebody else than a user speaks.
@@ -42,11 +44,10 @@ def parse_multi_turn(text: str, name: str, note: Note) -> list[Session]:
     for number, record in enumerate(json_lines(text, name), start=1):
         key = record.name("session_id") or f"session-{number}"
         conversations[key] += record.objects("turns", "turn")
+    _check_times(list(conversations.values()))
     sessions = [_session(key, turns) for key, turns in conversations.items()]
-    if any(session.persona for session in sessions):
-        note(f"{name}: the words of system turns are replaced by as many tokens, equal ones alike")
     num_media = sum(
-        any(key in turn.fields for key in _MEDIA)
+        any(turn.fields.get(key) for key in _MEDIA)
         for turns in conversations.values()
         for turn in turns
     )
@@ -55,9 +56,36 @@ def parse_multi_turn(text: str, name: str, note: Note) -> list[Session]:
     return from_first(sessions)
 
 
+def _check_times(conversations: list[list[Record]]) -> None:
+    """Refuse conversations of which only some have a time: the rest would begin years away."""
+    spoken = [[turn for turn in turns if not _is_system(turn)] for turns in conversations]
+    begins = [turns[0] for turns in spoken if turns]
+    has_times = any(_is_timed(first) for first in begins)
+    for first in begins:
+        if has_times and not _is_timed(first):
+            raise ScriptError(
+                f"{first.where}: it has no timestamp, and other conversations have; give all of "
+                "them one, or none"
+            )
+    for late in (turn for turns in spoken for turn in turns[1:]):
+        if not has_times and _is_timed(late):
+            raise ScriptError(
+                f"{late.where}: timestamp is {shown(late.fields['timestamp'])}, but its "
+                "conversation begins without one"
+            )
+
+
+def _is_system(record: Record) -> bool:
+    return record.text("role") == "system"
+
+
+def _is_timed(record: Record) -> bool:
+    return record.fields.get("timestamp") is not None
+
+
 def _session(key: str, records: list[Record]) -> Session:
     persona = ""
-    if records[0].text("role") == "system" and len(records) > 1:
+    if _is_system(records[0]) and len(records) > 1:
         persona = _words(records[0])
         records = records[1:]
     start_ms = records[0].number("timestamp", 0.0)
@@ -67,6 +95,7 @@ def _session(key: str, records: list[Record]) -> Session:
         turns=[_turn(record, start_ms, is_first=record is records[0]) for record in records],
         persona=hashlib.blake2b(persona.encode(), digest_size=8).hexdigest() if persona else "",
         persona_tokens=estimated_tokens(persona),
+        persona_text=persona,
     )
 
 
@@ -80,11 +109,11 @@ def _turn(record: Record, start_ms: float, *, is_first: bool) -> Turn:
         raise ScriptError(f"{record.where}: it has both timestamp and delay; leave one out")
     words = _words(record)
     at_s = None
-    if not is_first and record.fields.get("timestamp") is not None:
+    if not is_first and _is_timed(record):
         at_s = max(0.0, record.number("timestamp") - start_ms) / 1e3
     return Turn(
         input_tokens=max(1, estimated_tokens(words)),
-        output_tokens=record.whole("output_length", 0) or None,
+        output_tokens=record.tokens("output_length", 0) or None,
         text=words,
         think_s=0.0 if is_first else record.number("delay", 0.0) / 1e3,
         after="final",
@@ -94,10 +123,10 @@ def _turn(record: Record, start_ms: float, *, is_first: bool) -> Turn:
 
 def _words(record: Record) -> str:
     """Return what a turn says; several texts stand on lines of their own."""
-    if "texts" not in record.fields:
+    texts = record.fields.get("texts")
+    if texts is None:
         words = record.text("text")
     else:
-        texts = record.fields["texts"]
         if not isinstance(texts, list):
             raise ScriptError(f"{record.where}: texts is {shown(texts)}; it must be a list")
         words = "\n".join(line for one in texts for line in _contents(one, record.where))
@@ -113,4 +142,4 @@ def _contents(text: Any, where: str) -> list[str]:
         raise ScriptError(
             f"{where}: texts has {shown(text)}; it must hold strings, or objects with contents"
         )
-    return lines
+    return [sound(line) for line in lines]

@@ -59,11 +59,11 @@ def _session(record: Record) -> Session:
         start_s=record.number("start_ms", 0.0) / 1e3,
         turns=[_turn(turn) for turn in turns],
         persona=record.text("persona"),
-        persona_tokens=record.whole("persona_tokens", 0),
+        persona_tokens=record.tokens("persona_tokens", 0),
         tenant=record.text("tenant"),
         priority=record.whole("priority", 0, least=-(2**31)),
         tokens_per_s=record.number("tokens_per_s", READING_TOKENS_PER_S, least=1e-3),
-        reserve_tokens=record.whole("reserve_tokens", 1, least=1),
+        reserve_tokens=record.tokens("reserve_tokens", 1, least=1),
     )
 
 
@@ -77,8 +77,8 @@ def _turn(record: Record) -> Turn:
         )
     barge_in_tokens, barge_in_s = _barge_in(record)
     return Turn(
-        input_tokens=record.whole("input_length", max(1, estimated_tokens(text)), least=1),
-        output_tokens=record.whole("output_length", 0) or None,
+        input_tokens=record.tokens("input_length", max(1, estimated_tokens(text)), least=1),
+        output_tokens=record.tokens("output_length", 0) or None,
         text=text,
         think_s=record.number("think_ms", 0.0) / 1e3,
         after=after,
@@ -99,7 +99,7 @@ def _barge_in(record: Record) -> tuple[int | None, float | None]:
     if tokens is None and ms is None:
         raise ScriptError(f"{barge_in.where}: it needs after_tokens or after_ms")
     return (
-        None if tokens is None else barge_in.whole("after_tokens", least=1),
+        None if tokens is None else barge_in.tokens("after_tokens", least=1),
         None if ms is None else barge_in.number("after_ms") / 1e3,
     )
 

@@ -18,6 +18,9 @@ from clients.replay.traces.native import parse_native
 from clients.replay.traces.sharegpt import parse_sharegpt
 from clients.replay.traces.wire_log import is_wire_log, parse_wire_log
 
+_GIT_LFS = "version https://git-lfs.github.com/"
+"""What a checkout has in place of BurstGPT's and Bailian's files where Git LFS is not installed."""
+
 Parse = Callable[[str, str, Note], list[Session]]
 
 
@@ -41,7 +44,7 @@ BAILIAN = TraceFormat("Bailian", parse_bailian)
 BURSTGPT = TraceFormat("BurstGPT", parse_burstgpt)
 AZURE = TraceFormat("Azure", parse_azure)
 SHAREGPT = TraceFormat("ShareGPT", parse_sharegpt)
-WIRE_LOG = TraceFormat("wire log", lambda text, name, _: parse_wire_log(text, name))
+WIRE_LOG = TraceFormat("wire log", parse_wire_log)
 
 
 def recognise(text: str, name: str) -> TraceFormat:
@@ -63,6 +66,10 @@ def recognise(text: str, name: str) -> TraceFormat:
             return BURSTGPT
         if columns.issuperset(azure.COLUMNS):
             return AZURE
+        if heading.startswith(_GIT_LFS):
+            raise ScriptError(
+                f"{name} is a pointer of Git LFS and not the trace; fetch it with `git lfs pull`"
+            )
         raise ScriptError(
             f"{name} begins with {shown(heading)}; that is neither JSON nor the heading of a table "
             f"of BurstGPT ({', '.join(burstgpt.COLUMNS)}) or Azure ({', '.join(azure.COLUMNS)})"

@@ -111,7 +111,7 @@ class ScriptedServer:
             session.log = [entry for entry in session.log if entry[0] <= last]
             session.number = last
             session.socket = socket
-            self._greet(session, resumed=True)
+            self._greet(session, resumed=True, replayed=len(missed))
             for body in missed:
                 self._say(session, body)
         try:
@@ -123,19 +123,26 @@ class ScriptedServer:
             if session.socket is socket:
                 session.socket = None
 
-    def _greet(self, session: _Session, *, resumed: bool) -> None:
-        resume = {"token": session.name, "window_s": 60, "resumed": resumed}
+    def _greet(self, session: _Session, *, resumed: bool, replayed: int = 0) -> None:
+        resume = {
+            "token": session.name,
+            "window_s": 60,
+            "resumed": resumed,
+            "replayed": replayed,
+        }
         self._say(session, json.dumps({"type": "session.created", "session": {"resume": resume}}))
 
     def _hear(self, session: _Session, event: dict[str, Any]) -> None:
         match event["type"]:
             case "session.update":
                 session.instructions = event["session"].get("instructions", "")
+                self._say(session, json.dumps({"type": "session.updated"}))
             case "conversation.item.create":
                 self.said.append(event["item"]["content"][0]["text"])
             case "response.create":
                 turn, session.num_asked = session.num_asked, session.num_asked + 1
                 did = self.did[session.instructions, turn] = Did(time.monotonic())
+                self._say(session, json.dumps({"type": "response.created"}))
                 plan = self._plan(session.instructions, turn)
                 work = self._reply(session, plan, did)
                 self._running[session.name] = asyncio.create_task(work)

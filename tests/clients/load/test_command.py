@@ -75,10 +75,31 @@ async def test_a_client_that_was_late_refuses_its_own_run(
     assert "--processes" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_a_target_that_nobody_reached_is_none(
+    script: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The report of the others is written all the same."""
+    urls = ("--url", "http://127.0.0.1:9", "--url", "simulator")
+    report = ("--report", tmp_path / "r")
+    assert run(script, *urls, "--max-lag", 5000, *report) == command.EXIT_UNUSABLE
+    told = capsys.readouterr().err
+    assert "chat 127.0.0.1:9: every request failed (connect_failed)" in told
+    assert (tmp_path / "r" / "report.html").exists()
+
+
 def test_the_simulator_is_a_target(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a model and without waiting."""
     assert run(script, "--url", "simulator:two-core-demo") == 0
     assert "2 / 0 / 0" in capsys.readouterr().out
+
+
+def test_a_certificate_authority_that_is_none_is_told_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before every request fails for it."""
+    assert run("chat", "--limit", 1, "--ca-file", "/nowhere.pem") == command.EXIT_UNUSABLE
+    assert "cannot read /nowhere.pem" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -86,7 +107,10 @@ def test_the_simulator_is_a_target(script: Path, capsys: pytest.CaptureFixture[s
     [
         (("no-such-file.jsonl",), "neither a file nor one of"),
         (("chat", "--url", "ws://a", "--url", "ws://b", "--name", "x"), "one of each"),
-        (("chat", "--limit", 3, "--max-context", 1), "no session that fits"),
+        (("chat", "--url", "ftp://a"), "begins with ws://, wss://, http://"),
+        (("chat", "--url", "http://"), "no server's address"),
+        (("chat", "--url", "http://a:port"), "no server's address"),
+        (("chat", "--limit", 3, "--max-context", 1), "fits into --max-context"),
         (("chat", "--limit", 3, "--tokenizer", "nowhere"), "nowhere"),
         (("chat", "--limit", 3, "--url", "simulator:abacus"), "abacus"),
         (

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import sys
 
 import pytest
 
@@ -51,6 +54,39 @@ async def test_two_processes_share_a_workload_and_a_clock() -> None:
     assert all(record.finish == "stop" for record in played.records)
     assert len(server.did) == 12
     assert all(one.ended <= one.sent <= 12 for one in seen)
+
+
+async def test_ctrl_c_ends_the_command_and_its_processes_without_a_word() -> None:
+    """The terminal sends it to all of them."""
+    connected = asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()[:2]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *(
+            "-m",
+            "server",
+            "replay",
+            "chat",
+            "--limit=2",
+            "--no-engine",
+            f"--url=ws://{host}:{port}",
+        ),
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    await asyncio.wait_for(connected.wait(), 60)
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = await asyncio.wait_for(process.communicate(), 60)
+    server.close()
+    await server.wait_closed()
+    assert (process.returncode, told.strip()) == (130, b"")
 
 
 async def test_a_process_that_fails_is_told_and_the_others_are_ended() -> None:

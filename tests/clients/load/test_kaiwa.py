@@ -6,13 +6,14 @@ import asyncio
 import time
 
 import pytest
+from websockets.asyncio.server import ServerConnection
 
 from clients.access import Access
 from clients.load.driver import Driver
 from clients.load.kaiwa import KaiwaOptions, KaiwaTarget
 from clients.replay.records import RequestRecord
 from clients.replay.script import Fault, Session, Turn
-from tests.clients.load.scripted_server import Plan, ScriptedServer
+from tests.clients.load.scripted_server import Plan, ScriptedServer, _Session
 from tests.clients.load.test_driver import texts_of
 from tests.support.waiting import until
 
@@ -109,6 +110,62 @@ async def test_a_line_that_died_between_two_turns_ends_the_next_one() -> None:
     first, second = await asyncio.wait_for(running, 20)
     assert first.finish == "stop"
     assert (second.finish, second.error_code) == ("error", "connect_failed")
+
+
+class Babbling(ScriptedServer):
+    """Greets with bytes that are no text."""
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        await socket.send(b'{"type": "session.created", "event_id": "\xff"}')
+        await socket.wait_closed()
+
+
+async def test_what_cannot_be_read_ends_the_reply_at_once() -> None:
+    """And not when it times out."""
+    (record,) = await play(Babbling(lambda *_: Plan()), session())
+    assert record.error_code == "unreadable_event"
+
+
+class Swallowing(ScriptedServer):
+    """Loses its first socket with the first question, which it never reads."""
+
+    has_lost = False
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        if self.has_lost:
+            await super()._talk(socket)
+            return
+        self.has_lost = True
+        session = self._sessions["s0"] = _Session("s0", socket=socket)
+        self._greet(session, resumed=False)
+        await socket.recv()  # the settings
+        socket.transport.abort()
+
+
+async def test_what_got_lost_with_its_socket_is_said_again() -> None:
+    """Once; nobody would ever answer it otherwise."""
+    server = Swallowing(lambda *_: Plan((0.0, 0.0)))
+    (record,) = await play(server, session(Turn(input_tokens=1)))
+    assert (record.finish, record.num_resumes, server.said) == ("stop", 1, ["a 0"])
+    assert list(server.did) == [("Aoi", 0)]  # and so are the settings
+
+
+class Forgetful(ScriptedServer):
+    """Forgets a session when its socket is lost."""
+
+    async def _talk(self, socket: ServerConnection) -> None:
+        await super()._talk(socket)
+        self._sessions.clear()
+
+
+async def test_a_conversation_that_was_lost_between_two_turns_is_not_gone_on_with() -> None:
+    """Its next question would be the first of another; it is an error, and never sent."""
+    server = Forgetful(lambda *_: Plan((0.0,)))
+    dropped = Turn(input_tokens=1, after="final", faults=(Fault(0.2, "drop"),))
+    later = Turn(input_tokens=1, after="final", think_s=0.6)
+    first, second = await play(server, session(dropped, later))
+    assert (first.finish, second.error_code) == ("stop", "session_not_resumed")
+    assert len(server.said) == 1
 
 
 async def test_a_server_that_is_not_there_is_an_error_of_each_session() -> None:

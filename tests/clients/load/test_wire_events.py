@@ -56,9 +56,9 @@ class Wire:
         event = {"type": name, "event_id": f"evt_abc_{self.number}", **fields}
         self.events.take(json.dumps(event))
 
-    def greet(self, *, resumed: bool = False, gap: bool = False) -> None:
+    def greet(self, *, resumed: bool = False, gap: bool = False, replayed: int = 0) -> None:
         """Begin or go on."""
-        resume = {"token": "tok", "window_s": 120, "resumed": resumed, "gap": gap}
+        resume = {"token": "tok", "resumed": resumed, "gap": gap, "replayed": replayed}
         self.say("session.created", session={"resume": resume})
 
     def delta(self, text: str, *, number: int | None = None) -> None:
@@ -121,7 +121,27 @@ def test_a_refused_question_ends_with_its_code_and_others_errors_do_not(wire: Wi
     assert wire.heard.ends == []
     wire.say("error", error={"code": "server_draining", "event_id": "ask-1"})
     assert wire.heard.ends[0].error_code == "server_draining"
-    assert not wire.events.is_waiting
+    assert not wire.events.is_unheard
+
+
+def test_a_question_is_unheard_until_its_reply_begins(wire: Wire) -> None:
+    """And, of a session that was resumed, not before all that was missed has been told."""
+    assert wire.events.is_unheard
+    wire.greet(resumed=True, replayed=1)
+    assert not wire.events.is_unheard
+    wire.say("session.updated")
+    assert wire.events.is_unheard
+    wire.say("response.created", response={})
+    assert not wire.events.is_unheard
+
+
+def test_a_question_that_was_asked_again_may_have_been_heard(wire: Wire) -> None:
+    """Then its reply goes on; any other refusal is one."""
+    code = "conversation_already_has_active_response"
+    wire.say("error", error={"code": code, "event_id": "ask-1-again"})
+    assert wire.heard.ends == []
+    wire.say("error", error={"code": "queue_full", "event_id": "ask-1-again"})
+    assert wire.heard.ends[0].error_code == "queue_full"
 
 
 def test_missing_numbers_are_gaps(wire: Wire) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from clients.replay.arrivals import bursts, constant, gamma, poisson, ramp
+from clients.replay.arrivals import bursts, constant, gamma, poisson, ramp, rising
 
 
 def gaps(times: list[float]) -> list[float]:
@@ -54,3 +54,13 @@ def test_a_ramp_arrives_more_densely_towards_its_end() -> None:
     assert len(times) == pytest.approx(5000, rel=0.1)
     first, last = sum(t < 250 for t in times), sum(t >= 750 for t in times)
     assert last / first == pytest.approx(8.0 / 2.0, rel=0.2)
+
+
+@pytest.mark.parametrize(("by_factor", "middle"), [(False, 5.0), (True, 3.0)])
+def test_a_rising_rate_follows_the_share_of_arrivals(by_factor: bool, middle: float) -> None:
+    """From 1 to 9 a second: halfway it is their mean, or the factor's root."""
+    times = rising(20_001, 1.0, 9.0, random.Random(5), by_factor=by_factor)
+    assert times[0] == 0.0
+    for at, rate in ((0, 1.0), (9_800, middle), (19_600, 9.0)):
+        part = times[at : at + 401]
+        assert 400 / (part[-1] - part[0]) == pytest.approx(rate, rel=0.2)

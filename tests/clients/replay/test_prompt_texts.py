@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,13 @@ def test_texts_have_exactly_as_many_tokens(texts: PromptTexts) -> None:
         assert texts.count(texts.opening(one)) == tokens
         assert not texts.turn(one, 0)[0].isspace()
     assert texts.opening(session()) == ""
+
+
+def test_words_of_a_trace_are_said_as_they_are(texts: PromptTexts) -> None:
+    """Those of a persona too."""
+    one = session(Turn(input_tokens=3, text="Good evening"), persona_tokens=5)
+    one = replace(one, persona_text="You are Aoi.")
+    assert (texts.opening(one), texts.turn(one, 0)) == ("You are Aoi.", "Good evening")
 
 
 def test_shared_blocks_are_equal_words(texts: PromptTexts) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from clients.replay.metrics import Figures, figures
 from clients.replay.records import RequestRecord, RunRecord
-from clients.replay.table import LINES, groups, markdown, side_by_side
+from clients.replay.table import LINES, SideBySide, groups, markdown
 
 
 def measured(
@@ -37,17 +37,38 @@ def names(*runs: tuple[RunRecord, Figures]) -> set[str]:
     return {name for group in groups([f for _, f in runs]) for name, _ in group.lines}
 
 
+def shown(*names: str) -> list[str]:
+    """Return the lines on a console of a hundred columns."""
+    console = Console(width=100, file=io.StringIO(), record=True)
+    console.print(SideBySide([measured(name) for name in names]))
+    return console.export_text().splitlines()
+
+
 def test_runs_stand_side_by_side_within_a_hundred_columns() -> None:
     """One column each, under the titles of groups, and no line is cut."""
-    console = Console(width=100, file=io.StringIO(), record=True)
-    table = side_by_side([measured("fcfs [1×]"), measured("deadline 1×")])
-    console.print(table)
-    text = console.export_text()
-    assert len(table.columns) == 3
-    assert "fcfs [1×]" in text
-    assert "Waiting" in text
-    assert "…\n" not in text
-    assert max(len(line) for line in text.splitlines()) <= 100
+    lines = shown("fcfs [1×]", "deadline 1×")
+    assert "fcfs [1×]" in lines[1]
+    assert "deadline 1×" in lines[1]
+    assert "  Waiting" in {line.rstrip() for line in lines}
+    assert not any("…" in line.split("…", 1)[0] and line.endswith("…") for line in lines)
+    assert max(len(line) for line in lines) <= 100
+
+
+def test_runs_that_do_not_fit_follow_below() -> None:
+    """Every column whole, in order, with the same lines in each table."""
+    lines = shown(*(f"number{number}" for number in range(9)))
+    heads = [line.split() for line in lines if "number" in line]
+    assert len(heads) > 1
+    assert [name for head in heads for name in head] == [f"number{number}" for number in range(9)]
+    assert len([line for line in lines if "TTFT p50" in line]) == len(heads)
+    assert max(len(line) for line in lines) <= 100
+
+
+def test_a_long_name_goes_on_in_the_next_line() -> None:
+    """So that it does not make its column wide."""
+    lines = shown("two-core-demo deadline 1.5/s")
+    assert "two-core-demo" in lines[1]
+    assert "deadline 1.5/s" in lines[2]
 
 
 def test_what_no_run_measured_has_no_line() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from clients.replay.script import Session, Turn
+import pytest
+
+from clients.replay import texts as texts_module
+from clients.replay.script import ScriptError, Session, Turn
 from clients.replay.texts import make_texts
 
 
@@ -32,6 +35,19 @@ def test_a_persona_is_made_once_for_each_of_its_lengths() -> None:
     texts = make_texts(sessions, source)
     assert [texts.opening(one) for one in sessions] == ["aoi-5", "aoi-5", "aoi-9"]
     assert source.num_openings == 2
+
+
+def test_more_words_than_a_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Personas count once, and words that the trace gives do not."""
+    monkeypatch.setattr(texts_module, "MOST_TOKENS", 20)
+    turns = [Turn(input_tokens=5), Turn(input_tokens=50, text="hi")]
+    sessions = [
+        Session(session_id=str(n), start_s=0.0, turns=turns, persona="aoi", persona_tokens=6)
+        for n in range(3)
+    ]
+    make_texts(sessions[:2], Counting())
+    with pytest.raises(ScriptError, match="3 sessions have 21 tokens, 20 are the most; .*--limit"):
+        make_texts(sessions, Counting())
 
 
 def test_each_turn_has_its_own_words() -> None:

@@ -167,6 +167,7 @@ class TestClientSecrets:
         maker = auth.authenticate("key-of-bob", 150.0)
         assert auth.mint(maker, 150.0, lifetime_s=600).expires_at == 200.0
         assert auth.mint(maker, 150.0, lifetime_s=20).expires_at == 170.0
+        assert auth.mint(maker, 197.0, lifetime_s=600).expires_at == 200.0
 
     def test_where_no_key_is_needed_a_secret_still_settles_its_session(self) -> None:
         """And settles nothing more once it has expired."""

@@ -31,9 +31,8 @@ def test_a_secret_lives_until_it_expires() -> None:
 
 
 def test_lifetimes_are_bounded() -> None:
-    """Ten seconds at least, two hours at most."""
+    """Two hours at most."""
     secrets = ClientSecrets()
-    assert secrets.mint(b"", 0, lifetime_s=1, session=None).expires_at == 10
     assert secrets.mint(b"", 0, lifetime_s=10**9, session=None).expires_at == 7200
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import resource
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from engine.errors import ConfigError
-from server.recording.folder import append, prepare_folder
+from server.recording.folder import append, look_at_folder, prepare_folder
 
 
 def test_a_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
@@ -45,6 +48,23 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
             prepare_folder(path)
 
 
+def test_a_look_says_what_a_recorder_would_find(tmp_path: Path) -> None:
+    """Nothing is made; what would be refused is refused."""
+    folder = tmp_path / "a" / "logs"
+    assert look_at_folder(folder) == f"{folder} will be made"
+    assert not folder.parent.exists()
+    prepare_folder(folder)
+    (folder / "sess_1.jsonl").write_bytes(b"x" * 100)
+    assert look_at_folder(folder) == f"{folder}, 100 bytes of logs"
+    folder.chmod(0o701)
+    with pytest.raises(ConfigError, match="mode 701"):
+        look_at_folder(folder)
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "logs"):
+        with pytest.raises(ConfigError, match="there is a file of that name"):
+            look_at_folder(path)
+
+
 def test_a_file_is_readable_for_its_owner_alone(tmp_path: Path) -> None:
     """Lines come behind each other."""
     file = tmp_path / "sess_1.jsonl"
@@ -65,3 +85,27 @@ def test_nothing_is_written_over_or_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(file)
     with pytest.raises(OSError, match="symbolic links"):
         append(tmp_path / "link", b"a\n", is_new=False)
+
+
+@contextmanager
+def room_for(num_bytes: int) -> Iterator[None]:
+    """No file may grow beyond this, as on a disk that is nearly full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_no_half_of_a_line(tmp_path: Path) -> None:
+    """What there was room for of it is taken back, and a file that cannot begin is none."""
+    file, other = tmp_path / "sess_1.jsonl", tmp_path / "sess_2.jsonl"
+    append(file, b"line 1\n", is_new=True)
+    with room_for(10):
+        with pytest.raises(OSError, match="too large"):
+            append(file, b"line 2\n", is_new=False)
+        with pytest.raises(OSError, match="too large"):
+            append(other, b"a line of fourteen\n", is_new=True)
+    assert file.read_bytes() == b"line 1\n"
+    assert not other.exists()

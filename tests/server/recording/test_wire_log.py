@@ -43,6 +43,7 @@ from server.protocol.objects import (
 )
 from server.protocol.server_events import (
     ConversationItemAdded,
+    ConversationItemDeleted,
     ConversationItemTruncated,
     ErrorEvent,
     ResponseCreated,
@@ -118,6 +119,20 @@ def test_a_user_item_leaves_its_length() -> None:
         "role": "user",
         "chars": 8,
     }
+
+
+def test_an_item_that_is_sent_again_is_marked() -> None:
+    """As long as it is in the conversation; its id is not written."""
+    log = make()
+    item = MessageItem(id="item_x", role="user", content=[])
+    create = ConversationItemCreate(item=item)
+    added = ConversationItemAdded(previous_item_id=None, item=item)
+    marks = []
+    for event in (create, added, create, ConversationItemDeleted(item_id="item_x"), create):
+        line = read(log, event)
+        marks.append(line.get("again"))
+        assert "item_x" not in json.dumps(line)
+    assert marks == [None, None, True, None, None]
 
 
 def test_full_text_is_as_it_was_said() -> None:

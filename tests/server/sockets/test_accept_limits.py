@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.config.limits import LimitsConfig
+from server.config.limits import MAX_TURNED_AWAY, LimitsConfig
 from server.sockets.accept_limits import AcceptLimits, Ticket, TurnedAway
 
 
@@ -116,12 +116,31 @@ def test_leaving_twice_gives_one_place_back() -> None:
 def test_pending_heads_are_counted_until_they_are_in() -> None:
     """A head that has come makes room for the next to wait."""
     limits = make_limits(max_pending_heads=2)
-    tickets = [enter(limits)[0] for _ in range(3)]
+    tickets = [enter(limits)[0] for _ in range(2)]
     assert not limits.has_room_for_heads
+    late, refusal = enter(limits)
+    assert refusal is not None
+    assert (refusal.reason, refusal.is_told_unasked) == ("too_many_pending_heads", True)
+    late.leave()
     tickets[0].head_is_in()
     tickets[0].head_is_in()
     assert limits.has_room_for_heads
-    assert limits.num_pending == 2
+    assert limits.num_pending == 1
+
+
+def test_who_is_turned_away_takes_no_place_of_those_who_are_waited_for() -> None:
+    """So many are told why, and the next when one of them has left."""
+    limits = make_limits(max_pending_heads=1)
+    tickets = [enter(limits)[0] for _ in range(MAX_TURNED_AWAY + 1)]
+    assert [ticket.turn_away() for ticket in tickets] == [True] * MAX_TURNED_AWAY + [False]
+    assert limits.has_room_for_heads
+    tickets[0].leave()
+    tickets[-1].leave()
+    assert (limits.num_pending, limits.num_turned_away) == (0, MAX_TURNED_AWAY - 1)
+    assert enter(limits)[0].turn_away()
+    limits.abort_pending()
+    assert isinstance(tickets[1].transport, Recording)
+    assert tickets[1].transport.is_aborted
 
 
 def test_everybody_can_be_cut_off() -> None:
@@ -145,9 +164,12 @@ def test_counts_never_drift(seed: int) -> None:
     for _ in range(500):
         if inside and rng.random() < 0.5:
             inside.pop(rng.randrange(len(inside))).leave()
-        else:
-            inside.append(enter(limits, f"192.0.2.{rng.randrange(3)}")[0])
+            continue
+        ticket, refusal = enter(limits, f"192.0.2.{rng.randrange(3)}")
+        inside.append(ticket)
+        if refusal is not None:
+            ticket.turn_away()
     for ticket in inside:
         ticket.leave()
-    assert (len(limits), limits.num_pending) == (0, 0)
+    assert (len(limits), limits.num_pending, limits.num_turned_away) == (0, 0, 0)
     assert [enter(limits, f"198.51.100.{n}")[1] is None for n in range(6)] == [True] * 5 + [False]

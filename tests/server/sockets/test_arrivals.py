@@ -6,6 +6,7 @@ import asyncio
 import json
 from typing import Any
 
+from server.config.limits import MAX_TURNED_AWAY
 from server.sockets.accept_limits import AcceptLimits
 from server.sockets.arrivals import Arrival
 from server.state import ServerState
@@ -21,6 +22,7 @@ class Wire(asyncio.Transport):
     def __init__(self, address: str) -> None:
         super().__init__({"peername": (address, 5000)})
         self.written = b""
+        self.is_aborted = False
 
     def write(self, data: Any) -> None:
         """Keep what is said."""
@@ -31,7 +33,8 @@ class Wire(asyncio.Transport):
         return False
 
     def abort(self) -> None:
-        """Nothing is left to be done."""
+        """It is cut off."""
+        self.is_aborted = True
 
     @property
     def status(self) -> int:
@@ -55,7 +58,7 @@ def arrive(state: ServerState, limits: AcceptLimits, address: str) -> Wire:
     wire = Wire(address)
     arrival = Arrival(state, limits, make_realtime=no_owner, make_http=no_owner)
     arrival.connection_made(wire)
-    if arrival._full is not None:
+    if arrival._full is not None and not wire.written:
         arrival.data_received(HEAD)
     arrival._timer.cancel()
     return wire
@@ -79,3 +82,18 @@ async def test_one_too_many_of_an_address_is_told_so() -> None:
         {"reason": "too_many_connections_per_address"},
     )
     assert state.metrics.registry.get_sample_value(name, labels) == 1
+
+
+async def test_one_address_cannot_keep_others_out_by_saying_nothing() -> None:
+    """What it has beyond its share is answered unasked, or cut off; nobody waits for its heads."""
+    state = make_state(FakeEngine())
+    limits = AcceptLimits(state.settings.limits)
+    most = state.settings.limits.max_connections_per_address
+    silent = [Wire("192.0.2.1") for _ in range(most + MAX_TURNED_AWAY + 1)]
+    for wire in silent:
+        arrival = Arrival(state, limits, make_realtime=no_owner, make_http=no_owner)
+        arrival.connection_made(wire)
+        arrival._timer.cancel()
+    assert limits.num_pending == most
+    assert {wire.status for wire in silent[most:-1]} == {429}
+    assert (silent[-1].written, silent[-1].is_aborted) == (b"", True)

@@ -47,6 +47,10 @@ async def _measure(name: str, plan: Plan) -> list[Figures]:
         await way.aclose()
 
 
+_EARLY_S = 0.001
+"""uvloop's timers count whole milliseconds, and may ring that much early."""
+
+
 async def serve(way: Way, asks: Sequence[Ask]) -> list[Served]:
     """Let requests arrive when the trace says so, and note when each was served.
 
@@ -56,9 +60,8 @@ async def serve(way: Way, asks: Sequence[Ask]) -> list[Served]:
     began = time.perf_counter()
 
     async def one(ask: Ask) -> Served:
-        # uvloop's timers go by whole milliseconds, and may be early.
-        while (early_s := began + ask.start_s - time.perf_counter()) > 0:  # noqa: ASYNC110
-            await asyncio.sleep(early_s)
+        due = began + ask.start_s
+        await asyncio.sleep(due - time.perf_counter() + _EARLY_S)
         reply = await way.reply(ask)
         ended = time.perf_counter()
         if reply.tokens != ask.output_tokens:

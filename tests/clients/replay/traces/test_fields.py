@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from clients.replay.script import ScriptError
-from clients.replay.traces.fields import Record, as_record, csv_rows, json_lines, json_value, shown
+from clients.replay.traces.fields import (
+    MAX_TOKENS,
+    Record,
+    as_record,
+    csv_rows,
+    json_lines,
+    json_value,
+    shown,
+)
 
 
 def record(**fields: object) -> Record:
@@ -13,7 +21,7 @@ def record(**fields: object) -> Record:
     return Record("t.jsonl, line 7", fields)
 
 
-@pytest.mark.parametrize("value", [True, "x", -1, 1e15, float("nan"), float("inf"), [], None])
+@pytest.mark.parametrize("value", [True, "x", -1, 1e16, float("nan"), float("inf"), [], None])
 def test_what_is_no_number_in_range_is_refused_with_its_place(value: object) -> None:
     """The line, the field, the value and what would do."""
     with pytest.raises(ScriptError, match=r"t.jsonl, line 7: n is .*; it must be a number from 0"):
@@ -41,6 +49,18 @@ def test_an_id_may_be_a_number_and_a_text_may_not() -> None:
         record(a=[]).name("a")
     with pytest.raises(ScriptError, match="b is 5; it must be a string"):
         record(b=5).text("b")
+
+
+def test_halves_of_letters_are_replaced() -> None:
+    """JSON can hold them, and no client could send them."""
+    assert (record(a="a\ud800é").text("a"), record(a="\udc00").name("a")) == ("a?é", "?")
+
+
+def test_more_tokens_than_a_model_takes_are_refused() -> None:
+    """Their words would fill the memory before anything is sent."""
+    assert record(n=MAX_TOKENS).tokens("n") == MAX_TOKENS
+    with pytest.raises(ScriptError, match="n is 10000001; it must be a number from 1 to 10000000"):
+        record(n=MAX_TOKENS + 1).tokens("n", least=1)
 
 
 def test_hash_ids_are_whole_numbers_or_none() -> None:
@@ -102,6 +122,12 @@ def test_tables_may_have_spaces_quotes_and_more_columns() -> None:
     (row,) = csv_rows('a, b ,c\r\n1, 2,"x, y"\r\n', "t", ("a", "b"))
     assert row.fields == {"a": "1", "b": "2", "c": "x, y"}
     assert row.where == "t, line 2"
+
+
+def test_empty_lines_of_a_table_count_and_are_passed_over() -> None:
+    """Before the heading, between rows and at the end."""
+    (row,) = csv_rows("\n\na,b\n\n1,2\n  \n", "t", ("a", "b"))
+    assert (row.where, row.fields) == ("t, line 5", {"a": "1", "b": "2"})
 
 
 def test_a_table_without_a_column_names_it() -> None:

@@ -43,7 +43,7 @@ def test_blocks_may_be_left_out() -> None:
     [
         ('{"hash_ids": [1], "input_length": 4, "output_length": 1}', "line 1: timestamp is None"),
         ('{"hash_ids": "x", "timestamp": 0, "input_length": 4, "output_length": 1}', "'hash_ids'"),
-        ('{"hash_ids": [], "timestamp": 0, "input_length": 0, "output_length": 1}', "from 1 on"),
+        ('{"hash_ids": [], "timestamp": 0, "input_length": 0, "output_length": 1}', "from 1 to"),
         ('{"hash_ids": [], "timestamp": 0, "input_length": 1}', "output_length is None"),
         ('{"timestamp": 0, "text_input": "hello", "input_length": 1}', "text_input is 'hello'; a"),
     ],

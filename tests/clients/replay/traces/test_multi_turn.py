@@ -26,6 +26,25 @@ def test_times_are_those_of_the_run() -> None:
     assert [turn.at_s for turn in first.turns] == [None, 2.0]
 
 
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        (
+            [{"turns": [{"timestamp": 17e11, "text": "a"}]}, {"turns": [{"text": "b"}]}],
+            "line 2, turn 1: it has no timestamp, and other conversations have",
+        ),
+        (
+            [{"turns": [{"text": "a"}, {"timestamp": 17e11, "text": "b"}]}],
+            "line 1, turn 2: timestamp is 17.*, but its conversation begins without one",
+        ),
+    ],
+)
+def test_times_are_everywhere_or_nowhere(lines: list[dict[str, object]], complaint: str) -> None:
+    """By a clock of the day the others would begin in fifty years."""
+    with pytest.raises(ScriptError, match=complaint):
+        parsed(*lines)
+
+
 def test_delays_begin_with_the_last_reply() -> None:
     """Milliseconds on disk, seconds inside; the first turn has none."""
     (session,) = parsed(
@@ -51,21 +70,39 @@ def test_lines_of_one_session_are_one_conversation() -> None:
 
 
 def test_a_leading_system_turn_is_the_persona() -> None:
-    """Who has the same words shares it; that its words are not said is told."""
+    """Who has the same words shares it."""
     system = {"role": "system", "text": "Be brief, please."}
-    notes: list[str] = []
     one, other, none = parsed(
         {"turns": [system, {"text": "a"}]},
         {"turns": [system, {"text": "b"}]},
         {"turns": [{"role": "user", "text": "c"}]},
-        notes=notes,
     )
     assert one.persona == other.persona != none.persona == ""
+    assert (one.persona_text, none.persona_text) == ("Be brief, please.", "")
     assert (one.persona_tokens, none.persona_tokens) == (5, 0)
     assert [turn.text for turn in one.turns] == ["a"]
-    assert notes == [
-        "t: the words of system turns are replaced by as many tokens, equal ones alike"
-    ]
+
+
+def test_fields_that_are_null_are_as_if_they_were_not_there() -> None:
+    """Pydantic models write out every field."""
+    notes: list[str] = []
+    nulls = dict.fromkeys(("texts", "images", "audio", "timestamp", "role", "output_length"))
+    (session,) = parsed({"type": "multi_turn", "turns": [{**nulls, "text": "hi"}]}, notes=notes)
+    assert (session.turns[0].text, notes) == ("hi", [])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"type": "multi_turn", "turns": [{"text": "hi"}]},
+        {"turns": [{"text": "hi", "extra": {"temperature": 0}}]},
+        {"turns": [{"text": "hi"}, {"text": "see", "videos": ["u"]}]},
+    ],
+)
+def test_what_only_aiperf_writes_tells_its_files(line: dict[str, object]) -> None:
+    """A script of Kaiwa has none of these fields."""
+    assert is_multi_turn(line)
+    assert not is_multi_turn({"turns": [{"text": "hi", "output_length": 7}]})
 
 
 def test_several_texts_are_lines_of_one_turn() -> None:

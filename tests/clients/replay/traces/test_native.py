@@ -68,7 +68,7 @@ def test_what_is_not_said_is_ordinary() -> None:
 @pytest.mark.parametrize(
     ("turn", "complaint"),
     [
-        ({"input_length": -3}, "input_length is -3; it must be a number from 1 on"),
+        ({"input_length": -3}, "input_length is -3; it must be a number from 1 to"),
         ({"input_length": "x"}, "input_length is 'x'"),
         ({"text": 5}, "text is 5"),
         ({"after": "later"}, "after is 'later'; it must be read, spoken, final"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from pathlib import Path
 
@@ -26,6 +27,7 @@ SAMPLE_FORMATS = {
     "mooncake_toolagent.jsonl": "Mooncake",
     "script.jsonl": "script",
     "sharegpt.json": "ShareGPT",
+    "wire_log.jsonl": "wire log",
 }
 DEMO_CONTEXT = 2048
 
@@ -92,13 +94,35 @@ def test_sessions_are_in_order_of_their_time_and_a_limit_keeps_the_first(tmp_pat
     assert [s.turns[0].input_tokens for s in read_trace(file, limit=2)] == [5, 6]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(TRACE.encode()),
+        TRACE.encode("utf-16"),
+        TRACE.replace("\n", "\r\n").encode(),
+        TRACE.replace("\n", "\r").encode(),
+    ],
+    ids=["gzip", "UTF-16", "CRLF", "CR"],
+)
+def test_a_file_is_read_as_it_was_saved(tmp_path: Path, data: bytes) -> None:
+    """Azure's trace of multimodal models is published compressed."""
+    file = tmp_path / "trace.jsonl.gz"
+    file.write_bytes(data)
+    assert len(read_trace(file)) == 3
+
+
 def test_what_is_left_out_is_told() -> None:
     """To whoever asks."""
     notes: list[str] = []
-    parse_trace(
-        "Timestamp,Request tokens,Response tokens\n1,2,0\n", name="b.csv", note=notes.append
-    )
+    table = "Timestamp,Request tokens,Response tokens\n1,2,0\n1,2,3\n"
+    parse_trace(table, name="b.csv", note=notes.append)
     assert len(notes) == 1
+
+
+def test_a_trace_with_nothing_to_play_says_so() -> None:
+    """Such as a heading alone."""
+    with pytest.raises(ScriptError, match="b.csv holds no session that can be played"):
+        parse_trace("Timestamp,Request tokens,Response tokens\n", name="b.csv")
 
 
 def test_what_is_no_file_and_no_text_is_told(tmp_path: Path) -> None:
@@ -108,8 +132,11 @@ def test_what_is_no_file_and_no_text_is_told(tmp_path: Path) -> None:
     with pytest.raises(ScriptError, match="cannot read"):
         read_trace(tmp_path)
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff")
-    with pytest.raises(ScriptError, match="cannot read .*picture.png"):
+    with pytest.raises(ScriptError, match="cannot read .*picture.png, line 1: .*UTF-8"):
         read_trace(tmp_path / "picture.png")
+    (tmp_path / "part.gz").write_bytes(gzip.compress(TRACE.encode())[:-9])
+    with pytest.raises(ScriptError, match="cannot read .*part.gz"):
+        read_trace(tmp_path / "part.gz")
     with pytest.raises(ScriptError, match="trace is empty"):
         parse_trace(" \n")
 
@@ -126,3 +153,15 @@ def test_a_file_that_is_too_large_is_to_be_cut(
     monkeypatch.setattr(read, "MAX_TRACE_BYTES", 10)
     with pytest.raises(ScriptError, match="larger than 10 bytes; cut it first"):
         read_trace(file)
+    packed = tmp_path / "week.csv.gz"
+    packed.write_bytes(gzip.compress(b"a" * 1000))
+    monkeypatch.setattr(read, "MAX_TRACE_BYTES", 100)
+    with pytest.raises(ScriptError, match=r"gunzip -c week.csv.gz \| head -n 100000 > part.csv"):
+        read_trace(packed)
+
+
+def test_sessions_of_one_id_are_told_apart() -> None:
+    """ShareGPT has some, and requests are known by their session's id."""
+    line = '{"session_id": "a", "turns": [{"text": "hi"}]}\n'
+    assert [one.session_id for one in parse_trace(line * 2)] == ["0:a", "1:a"]
+    assert [one.session_id for one in parse_trace(line)] == ["a"]

@@ -37,6 +37,7 @@ def test_every_format_is_known_by_its_first_record(text: str, format_name: str) 
         ("a,b\n1,2", r"table of BurstGPT \(Timestamp, Request tokens, Response tokens\) or Azure"),
         ('{"a": 1, "b": 2}', "t has neither 'turns' .* in its first record, but 'a, b'"),
         ('{"a": ', "t, line 1: no JSON"),
+        ("version https://git-lfs.github.com/spec/v1\nsize 5", "t is a pointer of Git LFS.*pull"),
     ],
 )
 def test_what_is_nothing_known_is_told_with_what_is(text: str, complaint: str) -> None:
