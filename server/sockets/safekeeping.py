@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from server.errors import StoreFailed
+from server.errors import ConversationTaken, ProtocolError, StoreFailed
 from server.metrics import Metrics
 from server.protocol.server_events import ServerEvent
 from server.resume.entries import Hold
@@ -24,7 +24,7 @@ class Safekeeping:
         metrics: Metrics,
         *,
         on_safe: Callable[[], None],
-        on_failed: Callable[[StoreFailed, Sequence[bytes]], None],
+        on_failed: Callable[[ProtocolError, Sequence[bytes]], None],
     ) -> None:
         """Start with nothing under way.
 
@@ -61,12 +61,15 @@ class Safekeeping:
     def _on_written(self, hold: Hold, since: float, written: asyncio.Future[None]) -> None:
         self._unsafe.discard(written)
         failure = None if written.cancelled() else written.exception()
-        self._metrics.on_store_write(self._loop.time() - since, failed=failure is not None)
+        is_taken = isinstance(failure, ConversationTaken)
+        if not is_taken:
+            self._metrics.on_store_write(self._loop.time() - since, failed=failure is not None)
         if failure is None:
             hold.is_open = True
             self._on_safe()
             return
         self._history.stop()
         dropped = self._journal.drop_untold()
-        known = failure if isinstance(failure, StoreFailed) else StoreFailed("the store failed")
-        self._on_failed(known, dropped)
+        if not isinstance(failure, StoreFailed | ConversationTaken):
+            failure = StoreFailed("the store failed")
+        self._on_failed(failure, dropped)

@@ -35,7 +35,7 @@ class Write:
         changes: In order.
         writer: Who hands it over, a session by its id. Once a write of theirs has failed, what they
             hand over later for the same conversation fails too, so that nothing is missing in
-            between; who reads the conversation anew is another writer.
+            between; who takes the conversation over is another writer.
     """
 
     principal: str
@@ -120,7 +120,8 @@ class ConversationStore(Protocol):
         """Take note of changes, after those before; never waits.
 
         Returns:
-            Done when the write is safe; fails with ``StoreFailed`` where it cannot be made so, and
+            Done when the write is safe; fails with ``StoreFailed`` where it cannot be made so, or
+            with ``ConversationTaken`` where another writer has taken the conversation over, and
             nothing of it is kept then. ``None`` where it is as safe already as it will ever be.
         """
         ...
@@ -144,6 +145,18 @@ class ConversationStore(Protocol):
 
     async def load(self, principal: str, conversation_id: str) -> StoredConversation:
         """Read a whole conversation.
+
+        Raises:
+            ConversationNotFound: There is none of that name, or it is somebody else's.
+        """
+        ...
+
+    async def take_over(
+        self, principal: str, conversation_id: str, writer: str
+    ) -> StoredConversation:
+        """Read a whole conversation to go on with it; from here on nobody else writes to it.
+
+        What others hand over for it later fails, on this server and on any other.
 
         Raises:
             ConversationNotFound: There is none of that name, or it is somebody else's.

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.conversation.changes import ItemGone, ItemKept, NoteKept, SummaryKept
-from server.errors import StoreFailed, StoreUnavailable
-from server.store.attempts import Outcome, Poisoned
+from server.errors import ConversationTaken, StoreFailed, StoreUnavailable
+from server.store.attempts import Poisoned
 from server.store.interface import Write
-from server.store.writing import Job
+from server.store.writing import Job, Outcome
 
 MAX_JOBS = 8192
 """Writes that may wait; more fail at once."""
@@ -31,7 +31,7 @@ class Waiting:
 
     Attributes:
         job: What to do.
-        future: Done when that is safe; its result counts conversations that were erased.
+        future: Done when that is safe; its result counts conversations that were found.
         num_bytes: What it holds, about.
     """
 
@@ -101,8 +101,10 @@ class WriteQueue:
             self._num_bytes -= waiting.num_bytes
             if waiting.future.done():  # whoever asked has left
                 continue
-            if outcome.why is None:
-                waiting.future.set_result(outcome.num_erased)
+            if outcome.is_taken:
+                waiting.future.set_exception(ConversationTaken())
+            elif outcome.why is None:
+                waiting.future.set_result(outcome.num_found)
             else:
                 waiting.future.set_exception(_error(waiting.job, outcome.why))
 

@@ -24,6 +24,7 @@ from tests.server.store.rooms import (
     Histories,
     Stores,
     everything,
+    items_of,
     make_schema,
     outcome,
     said,
@@ -99,6 +100,7 @@ async def test_nobody_waits_for_ever(
             await asyncio.to_thread(cluster.start)
         later = await outcome(write(store, "c", said("c"), begins=False))
         assert later in told  # something before it is missing
+        await store.take_over("mio", "c", "v")
         other = write(store, "c", said("d", after="a"), begins=False, writer="v")
         assert await outcome(other) == ""
         kept = await store.load("mio", "c")
@@ -116,6 +118,18 @@ async def test_two_servers_share_a_database(tables: Stores) -> None:
         await outcome(write(one, "c", said("d", after="b"), begins=False))
         kept = await two.load("mio", "c")
         assert [entry.id for entry in kept.entries] == ["a", "b", "d", "z"]
+
+
+async def test_a_conversation_is_taken_over_from_another_server(tables: Stores) -> None:
+    """Who had it there can write no more, though it knows what it wrote last."""
+    async with tables.open() as one, tables.open() as two:
+        await outcome(write(one, "c", said("a"), writer="v"))
+        await two.take_over("mio", "c", "w")
+        late = write(one, "c", said("b", after="a"), begins=False, writer="v")
+        assert "another session" in await outcome(late)
+        later = write(two, "c", said("d", after="a"), begins=False, writer="w")
+        assert await outcome(later) == ""
+        assert await items_of(one, "c") == ["a", "d"]
 
 
 async def test_servers_that_write_at_once_do_not_lose_a_write(tables: Stores) -> None:
