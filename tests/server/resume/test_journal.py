@@ -252,15 +252,24 @@ class TestForgetting:
         assert journal.rewind(1) is None
         assert journal.take(9) == [b"2:late"]
 
-    def test_a_client_that_goes_back_behind_what_it_has_seen_may_have_missed_anything(self) -> None:
-        """What it once said it had seen is not kept for it."""
+    @pytest.mark.parametrize(("after", "missed"), [(1, "yz"), (2, "z"), (None, "xyz")])
+    def test_a_client_that_goes_back_behind_what_it_has_seen_has_a_gap(
+        self, after: int | None, missed: str
+    ) -> None:
+        """What it once said it had seen is not kept for it, but what it was about is known."""
         journal = make()
         journal.tell(Said("one", about="x"), 1)
         journal.tell(Said("two", about="y"), 1)
-        assert journal.rewind(2) is None
-        gap = journal.rewind(1)
+        for text in "ab":
+            journal.tell(Said(text, "z"), 1)
+        assert journal.rewind(3) is None
+        gap = journal.rewind(after)
         assert gap is not None
-        assert gap.items is None
+        assert gap.items == frozenset(missed)
+        assert journal.take(2) == []
+        again = journal.rewind(None)
+        assert again is not None
+        assert again.items == frozenset("xyz")
 
     def test_what_is_held_comes_also_to_a_client_that_does_not_know_its_place(self) -> None:
         """It cannot have seen what was never told."""
