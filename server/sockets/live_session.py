@@ -155,6 +155,7 @@ class LiveSession:
             state.metrics,
             on_safe=self.outbox.release,
             on_failed=self._on_kept_badly,
+            on_gone=self.refuse,
         )
         self.replies = Replies(
             state,

@@ -31,7 +31,7 @@ class Write:
         model: Who was spoken with, as ``?model=`` names it.
         at: Unix time.
         begins: This is the conversation's first; later writes to one that is not there any more
-            (it was erased, or had to make room) are dropped, so that no half of it comes back.
+            (it was erased, or had to make room) are refused, so that no half of it comes back.
         changes: In order.
         writer: Who hands it over, a session by its id. Once a write of theirs has failed, what they
             hand over later for the same conversation fails too, so that nothing is missing in
@@ -121,8 +121,9 @@ class ConversationStore(Protocol):
 
         Returns:
             Done when the write is safe; fails with ``StoreFailed`` where it cannot be made so, or
-            with ``ConversationTaken`` where another writer has taken the conversation over, and
-            nothing of it is kept then. ``None`` where it is as safe already as it will ever be.
+            with ``ConversationTaken`` where another writer has taken the conversation over, or with
+            ``ConversationGone`` where it is not there any more; nothing of it is kept then.
+            ``None`` where it is as safe already as it will ever be.
         """
         ...
 

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 
 from server.conversation.changes import Change, ItemGone, ItemKept, NoteKept, SummaryKept
 from server.conversation.entries import Entry
-from server.errors import ConversationNotFound, ConversationTaken
+from server.errors import (
+    ConversationGone,
+    ConversationNotFound,
+    ConversationTaken,
+    ProtocolError,
+)
 from server.store.interface import ConversationHead, Page, StoredConversation, Write
 from server.store.kept_entry import title_of
 from server.store.layout import OVERHEAD_BYTES
@@ -108,7 +113,7 @@ class InMemoryStore:
         kept = self._kept.get(write.conversation_id)
         if kept is None:
             if not write.begins:
-                return None
+                return _refused(ConversationGone())
             kept = _Kept(
                 id=write.conversation_id,
                 principal=write.principal,
@@ -120,9 +125,9 @@ class InMemoryStore:
             self._kept[kept.id] = kept
             self._own.setdefault(kept.principal, OrderedDict())[kept.id] = kept
         elif kept.principal != write.principal:
-            return None
+            return _refused(ConversationGone())
         elif kept.writer != write.writer:
-            return _refused()
+            return _refused(ConversationTaken())
         else:
             self._num_bytes -= kept.num_bytes
         for change in write.changes:
@@ -202,8 +207,8 @@ class InMemoryStore:
         self._num_bytes -= kept.num_bytes
 
 
-def _refused() -> asyncio.Future[None]:
-    """What becomes of a write whose conversation another writer has."""
+def _refused(error: ProtocolError) -> asyncio.Future[None]:
     refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    refused.set_exception(ConversationTaken())
+    refused.set_exception(error)
+    refused.exception()  # nobody has to wait for a write, and that is no mistake to be logged
     return refused

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.conversation.changes import ItemGone, ItemKept, NoteKept, SummaryKept
-from server.errors import ConversationTaken, StoreFailed, StoreUnavailable
+from server.errors import ConversationGone, ConversationTaken, StoreFailed, StoreUnavailable
 from server.store.attempts import Poisoned
 from server.store.interface import Write
 from server.store.writing import Job, Outcome
@@ -23,6 +23,7 @@ MAX_BATCH = 256
 
 _FULL = "too much waits to be written"
 _CLOSED = "the server stops"
+_LOST = {"taken": ConversationTaken, "gone": ConversationGone}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,8 +102,8 @@ class WriteQueue:
             self._num_bytes -= waiting.num_bytes
             if waiting.future.done():  # whoever asked has left
                 continue
-            if outcome.is_taken:
-                waiting.future.set_exception(ConversationTaken())
+            if outcome.lost is not None:
+                waiting.future.set_exception(_LOST[outcome.lost]())
             elif outcome.why is None:
                 waiting.future.set_result(outcome.num_found)
             else:

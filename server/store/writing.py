@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from server.store.ask import Ask, Plan, Row, key
 from server.store.interface import Write
@@ -91,12 +92,13 @@ class Outcome:
     Attributes:
         num_found: Conversations that were erased, or claimed.
         why: Of what failed, why; ``None`` where it did not.
-        is_taken: Somebody else has the conversation; nothing has failed, and nothing is kept.
+        lost: Why the writer has the conversation no more: somebody else has ``taken`` it over, or
+            it is ``gone``. Nothing has failed, and nothing is kept.
     """
 
     num_found: int = 0
     why: str | None = None
-    is_taken: bool = False
+    lost: Literal["taken", "gone"] | None = None
 
 
 def perform(ledger: Ledger, jobs: Sequence[Job]) -> Plan[Sequence[Outcome]]:
@@ -118,9 +120,9 @@ def perform(ledger: Ledger, jobs: Sequence[Job]) -> Plan[Sequence[Outcome]]:
 def write_changes(ledger: Ledger, writes: Sequence[Write | Claim]) -> Plan[list[Outcome]]:
     """Keep changes, in order, in one transaction.
 
-    What is written to a conversation that is not there any more is dropped, and so is what is
-    written to another principal's. The least recently changed conversations make room as soon as
-    there are too many, also for later ones among these.
+    What is written to a conversation that is not there any more is refused, and so is what is
+    written to another principal's, or another writer's. The least recently changed conversations
+    make room as soon as there are too many, also for later ones among these.
 
     Args:
         ledger: Changed; to be cleared where the transaction fails.
@@ -146,18 +148,16 @@ def write_changes(ledger: Ledger, writes: Sequence[Write | Claim]) -> Plan[list[
                 unwritten[name] = layout
             outcomes.append(Outcome(int(is_found)))
             continue
-        is_taken = False
-        if layout is None:
-            if write.begins:
-                layout = Layout(write.principal, write.model, write.at, write.at, 0, write.writer)
-                known[name] = layout
-        elif layout.principal != write.principal:
-            layout = None
-        elif layout.writer != write.writer:
-            layout, is_taken = None, True
-        outcomes.append(Outcome(is_taken=is_taken))
-        if layout is None:
+        if layout is None and write.begins:
+            layout = Layout(write.principal, write.model, write.at, write.at, 0, write.writer)
+            known[name] = layout
+        if layout is None or layout.principal != write.principal:
+            outcomes.append(Outcome(lost="gone"))
             continue
+        if layout.writer != write.writer:
+            outcomes.append(Outcome(lost="taken"))
+            continue
+        outcomes.append(Outcome())
         before = 0 if is_new else layout.num_bytes
         for change in write.changes:
             layout.apply(change)

@@ -8,7 +8,7 @@ import pytest
 
 from server.conversation.changes import ItemGone, ItemKept, NoteKept, SummaryKept
 from server.conversation.entries import Entry
-from server.errors import ConversationNotFound, ConversationTaken
+from server.errors import ConversationGone, ConversationNotFound, ConversationTaken
 from server.protocol.items import ContentPart, FunctionCallItem, MessageItem
 from server.store.kept_entry import MAX_TITLE
 from server.store.layout import GAP, OVERHEAD_BYTES
@@ -183,18 +183,22 @@ async def test_a_title_is_the_beginning_of_what_the_user_said(stores: Stores) ->
     assert (len(title), title[-1]) == (MAX_TITLE, "…")
 
 
-async def test_every_write_is_acknowledged(stores: Stores) -> None:
-    """Also those that somebody else's conversation, or none, was not changed by."""
+async def test_only_what_is_kept_is_acknowledged(stores: Stores) -> None:
+    """What was written to a conversation that is erased, or somebody else's, is told as gone."""
     async with stores.open() as store:
+        write(store, "c", said("a"))
+        write(store, "d", said("a"))
+        await store.erase("mio", "d")
         futures = [
-            write(store, "c", said("a")),
             write(store, "c", said("b"), begins=False),
             write(store, "c", said("b"), principal="eve"),
-            write(store, "nowhere", said("b"), begins=False),
+            write(store, "d", said("b"), begins=False),
         ]
-        for future in futures:
-            if future is not None:
-                await future
+        told = await asyncio.gather(
+            *(future for future in futures if future is not None), return_exceptions=True
+        )
+        assert [type(one) for one in told[-2:]] == [ConversationGone] * 2
+        assert (await store.load("mio", "c")).head.num_items == 2
 
 
 async def test_whoever_takes_a_conversation_over_writes_alone(stores: Stores) -> None:
