@@ -145,7 +145,8 @@ class Roster:
             await connection.run()
         finally:
             self._connections.discard(connection)
-            if live.parked_since is not None:
+            # An earlier socket may end only now; the session waits for who came by the later one.
+            if live.parked_since is not None and live.session.id not in self._parked:
                 self._park(live, admission.tenant(address))
 
     def watch(self, now: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.auth.authenticator import Credential
-from server.auth.keys import ApiKey, digest_of
+from server.auth.keys import ANONYMOUS, ApiKey, digest_of
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
@@ -36,19 +36,24 @@ class House:
         self.roster = Roster(self.state)
 
     async def ring(
-        self, principal: str = "mio", address: str = "10.0.0.1", **query: str
+        self,
+        principal: str = "mio",
+        address: str = "10.0.0.1",
+        socket: FakeSocket | None = None,
+        **query: str,
     ) -> tuple[FakeSocket, asyncio.Task[None]]:
         """Connect, and wait for the greeting."""
-        return await self._greeted(Credential(principal=principal), address, query)
+        credential = Credential(principal=principal)
+        return await self._greeted(credential, address, query, socket or FakeSocket())
 
     async def come(self, key: str, **query: str) -> tuple[FakeSocket, asyncio.Task[None]]:
         """The same with a key, at 100 s."""
-        return await self._greeted(self.state.auth.authenticate(key, 100.0), "10.0.0.1", query)
+        credential = self.state.auth.authenticate(key, 100.0)
+        return await self._greeted(credential, "10.0.0.1", query, FakeSocket())
 
     async def _greeted(
-        self, credential: Credential, address: str, query: Mapping[str, str]
+        self, credential: Credential, address: str, query: Mapping[str, str], socket: FakeSocket
     ) -> tuple[FakeSocket, asyncio.Task[None]]:
-        socket = FakeSocket()
         admission = Admission(credential, self.state.catalog.resolve("aoi"), query)
         task = asyncio.create_task(self.roster.serve_socket(socket, admission, address))
         await socket.until("session.created")
@@ -165,6 +170,32 @@ async def test_whoever_has_most_that_waits_gives_up_the_oldest() -> None:
         again, _ = await house.ring(principal, resume=token_of(socket))
         back.append(session_of(again)["id"] == session_of(socket)["id"])
     assert back == [True, False, False, True, True]
+
+
+class DeadLine(FakeSocket):
+    """Takes its time to be closed."""
+
+    async def close(self, code: int, reason: str) -> None:
+        await asyncio.sleep(5)
+        await super().close(code, reason)
+
+
+async def test_a_session_waits_once_whichever_of_its_sockets_ends_last() -> None:
+    """Two sockets of one session, from two addresses; the first is still being closed."""
+    house = House(resume__max_parked=1)
+    old, old_task = await house.ring(ANONYMOUS, "10.0.0.1", socket=DeadLine())
+    new, task = await house.ring(ANONYMOUS, "10.0.0.2", resume=token_of(old))
+    await leave(new, task)
+    await old_task
+    again, task = await house.ring(ANONYMOUS, "10.0.0.2", resume=token_of(new))
+    assert session_of(again)["id"] == session_of(old)["id"]
+    house.roster.recheck(0.0)
+    again.send(b"binary ends it")
+    await task
+    assert len(house.roster) == 0
+    for address in ("10.0.0.3", "10.0.0.4"):
+        await leave(*await house.ring(ANONYMOUS, address))
+    assert (len(house.roster), house.metric("kaiwa_sessions_parked")) == (1, 1)
 
 
 async def test_everybody_hears_that_the_server_goes_away() -> None:
