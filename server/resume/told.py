@@ -107,13 +107,21 @@ class Told(Generic[E]):
         self._num_bytes = self._num_kept = 0
         return taken
 
-    def take_lost_ends(self, after: int | None) -> list[Message]:
-        """Give out the ends that a client has missed; numbers go on from its place."""
+    def make_good(self, gap: Gap, after: int | None) -> list[Message]:
+        """Take note that a gap is told as it now is, and that numbers go on from the place.
+
+        Returns:
+            The ends that it has missed.
+        """
         ends = [end for number, end in self._lost_ends if after is None or number > after]
         self._lost_ends.clear()
-        if after is not None:
-            self._lost = {item: min(number, after) for item, number in self._lost.items()}
-            self._vague_before = min(self._vague_before, after)
+        place = self.last_number if after is None else after
+        self._lost = {item: min(number, place) for item, number in self._lost.items()}
+        self._vague_before = min(self._vague_before, place)
+        if gap.items is None:
+            self._vague_before = place
+        else:
+            self._remember(gap.items, place)
         return ends
 
     def check_integrity(self) -> None:

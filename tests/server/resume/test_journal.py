@@ -271,6 +271,22 @@ class TestForgetting:
         assert again is not None
         assert again.items == frozenset("xyz")
 
+    def test_a_client_that_goes_back_behind_a_gap_is_told_of_it_again(self) -> None:
+        """It had heard the greeting that was told with it, or says so."""
+        journal = make()
+        journal.tell(Said("one"), 1)
+        journal.tell(Said("lost", about="x"), 1)
+        for after in (None, 3):
+            journal.rewind(after)
+            if after is None:
+                journal.put_first([Said("hello", is_greeting=True), Said("now", about="x")])
+            else:
+                journal.put_first([Said("hello again", is_greeting=True)])
+            journal.take(1)
+        gap = journal.rewind(1)
+        assert gap is not None
+        assert gap.items == frozenset("x")
+
     def test_what_is_held_comes_also_to_a_client_that_does_not_know_its_place(self) -> None:
         """It cannot have seen what was never told."""
         journal = make()
