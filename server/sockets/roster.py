@@ -24,6 +24,8 @@ from server.state import ServerState
 CLOSE_BATCH = 200
 """Sockets that are closed at once at the end, so that not everybody comes back in one moment."""
 _BATCH_PAUSE_S = 0.05
+RESTARTS = "The server restarts; come back in a few seconds."
+"""Said with 1012."""
 _LAST_WORDS_S = 0.1
 
 KEY_ENDED = ProtocolError(
@@ -81,6 +83,9 @@ class Roster:
 
     async def _begin(self, wire: Socket, admission: Admission, address: str) -> None:
         state, engine = self._state, self._state.engine
+        if state.is_draining:
+            await wire.close(CloseCode.SERVICE_RESTART, RESTARTS)
+            return
         if engine is None:  # admission saw one, so it was lost this very moment
             await wire.close(CloseCode.TRY_AGAIN_LATER, "The server is not ready.")
             return

@@ -172,6 +172,26 @@ async def test_whoever_has_most_that_waits_gives_up_the_oldest() -> None:
     assert back == [True, False, False, True, True]
 
 
+async def test_while_draining_a_token_leads_back_and_nothing_begins() -> None:
+    """A reply that runs is heard to its end over another socket; a void token is sent home."""
+    house = House(FakeEngine(reply="Hello there.", step_s=0.1))
+    socket, task = await house.ring()
+    for event in ASK:
+        socket.send(event)
+    last = await socket.until("response.output_text.delta")
+    await leave(socket, task)
+    house.state.is_draining = True
+    again, _ = await house.ring(resume=token_of(socket), last_event_id=last["event_id"])
+    assert (await again.until("response.done"))["response"]["status"] == "completed"
+    stranger = FakeSocket()
+    admission = Admission(
+        Credential(principal="mio"), house.state.catalog.resolve("aoi"), {"resume": "res_x"}
+    )
+    await house.roster.serve_socket(stranger, admission, "10.0.0.1")
+    assert (stranger.close_code, stranger.sent) == (CloseCode.SERVICE_RESTART, [])
+    assert len(house.roster) == 1
+
+
 class DeadLine(FakeSocket):
     """Takes its time to be closed."""
 
