@@ -21,9 +21,11 @@ from engine.errors import EngineDead, error_of
 from engine.messages import BrokenFrame, FrameBuffer
 from engine.outputs import EngineInfo, StepFrame
 from engine.request import EngineRequest, RequestUpdate
+from engine.supervision.watchdog import LOOK_EVERY_S, Watchdog
 
 CONNECT_TIMEOUT_S = 60.0
-"""From starting the process to its connecting; loading the model comes after and has no limit."""
+"""From starting the process to its connecting; loading the model may take any time after, as long
+as it says that it lives."""
 CLOSE_TIMEOUT_S = 5.0
 
 
@@ -68,7 +70,7 @@ class ProcessClient:
         try:
             await self._launch()
             self._send(messages.Start(config))
-            await self._ready
+            await self._wait_until_ready(Watchdog(config.supervision))
         except BaseException:
             await self.aclose()
             raise
@@ -211,6 +213,15 @@ class ProcessClient:
             listener.close()
         if not self._connected.done():
             await self._ready  # raises what ended it
+
+    async def _wait_until_ready(self, watchdog: Watchdog) -> None:
+        while not self._ready.done():
+            await asyncio.wait((self._ready,), timeout=LOOK_EVERY_S)
+            hung = watchdog.look_at_start(self._loop.time(), self._num_heard)
+            if hung is not None and not self._ready.done():
+                self.kill()
+                raise EngineDead(hung)
+        self._ready.result()
 
     async def _watch_exit(self, process: asyncio.subprocess.Process) -> None:
         self._lose(f"the engine process ended {_how(await process.wait())}")

@@ -6,6 +6,7 @@ come before each step, so a cancel never waits longer than the step that is runn
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import logging
@@ -15,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine import messages
@@ -26,7 +28,7 @@ from engine.outputs import StepFrame
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S = 1.0
-"""How often an idle engine says that it lives."""
+"""How often an engine says that it lives while it is idle, or loads."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -42,13 +44,33 @@ class Link:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._sending = threading.Lock()
         self.commands: queue.SimpleQueue[messages.ToEngine | Wake | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="kaiwa-commands", daemon=True)
         self._reader.start()
 
     def send(self, message: messages.FromEngine) -> None:
         """Send one message; blocks while the server is not reading."""
-        self._connection.sendall(messages.encode(message))
+        with self._sending:
+            self._connection.sendall(messages.encode(message))
+
+    @contextlib.contextmanager
+    def heartbeats(self) -> Iterator[None]:
+        """Say from a thread of its own that this process lives, while it is busy with its start."""
+        is_over = threading.Event()
+
+        def beat() -> None:
+            with contextlib.suppress(OSError):  # the server is gone; whoever loads will find out
+                while not is_over.wait(HEARTBEAT_S):
+                    self.send(messages.Heartbeat())
+
+        thread = threading.Thread(target=beat, name="kaiwa-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            thread.join()
 
     def _read(self) -> None:
         frames = FrameBuffer()
@@ -130,14 +152,15 @@ def run(socket_path: Path) -> int:
         return 1
     try:
         # Imported here: the exit on a bad socket should not pay for torch.
-        from engine.build import build_core
-        from engine.model.threads import prepare_stepping_thread
+        with link.heartbeats():
+            from engine.build import build_core
+            from engine.model.threads import prepare_stepping_thread
 
-        prepare_stepping_thread()
-        core = build_core(
-            start.config,
-            on_progress=lambda share, what: link.send(messages.LoadProgress(share, what)),
-        )
+            prepare_stepping_thread()
+            core = build_core(
+                start.config,
+                on_progress=lambda share, what: link.send(messages.LoadProgress(share, what)),
+            )
     except EngineError as error:
         link.send(messages.Failed(error.code, error.message, error.param))
         return 1

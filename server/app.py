@@ -36,7 +36,7 @@ from server.protocol.close_codes import CloseCode
 from server.reload import certificate_of, keys_of, reloading
 from server.sockets.admin_door import AdminDoor
 from server.sockets.front_door import FrontDoor
-from server.sockets.roster import Roster
+from server.sockets.roster import RESTARTS, Roster
 from server.speech.visemes import warm_up
 from server.startup import build_state, tell_of_little_room
 from server.state import PROGRESS_TIMEOUT_S, ServerState
@@ -261,12 +261,11 @@ async def _send_home(state: ServerState, roster: Roster, door: FrontDoor, stop: 
         "the server restarts and could not finish this reply; reconnect and ask again",
         type=ErrorType.SERVER,
     )
-    reason = "The server restarts; come back in a few seconds."
     await roster.close_all(
-        CloseCode.SERVICE_RESTART, reason, error, is_hurried=lambda: stop.is_hurried
+        CloseCode.SERVICE_RESTART, RESTARTS, error, is_hurried=lambda: stop.is_hurried
     )
     patience = 0.0 if stop.is_hurried else None
-    await door.close(CloseCode.SERVICE_RESTART, reason, patience_s=patience)
+    await door.close(CloseCode.SERVICE_RESTART, RESTARTS, patience_s=patience)
 
 
 async def _watch(

@@ -20,6 +20,8 @@
         ├── NoActiveResponse     nothing to cancel
         ├── PromptDoesNotFit     the conversation is longer than the context
         ├── StoreFailed          what was said could not be kept
+        ├── ConversationTaken    another session goes on with the conversation
+        ├── ConversationGone     the conversation was erased, or had to make room
         ├── StoreUnavailable     what is kept cannot be reached
         └── ResponseFailed       the engine refused or gave up
 """
@@ -64,6 +66,10 @@ class ErrorCode(enum.StrEnum):
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     STORE_FAILED = "store_failed"
     """What was said could not be kept; it counts as not said."""
+    CONVERSATION_TAKEN_OVER = "conversation_taken_over"
+    """Another session has been opened that goes on with the conversation."""
+    CONVERSATION_GONE = "conversation_gone"
+    """The session's conversation was erased, or had to make room; nothing more of it is kept."""
     STORE_UNAVAILABLE = "store_unavailable"
     """What is kept cannot be reached now."""
     SERVER_ERROR = "server_error"
@@ -370,6 +376,29 @@ class StoreFailed(ProtocolError):
         super().__init__(
             ErrorCode.STORE_FAILED,
             f"what was said last could not be kept ({why}); reconnect and send it again",
+            type=ErrorType.SERVER,
+        )
+
+
+class ConversationTaken(ProtocolError):
+    """Another session goes on with the conversation; this one keeps nothing any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ErrorCode.CONVERSATION_TAKEN_OVER,
+            "the conversation is gone on with in another session, which has been opened since; "
+            "what was acknowledged here is in it",
+        )
+
+
+class ConversationGone(ProtocolError):
+    """The conversation is not there any more, and what is said in the session is not kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ErrorCode.CONVERSATION_GONE,
+            "the conversation was erased, or had to make room for others; this session goes on, "
+            "but nothing of it is kept any more: connect anew to begin another that is",
             type=ErrorType.SERVER,
         )
 

@@ -4,7 +4,7 @@ import { HttpRefusal, KeyNeeded, askWhy, getJson } from "./api.js";
 
 const RETRYABLE = new Set([1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408]);
 const KEY_ENDED = 4401; // another key is needed, as after 401
-/** Close code: another window has come back to this session. */
+/** Close code: another window has come back to this session, or to its conversation. */
 export const TAKEN_OVER = 4409;
 const FIRST_DELAY_MS = 500;
 const LONGEST_DELAY_MS = 15_000;

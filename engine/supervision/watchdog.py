@@ -1,9 +1,9 @@
 """Whether an engine that says nothing is at work, or hangs.
 
-An idle engine says once a second that it lives. One that steps sends a frame with each step, and
-nothing while it computes: there the limit is what a step may take. Silence is counted in looks, and
-a look that comes late counts little: when it is this process that stood still, nobody could have
-been heard.
+An engine that is idle, or loads, says once a second that it lives. One that steps sends a frame
+with each step, and nothing while it computes: there the limit is what a step may take. Silence is
+counted in looks, and a look that comes late counts little: when it is this process that stood
+still, nobody could have been heard.
 """
 
 from __future__ import annotations
@@ -58,6 +58,21 @@ class Watchdog:
         Returns:
             Why it hangs, in a sentence; ``None`` as long as it may not.
         """
+        limit = self._config.heartbeat_timeout_s if is_idle else self.step_limit_s
+        doing = "an idle engine" if is_idle else "the engine"
+        return self._judge(now, num_heard, limit, doing)
+
+    def look_at_start(self, now: float, num_heard: int) -> str | None:
+        """The same while it loads; what that holds up does so for longer than any step.
+
+        Args:
+            now: Seconds, rising.
+            num_heard: Messages that the engine has sent so far.
+        """
+        limit = max(self.step_limit_s, FIRST_STEP_FACTOR * self._config.heartbeat_timeout_s)
+        return self._judge(now, num_heard, limit, "the engine, while it was loading,")
+
+    def _judge(self, now: float, num_heard: int, limit: float, doing: str) -> str | None:
         passed = 0.0 if self._looked_at is None else now - self._looked_at
         self._looked_at = now
         if num_heard != self._num_heard:
@@ -65,8 +80,6 @@ class Watchdog:
             self._silent_s = 0.0
             return None
         self._silent_s += min(passed, 2 * LOOK_EVERY_S)
-        limit = self._config.heartbeat_timeout_s if is_idle else self.step_limit_s
         if self._silent_s <= limit:
             return None
-        doing = "an idle engine" if is_idle else "the engine"
         return f"{doing} said nothing for {self._silent_s:.1f} s, at most {limit:.1f} s are allowed"

@@ -35,7 +35,7 @@ class CloseCode(enum.IntEnum):
     STALLED_READER = 4408
     """The client did not read for too long; it may resume."""
     REPLACED = 4409
-    """The client has come back to this session over another socket."""
+    """The client has come back over another socket, to this session or to its conversation."""
     RATE_LIMITED = 4429
     """The client went on sending far more than its limits for too long."""
 

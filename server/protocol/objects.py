@@ -134,6 +134,8 @@ class ResumeObject(msgspec.Struct, kw_only=True, frozen=True):
         resumed: Whether this greets a client that has come back.
         replayed: How many events follow this one before what is new.
         gap: Whether some are lost for good; the items that they spoke of follow as they are now.
+        all_items: Behind a gap, whether every item follows; one that does not is not there any
+            more.
     """
 
     token: str
@@ -141,6 +143,7 @@ class ResumeObject(msgspec.Struct, kw_only=True, frozen=True):
     resumed: bool | UnsetType = UNSET
     replayed: int | UnsetType = UNSET
     gap: bool | UnsetType = UNSET
+    all_items: bool | UnsetType = UNSET
 
 
 class ConversationObject(msgspec.Struct, kw_only=True, frozen=True):

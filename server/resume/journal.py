@@ -176,10 +176,13 @@ class Journal(Generic[E]):
         self.num_untold_bytes = 0
         self._open.clear()
         entries: list[Entry[E]] = [_again(entry) for entry in told if not is_stale(entry)]
+        for entry in (*entries, *waiting):
+            if isinstance(entry, Message):
+                entry.is_first = False  # the client has seen its greeting
         gap = None
         if missed is not None:
             gap = Gap(missed.items, _announced(waiting))
-            ends = self._told.take_lost_ends(after)
+            ends = self._told.make_good(gap, after)
             again = (one for one in entries if _is_told_again(one, gap, knows=after is not None))
             entries = [*ends, *again]
             waiting = [

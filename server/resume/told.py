@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Generic, TypeVar
 
 from server.resume.entries import CHAR_BYTES, NUMBER_BYTES, EventRules, Message, Run
@@ -15,7 +15,7 @@ E = TypeVar("E")
 _MAX_RUN_CHARS = 16 * 1024
 """Told text of one item is forgotten in pieces of this size, about."""
 MAX_LOST_ITEMS = 1024
-"""Items that are remembered of what was forgotten; beyond, a gap may have touched any."""
+"""Items that are remembered of what was forgotten, or seen; beyond, a gap may have touched any."""
 MAX_LOST_ENDS = 8
 """Ends of replies that are remembered of what was forgotten."""
 
@@ -39,7 +39,7 @@ class Told(Generic[E]):
         self._entries: deque[Message | Run[E]] = deque()
         self._num_bytes = 0
         self._num_kept = 0  # numbers
-        self._lost: dict[str, int] = {}  # last forgotten number by item, oldest first
+        self._lost: dict[str, int] = {}  # last number by item of what is not kept, oldest first
         self._lost_ends: deque[tuple[int, Message]] = deque(maxlen=MAX_LOST_ENDS)
         self._vague_before = 0  # a gap that begins before this number may have touched any item
         self.last_number = 0
@@ -93,10 +93,11 @@ class Told(Generic[E]):
             if seen < entry.num_numbers:
                 assert isinstance(entry, Run)
                 entry.drop_first(seen)
+                self._remember(entry.items, after)
                 break
             self._entries.popleft()
             first += seen
-        self._vague_before = max(self._vague_before, after)  # what was seen is not kept
+            self._remember(entry.items, first - 1)
         return None
 
     def take(self) -> list[Message | Run[E]]:
@@ -106,11 +107,21 @@ class Told(Generic[E]):
         self._num_bytes = self._num_kept = 0
         return taken
 
-    def take_lost_ends(self, after: int | None) -> list[Message]:
-        """Give out the ends that a client has missed; nothing is remembered as forgotten then."""
+    def make_good(self, gap: Gap, after: int | None) -> list[Message]:
+        """Take note that a gap is told as it now is, and that numbers go on from the place.
+
+        Returns:
+            The ends that it has missed.
+        """
         ends = [end for number, end in self._lost_ends if after is None or number > after]
         self._lost_ends.clear()
-        self._lost.clear()
+        place = self.last_number if after is None else after
+        self._lost = {item: min(number, place) for item, number in self._lost.items()}
+        self._vague_before = min(self._vague_before, place)
+        if gap.items is None:
+            self._vague_before = place
+        else:
+            self._remember(gap.items, place)
         return ends
 
     def check_integrity(self) -> None:
@@ -133,11 +144,15 @@ class Told(Generic[E]):
         last = first + entry.num_numbers - 1
         self._num_kept -= entry.num_numbers
         self._num_bytes -= entry.num_bytes
-        for item in entry.items:
-            self._lost.pop(item, None)
-            self._lost[item] = last
-        while len(self._lost) > MAX_LOST_ITEMS:
-            oldest = next(iter(self._lost))
-            self._vague_before = self._lost.pop(oldest)
+        self._remember(entry.items, last)
         if isinstance(entry, Message) and entry.is_end:
             self._lost_ends.append((last, entry))
+
+    def _remember(self, items: Iterable[str], number: int) -> None:
+        """Note of items that what was told of them is not kept any more, up to a number."""
+        for item in items:
+            self._lost.pop(item, None)
+            self._lost[item] = number
+        while len(self._lost) > MAX_LOST_ITEMS:
+            oldest = next(iter(self._lost))
+            self._vague_before = max(self._vague_before, self._lost.pop(oldest))

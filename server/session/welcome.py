@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import msgspec
+from msgspec import UNSET
 
 from server.conversation.conversation import Conversation
 from server.errors import ProtocolError
@@ -59,6 +60,10 @@ def welcome_back(
     )
     told = [news, *retold] if is_granted(news, granted) else retold
     resume = msgspec.structs.replace(
-        resume, resumed=True, replayed=num_waiting + len(told), gap=gap is not None
+        resume,
+        resumed=True,
+        replayed=num_waiting + len(told),
+        gap=gap is not None,
+        all_items=UNSET if gap is None else gap.items is None,
     )
     return [SessionCreated(session=describe(resume)), *told]

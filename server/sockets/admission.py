@@ -137,7 +137,7 @@ def admit(state: ServerState, head: HandshakeHead, now: float) -> Admission:
     _check_origin(state, head)
     key = key_from_bearer(head.authorization) or key_from_subprotocols(head.subprotocols)
     credential = _authenticate(state, key, query_text, now)
-    _check_ready(state)
+    _check_ready(state, comes_back="resume" in _names_in(query_text))
     query = _read_query(query_text)
     subprotocol = REALTIME_SUBPROTOCOL if REALTIME_SUBPROTOCOL in head.subprotocols else None
     model = _resolve(state, query, credential.session, credential.principal)
@@ -172,8 +172,9 @@ def _names_in(query: str) -> list[str]:
     return [part.partition("=")[0] for part in query.split("&", _MAX_QUERY_FIELDS)]
 
 
-def _check_ready(state: ServerState) -> None:
-    if state.is_draining:
+def _check_ready(state: ServerState, *, comes_back: bool) -> None:
+    # Whoever comes back may hear what runs to its end; the roster begins nothing new for it.
+    if state.is_draining and not comes_back:
         raise Refusal(
             503,
             "server_draining",

@@ -28,7 +28,7 @@ from typing import Protocol
 
 from engine.outputs import RequestDelta
 from server.engine_port import EnginePort
-from server.errors import InvalidValue, ProtocolError, StoreFailed, shorten
+from server.errors import ConversationTaken, InvalidValue, ProtocolError, shorten
 from server.log_lines import bare, log_line
 from server.protocol.character_events import CharacterSessionExpiring
 from server.protocol.client_events import ClientEvent
@@ -65,6 +65,7 @@ logger = logging.getLogger(__name__)
 
 EXPIRY_NOTICE_S = 60.0
 """How long before its end a session says so."""
+_TAKEN = "Another session goes on with the conversation."
 
 
 class Attachment(Protocol):
@@ -154,6 +155,7 @@ class LiveSession:
             state.metrics,
             on_safe=self.outbox.release,
             on_failed=self._on_kept_badly,
+            on_gone=self.refuse,
         )
         self.replies = Replies(
             state,
@@ -281,6 +283,12 @@ class LiveSession:
         if attached is not None:
             attached.close(code, reason)
 
+    def give_way(self) -> None:
+        """End: another session goes on with the conversation."""
+        error = ConversationTaken()
+        self.refuse(error)
+        self.close(CloseCode.REPLACED, _TAKEN, error=error)
+
     def end(self) -> None:
         """Stop everything that runs for this session; doing this twice does no harm."""
         if self._is_ended:
@@ -402,13 +410,16 @@ class LiveSession:
             case Wake(at):
                 self._wake_at(at)
 
-    def _on_kept_badly(self, error: StoreFailed, dropped: Sequence[bytes]) -> None:
+    def _on_kept_badly(self, error: ProtocolError, dropped: Sequence[bytes]) -> None:
         if self._is_ended:
             return
         self.refuse(error)
         for event in ends_as_failed(dropped, error):
             self.outbox.push(event)
-        self.close(CloseCode.TRY_AGAIN_LATER, "What was said could not be kept.", error=error)
+        if isinstance(error, ConversationTaken):
+            self.close(CloseCode.REPLACED, _TAKEN, error=error)
+        else:
+            self.close(CloseCode.TRY_AGAIN_LATER, "What was said could not be kept.", error=error)
 
     def _on_delta(self, delta: RequestDelta) -> None:
         if self._is_ended:

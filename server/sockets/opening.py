@@ -40,14 +40,12 @@ async def open_session(
     settings, principal = state.settings, admission.principal
     limits = settings.limits
     room = room_for_prompt(engine.info.max_model_len, MAX_REPLY_RESERVE, limits.max_prompt_tokens)
+    session_id = f"sess_{secrets.token_hex(8)}"
+    stored = await _take_over(state, admission, session_id)
     wanted = admission.query.get("conversation") or None
-    # A session that is not there any more, after a restart, has left its conversation at least.
-    left = conversation_of(admission.query.get("resume", ""))
-    stored = await _load(state, principal, wanted or left)
     ends_at = time.time() + limits.max_session_s
     if admission.credential.expires is not None:
         ends_at = min(ends_at, admission.credential.expires)
-    session_id = f"sess_{secrets.token_hex(8)}"
     recording = _record(state, admission, session_id)
     session = Session(
         session_id,
@@ -80,6 +78,15 @@ async def open_session(
     return session, history, recording
 
 
+def conversation_wanted(admission: Admission) -> str | None:
+    """The conversation that a client wants to go on with.
+
+    A session that is not there any more, after a restart, has left its conversation at least.
+    """
+    query = admission.query
+    return query.get("conversation") or conversation_of(query.get("resume", ""))
+
+
 def _record(state: ServerState, admission: Admission, session_id: str) -> Recording | None:
     if state.recorder is None:
         return None
@@ -91,12 +98,13 @@ def _record(state: ServerState, admission: Admission, session_id: str) -> Record
     )
 
 
-async def _load(
-    state: ServerState, principal: str, conversation_id: str | None
+async def _take_over(
+    state: ServerState, admission: Admission, session_id: str
 ) -> StoredConversation | None:
+    conversation_id = conversation_wanted(admission)
     if conversation_id is None or state.store is None:
         return None
     try:
-        return await state.store.load(principal, conversation_id)
+        return await state.store.take_over(admission.principal, conversation_id, session_id)
     except ConversationNotFound:
         return None

@@ -16,7 +16,7 @@ from server.resume.resume_tokens import ResumeTokens
 from server.sockets.admission import Admission
 from server.sockets.connection import Connection
 from server.sockets.live_session import LiveSession, Return
-from server.sockets.opening import open_session
+from server.sockets.opening import conversation_wanted, open_session
 from server.sockets.owners import RealtimeConnection
 from server.sockets.wire import Socket, SocketWire
 from server.state import ServerState
@@ -24,6 +24,8 @@ from server.state import ServerState
 CLOSE_BATCH = 200
 """Sockets that are closed at once at the end, so that not everybody comes back in one moment."""
 _BATCH_PAUSE_S = 0.05
+RESTARTS = "The server restarts; come back in a few seconds."
+"""Said with 1012."""
 _LAST_WORDS_S = 0.1
 
 KEY_ENDED = ProtocolError(
@@ -40,6 +42,7 @@ class Roster:
         self._state = state
         self._connections: set[Connection] = set()
         self._live: dict[str, LiveSession] = {}
+        self._having: dict[str, set[LiveSession]] = {}  # by conversation
         self._credentials: dict[str, Credential] = {}  # by session id: what its client last showed
         self._parked: dict[str, str] = {}  # tenant by session id
         self._parked_of: dict[str, dict[str, None]] = {}  # session ids by tenant, oldest first
@@ -80,9 +83,13 @@ class Roster:
 
     async def _begin(self, wire: Socket, admission: Admission, address: str) -> None:
         state, engine = self._state, self._state.engine
+        if state.is_draining:
+            await wire.close(CloseCode.SERVICE_RESTART, RESTARTS)
+            return
         if engine is None:  # admission saw one, so it was lost this very moment
             await wire.close(CloseCode.TRY_AGAIN_LATER, "The server is not ready.")
             return
+        await self._make_way(admission)
         try:
             session, history, recording = await open_session(state, engine, admission, address)
         except StoreUnavailable:
@@ -95,6 +102,7 @@ class Roster:
             session, state, engine, history, recording=recording, on_end=self._forget
         )
         self._live[session.id] = live
+        self._having.setdefault(session.conversation.id, set()).add(live)
         self._credentials[session.id] = admission.credential
         connection = Connection(wire, live, state)
         token = None
@@ -104,6 +112,21 @@ class Roster:
         if engine.health().is_recovering:
             live.tell(CharacterEngine(status="recovering"))
         await self._run(connection, live, admission, address)
+
+    async def _make_way(self, admission: Admission) -> None:
+        """End the session that has the conversation now which another one is to go on with.
+
+        What it has said is safe before the other one reads it. Sessions elsewhere, and those that
+        are being opened this moment, are held off by the store.
+        """
+        name = conversation_wanted(admission)
+        if name is None or self._state.store is None:
+            return
+        for live in list(self._having.get(name, ())):
+            is_own = self._credentials[live.session.id].principal == admission.principal
+            if is_own and len(live.session.conversation):
+                live.give_way()
+                await live.safe()
 
     async def _come_back(
         self, wire: Socket, admission: Admission, live: LiveSession, address: str
@@ -127,7 +150,8 @@ class Roster:
             await connection.run()
         finally:
             self._connections.discard(connection)
-            if live.parked_since is not None:
+            # An earlier socket may end only now; the session waits for who came by the later one.
+            if live.parked_since is not None and live.session.id not in self._parked:
                 self._park(live, admission.tenant(address))
 
     def watch(self, now: float) -> None:
@@ -226,6 +250,11 @@ class Roster:
     def _forget(self, live: LiveSession) -> None:
         session_id = live.session.id
         self._live.pop(session_id, None)
+        conversation_id = live.session.conversation.id
+        if having := self._having.get(conversation_id):
+            having.discard(live)
+            if not having:
+                del self._having[conversation_id]
         self._credentials.pop(session_id, None)
         self._tokens.revoke(session_id)
         self._unpark(session_id)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from server.errors import StoreFailed
+from server.errors import ConversationGone, ConversationTaken, ProtocolError, StoreFailed
 from server.metrics import Metrics
 from server.protocol.server_events import ServerEvent
 from server.resume.entries import Hold
@@ -24,7 +24,8 @@ class Safekeeping:
         metrics: Metrics,
         *,
         on_safe: Callable[[], None],
-        on_failed: Callable[[StoreFailed, Sequence[bytes]], None],
+        on_failed: Callable[[ProtocolError, Sequence[bytes]], None],
+        on_gone: Callable[[ConversationGone], None],
     ) -> None:
         """Start with nothing under way.
 
@@ -35,6 +36,8 @@ class Safekeeping:
             on_safe: Called when something in the journal is held no more.
             on_failed: Called when a change cannot be made safe, with what is not told for that;
                 nothing is kept from then on.
+            on_gone: Called once, when the conversation is not there any more; nothing is kept from
+                then on, and nothing waits for it.
         """
         self._loop = asyncio.get_running_loop()
         self._history = history
@@ -42,6 +45,8 @@ class Safekeeping:
         self._metrics = metrics
         self._on_safe = on_safe
         self._on_failed = on_failed
+        self._on_gone = on_gone
+        self._is_gone = False
         self._unsafe: set[asyncio.Future[None]] = set()
 
     def keep(self) -> None:
@@ -61,12 +66,18 @@ class Safekeeping:
     def _on_written(self, hold: Hold, since: float, written: asyncio.Future[None]) -> None:
         self._unsafe.discard(written)
         failure = None if written.cancelled() else written.exception()
-        self._metrics.on_store_write(self._loop.time() - since, failed=failure is not None)
-        if failure is None:
+        if not isinstance(failure, ConversationTaken | ConversationGone):
+            self._metrics.on_store_write(self._loop.time() - since, failed=failure is not None)
+        if failure is None or isinstance(failure, ConversationGone):
             hold.is_open = True
             self._on_safe()
+            if failure is not None and not self._is_gone:
+                self._is_gone = True
+                self._history.stop()
+                self._on_gone(failure)
             return
         self._history.stop()
         dropped = self._journal.drop_untold()
-        known = failure if isinstance(failure, StoreFailed) else StoreFailed("the store failed")
-        self._on_failed(known, dropped)
+        if not isinstance(failure, StoreFailed | ConversationTaken):
+            failure = StoreFailed("the store failed")
+        self._on_failed(failure, dropped)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 
 from server.store.interface import Write
-from server.store.writing import Erase, Job
+from server.store.writing import Erase, Job, Outcome
 
 MAX_POISONED = 10_000
 """Writers of conversations that are remembered for a failed write; the oldest are forgotten."""
@@ -53,20 +52,7 @@ class Poisoned:
         return self._keys.get((job.conversation_id, job.writer))
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a job.
-
-    Attributes:
-        num_erased: Conversations that are gone.
-        why: Of what failed, why; ``None`` where it did not.
-    """
-
-    num_erased: int = 0
-    why: str | None = None
-
-
-Told = Sequence[int] | TransactionFailed
+Told = Sequence[Outcome] | TransactionFailed
 Attempts = Generator[list[Job], Told, list[Outcome]]
 
 
@@ -78,7 +64,7 @@ def attempt(jobs: Sequence[Job], poisoned: Poisoned) -> Attempts:
         poisoned: Who may not go on; grows.
 
     Yields:
-        Jobs; to be sent what each came to (``Outcome.num_erased``), or why nothing of them is kept.
+        Jobs; to be sent what each came to, or why nothing of them is kept.
 
     Returns:
         What became of each job, in order.
@@ -93,7 +79,7 @@ def attempt(jobs: Sequence[Job], poisoned: Poisoned) -> Attempts:
                 done = iter(told)
                 for job in group:
                     why = poisoned.why(job)
-                    outcomes.append(Outcome(next(done)) if why is None else Outcome(why=why))
+                    outcomes.append(next(done) if why is None else Outcome(why=why))
                 continue
             hopeless = told.why if told.is_for_all else None
         for job in group:
@@ -101,7 +87,7 @@ def attempt(jobs: Sequence[Job], poisoned: Poisoned) -> Attempts:
             if why is None:
                 told = yield [job]
                 if not isinstance(told, TransactionFailed):
-                    outcomes.append(Outcome(told[0]))
+                    outcomes.append(told[0])
                     continue
                 why, hopeless = told.why, told.why if told.is_for_all else None
             poisoned.add(job, why)
@@ -110,7 +96,7 @@ def attempt(jobs: Sequence[Job], poisoned: Poisoned) -> Attempts:
 
 
 def _groups(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Writes that follow each other together, what is erased by itself."""
+    """Writes and claims that follow each other together, what is erased by itself."""
     groups: list[list[Job]] = []
     for job in jobs:
         if isinstance(job, Erase) or not groups or isinstance(groups[-1][0], Erase):

@@ -31,11 +31,11 @@ class Write:
         model: Who was spoken with, as ``?model=`` names it.
         at: Unix time.
         begins: This is the conversation's first; later writes to one that is not there any more
-            (it was erased, or had to make room) are dropped, so that no half of it comes back.
+            (it was erased, or had to make room) are refused, so that no half of it comes back.
         changes: In order.
         writer: Who hands it over, a session by its id. Once a write of theirs has failed, what they
             hand over later for the same conversation fails too, so that nothing is missing in
-            between; who reads the conversation anew is another writer.
+            between; who takes the conversation over is another writer.
     """
 
     principal: str
@@ -120,8 +120,10 @@ class ConversationStore(Protocol):
         """Take note of changes, after those before; never waits.
 
         Returns:
-            Done when the write is safe; fails with ``StoreFailed`` where it cannot be made so, and
-            nothing of it is kept then. ``None`` where it is as safe already as it will ever be.
+            Done when the write is safe; fails with ``StoreFailed`` where it cannot be made so, or
+            with ``ConversationTaken`` where another writer has taken the conversation over, or with
+            ``ConversationGone`` where it is not there any more; nothing of it is kept then.
+            ``None`` where it is as safe already as it will ever be.
         """
         ...
 
@@ -144,6 +146,18 @@ class ConversationStore(Protocol):
 
     async def load(self, principal: str, conversation_id: str) -> StoredConversation:
         """Read a whole conversation.
+
+        Raises:
+            ConversationNotFound: There is none of that name, or it is somebody else's.
+        """
+        ...
+
+    async def take_over(
+        self, principal: str, conversation_id: str, writer: str
+    ) -> StoredConversation:
+        """Read a whole conversation to go on with it; from here on nobody else writes to it.
+
+        What others hand over for it later fails, on this server and on any other.
 
         Raises:
             ConversationNotFound: There is none of that name, or it is somebody else's.

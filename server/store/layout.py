@@ -65,6 +65,7 @@ class Layout:
         created_at: Unix time.
         updated_at: Unix time.
         changed: Number of its last change, among those of all conversations.
+        writer: Who may write to it, and nobody else.
         summary_bytes: Of the summary.
         note_bytes: Of what is read before the first item.
         places: In order.
@@ -76,6 +77,7 @@ class Layout:
     created_at: float
     updated_at: float
     changed: int
+    writer: str = ""
     summary_bytes: int = 0
     note_bytes: int = 0
     places: list[Place] = field(default_factory=list)

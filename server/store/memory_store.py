@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from server.conversation.changes import Change, ItemGone, ItemKept, NoteKept, SummaryKept
 from server.conversation.entries import Entry
-from server.errors import ConversationNotFound
+from server.errors import (
+    ConversationGone,
+    ConversationNotFound,
+    ConversationTaken,
+    ProtocolError,
+)
 from server.store.interface import ConversationHead, Page, StoredConversation, Write
 from server.store.kept_entry import title_of
 from server.store.layout import OVERHEAD_BYTES
@@ -23,6 +29,7 @@ class _Kept:
     model: str
     created_at: float
     updated_at: float
+    writer: str
     entries: list[Entry] = field(default_factory=list)
     summary: str = ""
     note: str = ""
@@ -101,17 +108,26 @@ class InMemoryStore:
     async def aclose(self) -> None:
         """Nothing outlives the process."""
 
-    def append(self, write: Write) -> None:
+    def append(self, write: Write) -> asyncio.Future[None] | None:
         """Take note of changes; the oldest conversations make room."""
         kept = self._kept.get(write.conversation_id)
         if kept is None:
             if not write.begins:
-                return
-            kept = _Kept(write.conversation_id, write.principal, write.model, write.at, write.at)
+                return _refused(ConversationGone())
+            kept = _Kept(
+                id=write.conversation_id,
+                principal=write.principal,
+                model=write.model,
+                created_at=write.at,
+                updated_at=write.at,
+                writer=write.writer,
+            )
             self._kept[kept.id] = kept
             self._own.setdefault(kept.principal, OrderedDict())[kept.id] = kept
         elif kept.principal != write.principal:
-            return
+            return _refused(ConversationGone())
+        elif kept.writer != write.writer:
+            return _refused(ConversationTaken())
         else:
             self._num_bytes -= kept.num_bytes
         for change in write.changes:
@@ -121,6 +137,7 @@ class InMemoryStore:
         self._kept.move_to_end(kept.id)
         self._own[kept.principal].move_to_end(kept.id)
         self._make_room(write.principal)
+        return None
 
     async def flush(self) -> None:
         """Nothing is safer than it is."""
@@ -143,6 +160,13 @@ class InMemoryStore:
             summary=kept.summary,
             note=kept.note,
         )
+
+    async def take_over(
+        self, principal: str, conversation_id: str, writer: str
+    ) -> StoredConversation:
+        """As the interface has it."""
+        self._find(principal, conversation_id).writer = writer
+        return await self.load(principal, conversation_id)
 
     async def erase(self, principal: str, conversation_id: str) -> None:
         """As the interface has it."""
@@ -181,3 +205,10 @@ class InMemoryStore:
         if not own:
             del self._own[kept.principal]
         self._num_bytes -= kept.num_bytes
+
+
+def _refused(error: ProtocolError) -> asyncio.Future[None]:
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    refused.set_exception(error)
+    refused.exception()  # nobody has to wait for a write, and that is no mistake to be logged
+    return refused

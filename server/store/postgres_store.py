@@ -22,7 +22,7 @@ import asyncpg
 from engine.errors import ConfigError
 from server.errors import ConversationNotFound, StoreUnavailable
 from server.store.ask import Plan, Result, Row
-from server.store.attempts import Outcome, Told, TransactionFailed, attempt
+from server.store.attempts import Told, TransactionFailed, attempt
 from server.store.postgres_database import (
     connect,
     is_lost,
@@ -32,7 +32,7 @@ from server.store.postgres_database import (
     words_of,
 )
 from server.store.queued_store import CLOSE_TIMEOUT_S, QueuedStore
-from server.store.writing import Job, perform
+from server.store.writing import Job, Outcome, perform
 
 logger = logging.getLogger(__name__)
 
@@ -167,14 +167,14 @@ class PostgresStore(QueuedStore):
             outcomes: Sequence[Outcome] = stop.value
             return outcomes
 
-    async def _transact(self, jobs: Sequence[Job]) -> Sequence[int]:
+    async def _transact(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """Do jobs in one transaction; returns what each came to.
 
         Raises:
             TransactionFailed: Nothing of them is kept.
         """
 
-        async def write() -> Sequence[int]:
+        async def write() -> Sequence[Outcome]:
             if self._connection is None or self._connection.is_closed():
                 await self._drop_connection()
                 self._connection = await connect(self._dsn_file)

@@ -20,7 +20,7 @@ from server.store.ledger import Ledger
 from server.store.reading import read_conversation, read_names, read_page
 from server.store.trouble import Trouble
 from server.store.write_queue import WriteQueue
-from server.store.writing import Erase
+from server.store.writing import Claim, Erase
 
 CLOSE_TIMEOUT_S = 10.0
 """What making safe may take at the end."""
@@ -58,6 +58,14 @@ class QueuedStore(abc.ABC):
     async def load(self, principal: str, conversation_id: str) -> StoredConversation:
         """As the interface has it."""
         return await self._read(partial(read_conversation, principal, conversation_id))
+
+    async def take_over(
+        self, principal: str, conversation_id: str, writer: str
+    ) -> StoredConversation:
+        """As the interface has it: claimed first, so that nothing comes between and the reading."""
+        if not await self._queue.put(Claim(principal, conversation_id, writer)):
+            raise ConversationNotFound(conversation_id)
+        return await self.load(principal, conversation_id)
 
     async def erase(self, principal: str, conversation_id: str) -> None:
         """As the interface has it."""

@@ -1,7 +1,7 @@
 """Tables, and how older ones become them; each step is applied once and never changed again.
 
 Names and texts are bytes (``server.store.ask.key``). ``changed`` numbers the changes of all
-conversations; it says who was changed last, whatever clocks say.
+conversations; it says who was changed last, whatever clocks say. ``writer`` is who may write.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ SQLITE_MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (conversation, id)
         ) STRICT""",
     ),
+    ("ALTER TABLE conversations ADD COLUMN writer BLOB NOT NULL DEFAULT x''",),
 )
 """Step *n* leads to ``PRAGMA user_version = n``."""
 
@@ -67,5 +68,6 @@ POSTGRES_MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (conversation, id)
         )""",
     ),
+    ("ALTER TABLE conversations ADD COLUMN writer bytea NOT NULL DEFAULT ''",),
 )
 """Step *n* leads to the version *n* in the table ``kaiwa_schema``."""

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from server.errors import StoreUnavailable
 from server.store.ask import Plan, Result
-from server.store.attempts import Outcome, Told, TransactionFailed, attempt
+from server.store.attempts import Told, TransactionFailed, attempt
 from server.store.queued_store import CLOSE_TIMEOUT_S, QueuedStore
 from server.store.sqlite_file import (
     BUSY_TIMEOUT_S,
@@ -42,7 +42,7 @@ from server.store.sqlite_file import (
 )
 from server.store.sqlite_log import RETRY_S, WriteAheadLog
 from server.store.write_queue import Waiting
-from server.store.writing import Erase, Job, perform
+from server.store.writing import Erase, Job, Outcome, perform
 
 logger = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ class SqliteStore(QueuedStore):
             outcomes: Sequence[Outcome] = stop.value
             return outcomes
 
-    def _transact(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> Sequence[int]:
+    def _transact(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """Do jobs in one transaction; returns what each came to.
 
         Raises:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.conversation.changes import ItemGone, ItemKept, NoteKept, SummaryKept
-from server.errors import StoreFailed, StoreUnavailable
-from server.store.attempts import Outcome, Poisoned
+from server.errors import ConversationGone, ConversationTaken, StoreFailed, StoreUnavailable
+from server.store.attempts import Poisoned
 from server.store.interface import Write
-from server.store.writing import Job
+from server.store.writing import Job, Outcome
 
 MAX_JOBS = 8192
 """Writes that may wait; more fail at once."""
@@ -23,6 +23,7 @@ MAX_BATCH = 256
 
 _FULL = "too much waits to be written"
 _CLOSED = "the server stops"
+_LOST = {"taken": ConversationTaken, "gone": ConversationGone}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +32,7 @@ class Waiting:
 
     Attributes:
         job: What to do.
-        future: Done when that is safe; its result counts conversations that were erased.
+        future: Done when that is safe; its result counts conversations that were found.
         num_bytes: What it holds, about.
     """
 
@@ -101,8 +102,10 @@ class WriteQueue:
             self._num_bytes -= waiting.num_bytes
             if waiting.future.done():  # whoever asked has left
                 continue
-            if outcome.why is None:
-                waiting.future.set_result(outcome.num_erased)
+            if outcome.lost is not None:
+                waiting.future.set_exception(_LOST[outcome.lost]())
+            elif outcome.why is None:
+                waiting.future.set_result(outcome.num_found)
             else:
                 waiting.future.set_exception(_error(waiting.job, outcome.why))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from server.store.ask import Ask, Plan, Row, key
 from server.store.interface import Write
@@ -17,7 +18,7 @@ from server.store.layout import Layout, Pending, Place
 from server.store.ledger import Ledger
 
 _HEADS = """
-SELECT id, principal, model, created_at, updated_at, changed, length(summary), length(note)
+SELECT id, principal, model, created_at, updated_at, changed, length(summary), length(note), writer
 FROM conversations WHERE id = $1 FOR UPDATE"""
 _PLACES = """
 SELECT conversation, id, position, num_bytes, title FROM items
@@ -26,11 +27,12 @@ _LAST_CHANGE = "SELECT coalesce(max(changed), 0) FROM conversations"
 _TOTAL = "SELECT CAST(coalesce(sum(num_bytes), 0) AS BIGINT) FROM conversations"
 _PUT_HEAD = """
 INSERT INTO conversations (
-    id, principal, model, created_at, updated_at, changed, title, num_items, num_bytes)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    id, principal, model, created_at, updated_at, changed, title, num_items, num_bytes, writer)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (id) DO UPDATE SET
     model = excluded.model, updated_at = excluded.updated_at, changed = excluded.changed,
-    title = excluded.title, num_items = excluded.num_items, num_bytes = excluded.num_bytes"""
+    title = excluded.title, num_items = excluded.num_items, num_bytes = excluded.num_bytes,
+    writer = excluded.writer"""
 _PUT_SUMMARY = "UPDATE conversations SET summary = $2 WHERE id = $1"
 _PUT_NOTE = "UPDATE conversations SET note = $2 WHERE id = $1"
 _PUT_ITEM = """
@@ -65,37 +67,71 @@ class Erase:
     conversation_id: str | None
 
 
-Job = Write | Erase
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A conversation that somebody goes on with; from here on nobody else writes to it.
+
+    Attributes:
+        principal: Whose it is.
+        conversation_id: Which.
+        writer: Who goes on.
+    """
+
+    principal: str
+    conversation_id: str
+    writer: str
 
 
-def perform(ledger: Ledger, jobs: Sequence[Job]) -> Plan[Sequence[int]]:
-    """Do jobs in one transaction: writes, or one erasure.
+Job = Write | Claim | Erase
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        num_found: Conversations that were erased, or claimed.
+        why: Of what failed, why; ``None`` where it did not.
+        lost: Why the writer has the conversation no more: somebody else has ``taken`` it over, or
+            it is ``gone``. Nothing has failed, and nothing is kept.
+    """
+
+    num_found: int = 0
+    why: str | None = None
+    lost: Literal["taken", "gone"] | None = None
+
+
+def perform(ledger: Ledger, jobs: Sequence[Job]) -> Plan[Sequence[Outcome]]:
+    """Do jobs in one transaction: writes and claims, or one erasure.
 
     Args:
         ledger: Changed; to be cleared where the transaction fails.
         jobs: In order.
 
     Returns:
-        What each came to: how many conversations were erased.
+        What each came to.
     """
     first = jobs[0]
     if isinstance(first, Erase):
-        return [(yield from erase(ledger, first))]
-    yield from write_changes(ledger, [job for job in jobs if isinstance(job, Write)])
-    return [0] * len(jobs)
+        return [Outcome((yield from erase(ledger, first)))]
+    return (yield from write_changes(ledger, [job for job in jobs if not isinstance(job, Erase)]))
 
 
-def write_changes(ledger: Ledger, writes: Sequence[Write]) -> Plan[None]:
+def write_changes(ledger: Ledger, writes: Sequence[Write | Claim]) -> Plan[list[Outcome]]:
     """Keep changes, in order, in one transaction.
 
-    What is written to a conversation that is not there any more is dropped, and so is what is
-    written to somebody else's. The least recently changed conversations make room as soon as there
-    are too many, also for later ones among these.
+    What is written to a conversation that is not there any more is refused, and so is what is
+    written to another principal's, or another writer's. The least recently changed conversations
+    make room as soon as there are too many, also for later ones among these.
 
     Args:
         ledger: Changed; to be cleared where the transaction fails.
-        writes: What to keep.
+        writes: What to keep, and who writes from there on.
+
+    Returns:
+        What each came to.
     """
+    outcomes: list[Outcome] = []
     ledger.begin()
     known = yield from _known(ledger, writes)
     (total,) = (yield Ask(_TOTAL, [()]))[0] if ledger.total is None else (ledger.total,)
@@ -105,13 +141,23 @@ def write_changes(ledger: Ledger, writes: Sequence[Write]) -> Plan[None]:
         name = write.conversation_id
         layout = known.get(name)
         is_new = layout is None
-        if layout is None:
-            if not write.begins:
-                continue
-            layout = Layout(write.principal, write.model, write.at, write.at, 0)
-            known[name] = layout
-        elif layout.principal != write.principal:
+        if isinstance(write, Claim):
+            is_found = layout is not None and layout.principal == write.principal
+            if layout is not None and is_found:
+                layout.writer = write.writer
+                unwritten[name] = layout
+            outcomes.append(Outcome(int(is_found)))
             continue
+        if layout is None and write.begins:
+            layout = Layout(write.principal, write.model, write.at, write.at, 0, write.writer)
+            known[name] = layout
+        if layout is None or layout.principal != write.principal:
+            outcomes.append(Outcome(lost="gone"))
+            continue
+        if layout.writer != write.writer:
+            outcomes.append(Outcome(lost="taken"))
+            continue
+        outcomes.append(Outcome())
         before = 0 if is_new else layout.num_bytes
         for change in write.changes:
             layout.apply(change)
@@ -137,6 +183,7 @@ def write_changes(ledger: Ledger, writes: Sequence[Write]) -> Plan[None]:
     ledger.total = total
     for name, layout in known.items():
         ledger.put(name, layout)
+    return outcomes
 
 
 def erase(ledger: Ledger, what: Erase) -> Plan[int]:
@@ -152,13 +199,13 @@ def erase(ledger: Ledger, what: Erase) -> Plan[int]:
     return len(gone)
 
 
-def _known(ledger: Ledger, writes: Sequence[Write]) -> Plan[dict[str, Layout]]:
+def _known(ledger: Ledger, writes: Sequence[Write | Claim]) -> Plan[dict[str, Layout]]:
     """The conversations that there are, of those that are written to."""
     names = sorted({write.conversation_id for write in writes})  # locked in one order by all
     known: dict[str, Layout] = {}
     unread: list[tuple[bytes]] = []
     heads = yield Ask(_HEADS, [(key(name),) for name in names])
-    for id, principal, model, created_at, updated_at, changed, summary_bytes, note_bytes in heads:
+    for id, principal, model, created_at, updated_at, changed, *lengths, writer in heads:
         name = _text(id)
         layout = ledger.pop(name)
         if layout is None or layout.changed != changed:
@@ -168,10 +215,11 @@ def _known(ledger: Ledger, writes: Sequence[Write]) -> Plan[dict[str, Layout]]:
                 created_at,
                 updated_at,
                 changed,
-                summary_bytes,
-                note_bytes,
+                "",
+                *lengths,
             )
             unread.append((bytes(id),))
+        layout.writer = _text(writer)  # a claim is no change
         known[name] = layout
     for id, item_id, position, num_bytes, title in (yield Ask(_PLACES, unread)) if unread else ():
         layout = known[_text(id)]
@@ -219,6 +267,7 @@ def _head(conversation: bytes, layout: Layout) -> Row:
         key(layout.title),
         len(layout.places),
         layout.num_bytes,
+        key(layout.writer),
     )
 
 

@@ -109,9 +109,12 @@ class Target:
     async def settle(self) -> None:
         """Take one song and one request as what is usual, and remember the gauges after it."""
         # Asking for what is not kept opens the store's file for reading, once and for all.
-        url = self.socket_url("model=aoi&conversation=conv_none")
-        async with connect(url, additional_headers=self.headers) as client:
-            await receive_until(client, "error")
+        lines = [f"{name}: {value}\r\n" for name, value in self.headers.items()]
+        head = (
+            "GET /v1/conversations/conv_none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        )
+        await exchange(self.address, "".join([head, *lines, "\r\n"]).encode())
+        async with connect(self.socket_url(), additional_headers=self.headers) as client:
             await self._sing(client)
         await self.is_alive()
         await self.rebase()

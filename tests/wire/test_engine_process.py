@@ -147,6 +147,25 @@ async def test_a_stranger_on_the_socket_is_turned_away_and_the_engine_still_star
     await client.aclose()
 
 
+async def test_an_engine_that_hangs_while_it_loads_is_not_waited_for(tiny_llama: Path) -> None:
+    """Nobody else would notice: it is not ready, so no step and no idle heartbeat is missed."""
+    config = EngineConfig.from_flat(
+        model=str(tiny_llama), kv_cache_tokens=256, step_timeout_s=0.5, heartbeat_timeout_s=2.0
+    )
+    loading: list[Path] = []
+
+    def stop(share: float, what: str) -> None:
+        if not loading:
+            loading.extend(Path(f"/proc/{os.getpid()}/task").glob("*/children"))
+            for child in {pid for file in loading for pid in file.read_text().split()}:
+                if b"engine.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGSTOP)
+
+    async with asyncio.timeout(60):
+        with pytest.raises(EngineDead, match="while it was loading, said nothing for"):
+            await ProcessClient.start(config, on_progress=stop)
+
+
 async def test_giving_up_while_loading_ends_the_process_quietly(
     tiny_llama: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -28,6 +28,15 @@ def test_an_idle_engine_hangs_after_a_few_seconds() -> None:
     assert 3.0 < found <= 3.0 + LOOK_EVERY_S
 
 
+def test_an_engine_that_loads_has_as_long_as_a_first_step() -> None:
+    """It speaks each second, but what holds it up is more than a step."""
+    watchdog = Watchdog(CONFIG)
+    looks = [watchdog.look_at_start(index * LOOK_EVERY_S, 1) for index in range(100)]
+    first = next(index for index, hung in enumerate(looks) if hung is not None)
+    assert first * LOOK_EVERY_S == watchdog.step_limit_s + LOOK_EVERY_S
+    assert "while it was loading" in (looks[first] or "")
+
+
 def test_a_step_may_take_longer() -> None:
     """While it is computed, nothing is said."""
     watchdog = Watchdog(CONFIG)

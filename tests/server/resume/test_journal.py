@@ -252,15 +252,40 @@ class TestForgetting:
         assert journal.rewind(1) is None
         assert journal.take(9) == [b"2:late"]
 
-    def test_a_client_that_goes_back_behind_what_it_has_seen_may_have_missed_anything(self) -> None:
-        """What it once said it had seen is not kept for it."""
+    @pytest.mark.parametrize(("after", "missed"), [(1, "yz"), (2, "z"), (None, "xyz")])
+    def test_a_client_that_goes_back_behind_what_it_has_seen_has_a_gap(
+        self, after: int | None, missed: str
+    ) -> None:
+        """What it once said it had seen is not kept for it, but what it was about is known."""
         journal = make()
         journal.tell(Said("one", about="x"), 1)
         journal.tell(Said("two", about="y"), 1)
-        assert journal.rewind(2) is None
+        for text in "ab":
+            journal.tell(Said(text, "z"), 1)
+        assert journal.rewind(3) is None
+        gap = journal.rewind(after)
+        assert gap is not None
+        assert gap.items == frozenset(missed)
+        assert journal.take(2) == []
+        again = journal.rewind(None)
+        assert again is not None
+        assert again.items == frozenset("xyz")
+
+    def test_a_client_that_goes_back_behind_a_gap_is_told_of_it_again(self) -> None:
+        """It had heard the greeting that was told with it, or says so."""
+        journal = make()
+        journal.tell(Said("one"), 1)
+        journal.tell(Said("lost", about="x"), 1)
+        for after in (None, 3):
+            journal.rewind(after)
+            if after is None:
+                journal.put_first([Said("hello", is_greeting=True), Said("now", about="x")])
+            else:
+                journal.put_first([Said("hello again", is_greeting=True)])
+            journal.take(1)
         gap = journal.rewind(1)
         assert gap is not None
-        assert gap.items is None
+        assert gap.items == frozenset("x")
 
     def test_what_is_held_comes_also_to_a_client_that_does_not_know_its_place(self) -> None:
         """It cannot have seen what was never told."""

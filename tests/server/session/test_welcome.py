@@ -32,6 +32,15 @@ def test_the_greeting_says_how_much_follows() -> None:
     }
 
 
+def test_a_greeting_behind_a_gap_says_whether_every_item_follows() -> None:
+    """Else a client that has missed a deletion could not tell it from an item that it knows."""
+    talk = Talk()
+    talk.user("hello", id="a")
+    for gap, is_every in ((Gap(None), True), (Gap(frozenset("a")), False)):
+        created, *_ = welcomed(talk, gap)
+        assert created["session"]["resume"]["all_items"] is is_every
+
+
 def test_items_that_are_told_anew_are_counted_in() -> None:
     """Two of an item behind a gap."""
     talk = Talk()

@@ -193,6 +193,13 @@ def test_while_draining_newcomers_are_told_when_to_come_back() -> None:
     assert json.loads(refused.body())["error"]["type"] == "server_error"
 
 
+def test_while_draining_who_comes_back_is_let_in() -> None:
+    """What runs may be heard to its end; whether it waits is the roster's to say."""
+    state = make_state()
+    state.is_draining = True
+    assert knock(state, "/v1/realtime?model=aoi&resume=res_x").query["resume"] == "res_x"
+
+
 def test_a_missing_key_is_asked_for_as_http_does() -> None:
     """401 carries ``WWW-Authenticate``."""
     assert refusal(make_state(key="good")).headers()["WWW-Authenticate"] == "Bearer"

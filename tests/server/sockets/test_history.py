@@ -60,7 +60,7 @@ async def test_a_conversation_is_gone_on_with() -> None:
     talk.reply("Hi.")
     talk.carry_out(talk.session.summarised("They met.", 20, 10))
     history.keep()
-    stored = await store.load("mio", talk.session.conversation.id)
+    stored = await store.take_over("mio", talk.session.conversation.id, "sess_u")
 
     later = Talk()
     later.session.id = "sess_u"

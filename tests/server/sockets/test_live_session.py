@@ -512,6 +512,21 @@ async def test_what_cannot_be_kept_ends_the_session() -> None:
             written.set_result(None)
 
 
+async def test_what_is_said_behind_an_erasure_is_not_said_to_be_kept() -> None:
+    """The session goes on, and hears once that nothing of it is kept any more."""
+    store = InMemoryStore(max_conversations=9, max_bytes=10**6)
+    async with stage(store=store) as one:
+        for number in range(1, 4):
+            one.ask()
+            await one.socket.until("response.done", number)
+            if number == 1:
+                await store.erase("mio", one.session.conversation.id)
+        (error,) = (event for event in one.socket.sent if event["type"] == "error")
+        assert error["error"]["code"] == "conversation_gone"
+        assert one.socket.closed is None
+        assert len(store) == 0
+
+
 async def test_a_reply_that_cannot_be_kept_ends_as_failed() -> None:
     """Its words were told; its end says that they were not kept, once."""
     store = SlowStore()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.auth.authenticator import Credential
-from server.auth.keys import ApiKey, digest_of
+from server.auth.keys import ANONYMOUS, ApiKey, digest_of
 from server.characters.catalog import Catalog
 from server.characters.character import Character
 from server.config_loader import load_settings
@@ -36,19 +36,24 @@ class House:
         self.roster = Roster(self.state)
 
     async def ring(
-        self, principal: str = "mio", address: str = "10.0.0.1", **query: str
+        self,
+        principal: str = "mio",
+        address: str = "10.0.0.1",
+        socket: FakeSocket | None = None,
+        **query: str,
     ) -> tuple[FakeSocket, asyncio.Task[None]]:
         """Connect, and wait for the greeting."""
-        return await self._greeted(Credential(principal=principal), address, query)
+        credential = Credential(principal=principal)
+        return await self._greeted(credential, address, query, socket or FakeSocket())
 
     async def come(self, key: str, **query: str) -> tuple[FakeSocket, asyncio.Task[None]]:
         """The same with a key, at 100 s."""
-        return await self._greeted(self.state.auth.authenticate(key, 100.0), "10.0.0.1", query)
+        credential = self.state.auth.authenticate(key, 100.0)
+        return await self._greeted(credential, "10.0.0.1", query, FakeSocket())
 
     async def _greeted(
-        self, credential: Credential, address: str, query: Mapping[str, str]
+        self, credential: Credential, address: str, query: Mapping[str, str], socket: FakeSocket
     ) -> tuple[FakeSocket, asyncio.Task[None]]:
-        socket = FakeSocket()
         admission = Admission(credential, self.state.catalog.resolve("aoi"), query)
         task = asyncio.create_task(self.roster.serve_socket(socket, admission, address))
         await socket.until("session.created")
@@ -167,6 +172,52 @@ async def test_whoever_has_most_that_waits_gives_up_the_oldest() -> None:
     assert back == [True, False, False, True, True]
 
 
+async def test_while_draining_a_token_leads_back_and_nothing_begins() -> None:
+    """A reply that runs is heard to its end over another socket; a void token is sent home."""
+    house = House(FakeEngine(reply="Hello there.", step_s=0.1))
+    socket, task = await house.ring()
+    for event in ASK:
+        socket.send(event)
+    last = await socket.until("response.output_text.delta")
+    await leave(socket, task)
+    house.state.is_draining = True
+    again, _ = await house.ring(resume=token_of(socket), last_event_id=last["event_id"])
+    assert (await again.until("response.done"))["response"]["status"] == "completed"
+    stranger = FakeSocket()
+    admission = Admission(
+        Credential(principal="mio"), house.state.catalog.resolve("aoi"), {"resume": "res_x"}
+    )
+    await house.roster.serve_socket(stranger, admission, "10.0.0.1")
+    assert (stranger.close_code, stranger.sent) == (CloseCode.SERVICE_RESTART, [])
+    assert len(house.roster) == 1
+
+
+class DeadLine(FakeSocket):
+    """Takes its time to be closed."""
+
+    async def close(self, code: int, reason: str) -> None:
+        await asyncio.sleep(5)
+        await super().close(code, reason)
+
+
+async def test_a_session_waits_once_whichever_of_its_sockets_ends_last() -> None:
+    """Two sockets of one session, from two addresses; the first is still being closed."""
+    house = House(resume__max_parked=1)
+    old, old_task = await house.ring(ANONYMOUS, "10.0.0.1", socket=DeadLine())
+    new, task = await house.ring(ANONYMOUS, "10.0.0.2", resume=token_of(old))
+    await leave(new, task)
+    await old_task
+    again, task = await house.ring(ANONYMOUS, "10.0.0.2", resume=token_of(new))
+    assert session_of(again)["id"] == session_of(old)["id"]
+    house.roster.recheck(0.0)
+    again.send(b"binary ends it")
+    await task
+    assert len(house.roster) == 0
+    for address in ("10.0.0.3", "10.0.0.4"):
+        await leave(*await house.ring(ANONYMOUS, address))
+    assert (len(house.roster), house.metric("kaiwa_sessions_parked")) == (1, 1)
+
+
 async def test_everybody_hears_that_the_server_goes_away() -> None:
     """Those who asked for the extension's events, that is."""
     house = House()
@@ -282,7 +333,9 @@ async def test_who_comes_back_with_a_new_key_lasts_as_long_as_that() -> None:
 class AwayStore(InMemoryStore):
     """Cannot be read."""
 
-    async def load(self, principal: str, conversation_id: str) -> StoredConversation:
+    async def take_over(
+        self, principal: str, conversation_id: str, writer: str
+    ) -> StoredConversation:
         raise StoreUnavailable("the disk fails")
 
 
@@ -296,3 +349,86 @@ async def test_a_conversation_that_cannot_be_read_now_is_not_begun_anew() -> Non
     await house.roster.serve_socket(socket, admission, "10.0.0.1")
     assert socket.close_code == CloseCode.TRY_AGAIN_LATER
     assert len(house.roster) == 0
+
+
+TURN: dict[str, Any] = {"type": "response.create", "response": {"turn_id": "turn-7"}}
+
+
+def conversation_of(socket: FakeSocket) -> str:
+    """Its name."""
+    return str(session_of(socket)["conversation"]["id"])
+
+
+async def test_who_goes_on_with_a_conversation_takes_it_over() -> None:
+    """The other socket is told and closed with 4409; what was said there is there, once."""
+    house = House(FakeEngine(reply="x" * 1000, step_s=0.1))
+    old, old_task = await house.ring()
+    old.send(ASK[0])
+    old.send(TURN)
+    await old.until("response.output_text.delta", 3)
+    new, _ = await house.ring(conversation=conversation_of(old))
+    await old_task
+    assert old.closed is not None
+    assert old.closed[0] == CloseCode.REPLACED
+    done = (await old.until("response.done"))["response"]
+    assert done["status_details"]["error"]["code"] == "conversation_taken_over"
+    assert (await old.until("error"))["error"]["code"] == "conversation_taken_over"
+    assert (len(house.roster), house.roster.num_replies) == (1, 0)
+    assert session_of(new)["conversation"] == {"id": conversation_of(old), "num_items": 2}
+    house.engine.reply = "Done."
+    new.send(TURN)
+    await new.until("response.done")
+    assert house.state.store is not None
+    stored = await house.state.store.load("mio", conversation_of(old))
+    assert [getattr(entry.item, "status", None) for entry in stored.entries] == [
+        "completed",
+        "incomplete",
+        "completed",
+    ]
+
+
+async def test_a_conversation_is_taken_over_from_who_waits() -> None:
+    """A parked session that still writes stops, and the reply is not written twice."""
+    house = House(FakeEngine(reply="x" * 1000, step_s=0.1))
+    old, task = await house.ring()
+    for event in ASK:
+        old.send(event)
+    await old.until("response.output_text.delta")
+    await leave(old, task)
+    new, _ = await house.ring(conversation=conversation_of(old))
+    assert session_of(new)["conversation"]["num_items"] == 2
+    assert (len(house.roster), house.roster.num_replies) == (1, 0)
+    again, _ = await house.ring(resume=token_of(old))
+    assert again.sent[1]["error"]["code"] == "session_not_resumed"
+    assert (new.close_code, len(house.roster)) == (CloseCode.REPLACED, 1)
+
+
+async def test_of_two_that_take_over_at_once_one_has_the_conversation() -> None:
+    """The other hears so at its first word, which is not kept."""
+    house = House()
+    old, task = await house.ring()
+    for event in ASK:
+        old.send(event)
+    await old.until("response.done")
+    await leave(old, task)
+    name = conversation_of(old)
+    pair = await asyncio.gather(*(house.ring(conversation=name) for _ in range(2)))
+    for socket, _ in pair:
+        socket.send(ASK[0])
+    await asyncio.sleep(1)
+    assert [socket.close_code for socket, _ in pair].count(CloseCode.REPLACED) == 1
+    assert house.state.store is not None
+    assert len((await house.state.store.load("mio", name)).entries) == 3
+
+
+async def test_nobody_takes_over_what_is_not_theirs_or_not_kept() -> None:
+    """A stranger who knows the name, and whoever asks for one in which nothing was said."""
+    house = House()
+    silent, _ = await house.ring()
+    busy, _ = await house.ring()
+    busy.send(ASK[0])
+    await busy.until("conversation.item.done")
+    for principal, socket in (("eve", busy), ("mio", silent)):
+        other, _ = await house.ring(principal, conversation=conversation_of(socket))
+        assert other.sent[1]["error"]["code"] == "conversation_not_found"
+        assert socket.close_code is None

@@ -13,7 +13,7 @@ import asyncpg
 
 from server.conversation.changes import Change, ItemGone, ItemKept, NoteKept, SummaryKept
 from server.conversation.entries import Entry
-from server.errors import StoreFailed
+from server.errors import ConversationGone, ConversationTaken, StoreFailed
 from server.protocol.items import ContentPart, FunctionCallItem, MessageItem
 from server.store.interface import ConversationStore, StoredConversation, Write
 from server.store.memory_store import InMemoryStore
@@ -170,7 +170,7 @@ async def outcome(future: asyncio.Future[None] | None) -> str:
     assert future is not None
     try:
         await future
-    except StoreFailed as error:
+    except (StoreFailed, ConversationTaken, ConversationGone) as error:
         return error.message
     return ""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from server.store import attempts
-from server.store.attempts import Outcome, Poisoned, Told, TransactionFailed, attempt
+from server.store.attempts import Poisoned, Told, TransactionFailed, attempt
 from server.store.interface import Write
-from server.store.writing import Erase, Job
+from server.store.writing import Erase, Job, Outcome
 
 
 def job(conversation_id: str, writer: str = "w") -> Write:
@@ -44,7 +44,7 @@ def refuses(*names: str) -> Callable[[list[Job]], Told]:
     def answer(group: list[Job]) -> Told:
         if any(isinstance(one, Write) and one.conversation_id in names for one in group):
             return TransactionFailed("it is bad")
-        return [3 if isinstance(one, Erase) else 0 for one in group]
+        return [Outcome(3 if isinstance(one, Erase) else 0) for one in group]
 
     return answer
 
@@ -60,7 +60,7 @@ def test_what_is_erased_goes_by_itself_and_in_order() -> None:
     jobs: list[Job] = [job("a"), job("b"), Erase("mio", None), job("c")]
     outcomes, transactions = play(jobs, refuses())
     assert transactions == [jobs[:2], [jobs[2]], [jobs[3]]]
-    assert outcomes[2] == Outcome(num_erased=3)
+    assert outcomes[2] == Outcome(num_found=3)
 
 
 def test_a_bad_one_fails_alone_and_whoever_wrote_it_goes_on_with_nothing() -> None:
@@ -103,7 +103,7 @@ def test_it_may_go_away_between_two() -> None:
     """What was kept until then stays kept."""
     answers: list[Told] = [
         TransactionFailed("it is bad"),
-        [0],
+        [Outcome()],
         TransactionFailed("away", is_for_all=True),
     ]
     outcomes, _ = play([job("a"), job("b"), job("c")], lambda _: answers.pop(0))

@@ -8,13 +8,13 @@ import pytest
 
 from server.conversation.changes import ItemGone, ItemKept, NoteKept, SummaryKept
 from server.conversation.entries import Entry
-from server.errors import ConversationNotFound
+from server.errors import ConversationGone, ConversationNotFound, ConversationTaken
 from server.protocol.items import ContentPart, FunctionCallItem, MessageItem
 from server.store.kept_entry import MAX_TITLE
 from server.store.layout import GAP, OVERHEAD_BYTES
 from server.store.memory_store import InMemoryStore
 from server.text.tag_rules import TagRules
-from tests.server.store.rooms import Histories, Stores, everything, said, write
+from tests.server.store.rooms import Histories, Stores, everything, items_of, said, write
 
 pytestmark = [pytest.mark.wire(only="uvloop")]  # threads and sockets keep real time
 
@@ -183,18 +183,41 @@ async def test_a_title_is_the_beginning_of_what_the_user_said(stores: Stores) ->
     assert (len(title), title[-1]) == (MAX_TITLE, "…")
 
 
-async def test_every_write_is_acknowledged(stores: Stores) -> None:
-    """Also those that somebody else's conversation, or none, was not changed by."""
+async def test_only_what_is_kept_is_acknowledged(stores: Stores) -> None:
+    """What was written to a conversation that is erased, or somebody else's, is told as gone."""
     async with stores.open() as store:
+        write(store, "c", said("a"))
+        write(store, "d", said("a"))
+        await store.erase("mio", "d")
         futures = [
-            write(store, "c", said("a")),
             write(store, "c", said("b"), begins=False),
             write(store, "c", said("b"), principal="eve"),
-            write(store, "nowhere", said("b"), begins=False),
+            write(store, "d", said("b"), begins=False),
         ]
-        for future in futures:
-            if future is not None:
-                await future
+        told = await asyncio.gather(
+            *(future for future in futures if future is not None), return_exceptions=True
+        )
+        assert [type(one) for one in told[-2:]] == [ConversationGone] * 2
+        assert (await store.load("mio", "c")).head.num_items == 2
+
+
+async def test_whoever_takes_a_conversation_over_writes_alone(stores: Stores) -> None:
+    """What was handed over before is read; what others hand over later is refused, and not kept."""
+    async with stores.open() as store:
+        write(store, "c", said("a"), writer="one")
+        kept = await store.take_over("mio", "c", "two")
+        assert [entry.id for entry in kept.entries] == ["a"]
+        late = write(store, "c", said("b"), begins=False, writer="one")
+        assert late is not None
+        with pytest.raises(ConversationTaken):
+            await late
+        write(store, "c", said("d", after="a"), begins=False, writer="two")
+        for principal, name in (("eve", "c"), ("mio", "x")):
+            with pytest.raises(ConversationNotFound):
+                await store.take_over(principal, name, "three")
+        write(store, "c", said("e", after="d"), begins=False, writer="two")
+        await store.flush()
+        assert await items_of(store, "c") == ["a", "d", "e"]
 
 
 @pytest.mark.parametrize("seed", range(3))

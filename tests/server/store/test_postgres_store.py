@@ -24,6 +24,7 @@ from tests.server.store.rooms import (
     Histories,
     Stores,
     everything,
+    items_of,
     make_schema,
     outcome,
     said,
@@ -62,10 +63,11 @@ async def test_writes_wait_for_a_database_that_is_started_again(
     limits = {"max_conversations": 3, "max_bytes": 12_000}
     model, histories = InMemoryStore(**limits), Histories(7)
     async with tables.open(**limits) as store:
-        futures = []
+        futures, told = [], []
         for number in range(60):
             change = histories.next()
-            model.append(change)
+            refused = model.append(change)
+            told.append("" if refused is None else await outcome(refused))
             futures.append(store.append(change))
             if number in (20, 40):
                 await asyncio.to_thread(cluster.stop)
@@ -73,7 +75,7 @@ async def test_writes_wait_for_a_database_that_is_started_again(
                 await asyncio.to_thread(cluster.start)
                 await waiting
             await asyncio.sleep(0)
-        assert {await outcome(future) for future in futures} == {""}
+        assert [await outcome(future) for future in futures] == told
         assert await everything(store) == await everything(model)
 
 
@@ -99,6 +101,7 @@ async def test_nobody_waits_for_ever(
             await asyncio.to_thread(cluster.start)
         later = await outcome(write(store, "c", said("c"), begins=False))
         assert later in told  # something before it is missing
+        await store.take_over("mio", "c", "v")
         other = write(store, "c", said("d", after="a"), begins=False, writer="v")
         assert await outcome(other) == ""
         kept = await store.load("mio", "c")
@@ -116,6 +119,18 @@ async def test_two_servers_share_a_database(tables: Stores) -> None:
         await outcome(write(one, "c", said("d", after="b"), begins=False))
         kept = await two.load("mio", "c")
         assert [entry.id for entry in kept.entries] == ["a", "b", "d", "z"]
+
+
+async def test_a_conversation_is_taken_over_from_another_server(tables: Stores) -> None:
+    """Who had it there can write no more, though it knows what it wrote last."""
+    async with tables.open() as one, tables.open() as two:
+        await outcome(write(one, "c", said("a"), writer="v"))
+        await two.take_over("mio", "c", "w")
+        late = write(one, "c", said("b", after="a"), begins=False, writer="v")
+        assert "another session" in await outcome(late)
+        later = write(two, "c", said("d", after="a"), begins=False, writer="w")
+        assert await outcome(later) == ""
+        assert await items_of(one, "c") == ["a", "d"]
 
 
 async def test_servers_that_write_at_once_do_not_lose_a_write(tables: Stores) -> None:

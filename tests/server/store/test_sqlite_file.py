@@ -17,7 +17,7 @@ from server.store import sqlite_file
 from server.store.schema import SQLITE_MIGRATIONS
 from server.store.sqlite_file import Durability, open_for_writing
 from server.store.sqlite_store import SqliteStore
-from tests.server.store.rooms import Stores, said, write
+from tests.server.store.rooms import Stores, items_of, outcome, said, write
 
 pytestmark = [pytest.mark.wire(only="uvloop")]
 
@@ -173,6 +173,27 @@ def versions_of(file: Path) -> tuple[int, int]:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         columns = connection.execute("PRAGMA table_info(conversations)").fetchall()
         return version, len(columns)
+
+
+def test_a_file_of_the_first_version_can_be_gone_on_with(
+    files: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has its conversations, and whoever takes one over may write."""
+    monkeypatch.setattr(sqlite_file, "SQLITE_MIGRATIONS", SQLITE_MIGRATIONS[:1])
+    with contextlib.closing(open_for_writing(files.file, "full")) as connection:
+        connection.execute(
+            "INSERT INTO conversations VALUES "
+            "(x'63', x'6d696f', x'616f69', 1, 1, 1, x'', 0, 9, x'', x'')"
+        )
+    monkeypatch.setattr(sqlite_file, "SQLITE_MIGRATIONS", SQLITE_MIGRATIONS)
+
+    async def go_on() -> list[str]:
+        async with files.open() as store:
+            await store.take_over("mio", "c", "w")
+            await outcome(write(store, "c", said("a"), begins=False, writer="w"))
+            return await items_of(store, "c")
+
+    assert asyncio.run(go_on()) == ["a"]
 
 
 def test_an_older_file_is_brought_up_to_date(

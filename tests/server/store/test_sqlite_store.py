@@ -82,12 +82,14 @@ async def test_one_bad_write_fails_alone(files: Stores) -> None:
         good = [write(store, "a", said("a")), write(store, "b", said("a"), writer="w")]
         failed = write(store, "b", bad, said("y"), begins=False, writer="w")
         later = write(store, "b", said("z"), begins=False, writer="w")
+        await store.take_over("mio", "b", "v")
         other = write(store, "b", said("o", after="a"), begins=False, writer="v")
         after = write(store, "c", said("a"))
         assert [await outcome(one) for one in [*good, other, after]] == [""] * 4
         assert "could not be kept" in await outcome(failed)
         assert "could not be kept" in await outcome(later)
         assert await items_of(store, "b") == ["a", "o"]
+        await store.take_over("mio", "b", "w")
         assert "could not be kept" in await outcome(
             write(store, "b", said("z"), begins=False, writer="w")
         )
@@ -118,14 +120,19 @@ async def test_any_history_with_failures_keeps_what_was_acknowledged(
     model, histories, num_written = InMemoryStore(**limits), Histories(seed), 0
     async with files.open(**limits) as store:
         for _ in range(12):
-            num_written += 10  # each by a writer of its own: nobody is kept from going on
-            changes = [
-                replace(histories.next(), writer=str(num_written + number)) for number in range(10)
-            ]
-            futures = [store.append(change) for change in changes]
+            changes, futures, claims = [], [], []
+            for _ in range(10):
+                num_written += 1  # each by a writer of its own: nobody is kept from going on
+                change = replace(histories.next(), writer=str(num_written))
+                going_on = store.take_over(change.principal, change.conversation_id, change.writer)
+                claims.append(asyncio.create_task(going_on))
+                await asyncio.sleep(0)  # it is handed over
+                changes.append(change)
+                futures.append(store.append(change))
+            await asyncio.gather(*claims, return_exceptions=True)
             for change, future in zip(changes, futures, strict=True):
                 if not await outcome(future):
-                    model.append(change)
+                    model.append(replace(change, writer=""))
     async with files.open(**limits) as store:
         monkeypatch.setattr("server.store.sqlite_store.run_plan", run_plan)
         assert await everything(store) == await everything(model)
@@ -154,7 +161,7 @@ async def test_a_full_disk_fails_writes_and_they_go_on_when_there_is_room(
     import resource
 
     async with files.open() as store:
-        assert await outcome(write(store, "c", said("a"))) == ""
+        assert await outcome(write(store, "c", said("a"), writer="w")) == ""
         small_files(files.file.with_name("conversations.db-wal").stat().st_size + 10_000)
         told = await outcome(write(store, "c", said("b", "x" * 100_000), begins=False, writer="w"))
         assert "could not be kept" in told
@@ -162,6 +169,7 @@ async def test_a_full_disk_fails_writes_and_they_go_on_when_there_is_room(
         later = await outcome(write(store, "c", said("c"), begins=False, writer="w"))
         assert later == told
         small_files(resource.RLIM_INFINITY)
+        await store.take_over("mio", "c", "v")
         assert (
             await outcome(write(store, "c", said("d", after="a"), begins=False, writer="v")) == ""
         )

@@ -9,10 +9,9 @@ import pytest
 from server.conversation.changes import ItemGone, NoteKept, SummaryKept
 from server.errors import StoreFailed, StoreUnavailable
 from server.store import write_queue
-from server.store.attempts import Outcome
 from server.store.interface import Write
 from server.store.write_queue import MAX_BATCH, WriteQueue
-from server.store.writing import Erase, Job
+from server.store.writing import Erase, Job, Outcome
 from tests.server.store.rooms import said
 
 

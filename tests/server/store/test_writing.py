@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 
@@ -14,7 +15,7 @@ from server.store.ask import Ask, Plan, Row, key
 from server.store.interface import Write
 from server.store.ledger import Ledger
 from server.store.schema import SQLITE_MIGRATIONS
-from server.store.writing import Erase, Job, perform
+from server.store.writing import Erase, Job, Outcome, perform
 from tests.server.store.rooms import said
 
 
@@ -24,14 +25,14 @@ class Database:
     def __init__(self) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.execute("PRAGMA foreign_keys = ON")
-        for statement in SQLITE_MIGRATIONS[0]:
+        for statement in chain.from_iterable(SQLITE_MIGRATIONS):
             self.connection.execute(statement)
         self.asked: list[Ask] = []
 
-    def run(self, ledger: Ledger, jobs: Sequence[Job]) -> Sequence[int]:
+    def run(self, ledger: Ledger, jobs: Sequence[Job]) -> Sequence[Outcome]:
         """Do jobs; returns what each came to."""
         self.asked.clear()
-        plan: Plan[Sequence[int]] = perform(ledger, jobs)
+        plan: Plan[Sequence[Outcome]] = perform(ledger, jobs)
         try:
             ask = next(plan)
             while True:
@@ -42,7 +43,7 @@ class Database:
                     rows += self.connection.execute(sql, params).fetchall()
                 ask = plan.send(rows)
         except StopIteration as stop:
-            results: Sequence[int] = stop.value
+            results: Sequence[Outcome] = stop.value
             return results
 
     def written(self, table: str) -> list[Row]:
@@ -139,11 +140,11 @@ def test_what_is_erased_is_not_remembered(database: Database, ledger: Ledger) ->
     database.run(ledger, [of(name, said("a"), begins=True) for name in "abc"])
     before = ledger.total
     assert before is not None
-    assert database.run(ledger, [Erase("mio", "a")]) == [1]
-    assert database.run(ledger, [Erase("mio", "a")]) == [0]
-    assert database.run(ledger, [Erase("eve", "b")]) == [0]
+    assert database.run(ledger, [Erase("mio", "a")]) == [Outcome(1)]
+    assert database.run(ledger, [Erase("mio", "a")]) == [Outcome()]
+    assert database.run(ledger, [Erase("eve", "b")]) == [Outcome()]
     assert ledger.total == before * 2 // 3
-    assert database.run(ledger, [Erase("mio", None)]) == [2]
+    assert database.run(ledger, [Erase("mio", None)]) == [Outcome(2)]
     assert ledger.total == 0
     assert database.connection.execute("SELECT count(*) FROM items").fetchone() == (0,)
 
