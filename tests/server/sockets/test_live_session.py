@@ -457,7 +457,7 @@ class SlowStore(InMemoryStore):
         super().__init__(max_conversations=10, max_bytes=10**6)
         self.waiting: list[asyncio.Future[None]] = []
 
-    def append(self, write: Write) -> asyncio.Future[None]:  # type: ignore[override]
+    def append(self, write: Write) -> asyncio.Future[None]:
         super().append(write)
         self.waiting.append(asyncio.get_running_loop().create_future())
         return self.waiting[-1]

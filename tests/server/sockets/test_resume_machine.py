@@ -77,7 +77,7 @@ class PatientStore(InMemoryStore):
         self.is_slow = False
         self.waiting: list[asyncio.Future[None]] = []
 
-    def append(self, write: Write) -> asyncio.Future[None] | None:  # type: ignore[override]
+    def append(self, write: Write) -> asyncio.Future[None] | None:
         super().append(write)
         if not self.is_slow:
             return None
