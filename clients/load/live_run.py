@@ -85,14 +85,15 @@ async def play_live(
         await trace.finish()
         steps = trace.records(played.began_at)
     records = played.records
-    ends = [record.ended_s for record in records if record.ended_s is not None]
-    duration_s = max(ends, default=0.0) - min((record.sent_s for record in records), default=0.0)
+    moments = [m for one in records for m in (one.sent_s, one.ended_s) if m is not None]
+    last_s = max(moments, default=0.0)
+    duration_s = last_s - min(moments, default=0.0)
     return RunRecord(
         name=name,
         policy="",
         load=1.0,
         requests=records,
-        steps=[step for step in steps if 0 <= step.time_s <= max(ends, default=0.0)],
+        steps=[step for step in steps if 0 <= step.time_s <= last_s],
         duration_s=duration_s,
         target=target.kind,
         invalid="" if plan.kind == "closed" else _why_invalid(records, options.max_lag / 1e3),
