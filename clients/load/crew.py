@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -137,11 +138,17 @@ class _Hand:
         process = self._process
         if process is None:
             return
-        if process.stdin is not None:
-            process.stdin.close()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
         if not self._is_done and process.returncode is None:
             process.kill()
         await process.wait()
+        # Pipes that outlive the loop complain on stderr when they are collected.
+        with contextlib.suppress(RuntimeError):  # somebody still listens, and will hear the end
+            await process.stdout.read()
+        with contextlib.suppress(ConnectionError):
+            await process.stdin.wait_closed()
 
     async def _say(self, what: Job | Begin) -> None:
         assert self._process is not None
