@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import base64
 import json
 import mimetypes
@@ -201,10 +202,11 @@ class Mock:
     loop: asyncio.AbstractEventLoop | None = None
 
     def hang_up(self, code: int) -> None:
-        """Close the newest socket."""
+        """Close the newest socket, unless the page has left it already."""
         assert self.talk is not None
         assert self.loop is not None
-        asyncio.run_coroutine_threadsafe(self.talk.ws.close(code), self.loop).result()
+        with contextlib.suppress(WebSocketDisconnect):
+            asyncio.run_coroutine_threadsafe(self.talk.ws.close(code), self.loop).result()
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         """Return the client events of one type, in order."""

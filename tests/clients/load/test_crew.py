@@ -67,6 +67,8 @@ async def test_ctrl_c_ends_the_command_and_its_processes_without_a_word() -> Non
 
     server = await asyncio.start_server(hold, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()[:2]
+    # Whoever runs in a shell's background ignores it, and so would all that it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *(
@@ -81,6 +83,7 @@ async def test_ctrl_c_ends_the_command_and_its_processes_without_a_word() -> Non
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
     )
+    signal.signal(signal.SIGINT, before)
     await asyncio.wait_for(connected.wait(), 60)
     os.killpg(process.pid, signal.SIGINT)
     _, told = await asyncio.wait_for(process.communicate(), 60)
