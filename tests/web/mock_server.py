@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import base64
 import json
 import mimetypes
@@ -205,7 +204,7 @@ class Mock:
         """Close the newest socket, unless the page has left it already."""
         assert self.talk is not None
         assert self.loop is not None
-        with contextlib.suppress(WebSocketDisconnect):
+        with suppress(WebSocketDisconnect):
             asyncio.run_coroutine_threadsafe(self.talk.ws.close(code), self.loop).result()
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
