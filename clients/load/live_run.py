@@ -43,16 +43,7 @@ async def play_live(
         UnreadyTarget: The target cannot be used.
     """
     key = None if options.api_key_file is None else read_api_key(options.api_key_file)
-    spec = job.TargetSpec(
-        kind=target.kind,
-        url=target.url,
-        model=target.model,
-        api_key=key,
-        ca_file=None if options.ca_file is None else str(options.ca_file),
-        events=options.events,
-        ignores_end=not options.keep_end,
-        fields=options.field,
-    )
+    spec = _spec_of(target, options, key)
     trace = None
     if target.kind == "kaiwa" and not options.no_engine:
         trace = EngineTrace(Access(target.url, key, options.ca_file))
@@ -104,6 +95,19 @@ async def play_live(
             "client processes": options.processes,
             "client cpu share": round(played.cpu_s / max(duration_s, 1e-9), 3),
         },
+    )
+
+
+def _spec_of(target: Target, options: argparse.Namespace, key: str | None) -> job.TargetSpec:
+    return job.TargetSpec(
+        kind=target.kind,
+        url=target.url,
+        model=target.model,
+        api_key=key,
+        ca_file=None if options.ca_file is None else str(options.ca_file),
+        events=options.events,
+        ignores_end=not options.keep_end,
+        fields=options.field,
     )
 
 

@@ -24,9 +24,9 @@ def check_rates(sessions: Sequence[Session], options: argparse.Namespace) -> Non
     Raises:
         ScriptError: One is.
     """
-    for rate in options.rates or []:
+    for rate in options.rates or filter(None, [options.arrivals.rate]):
         wanted = _wanted(sessions, options.arrivals.at_rate(rate), options)
-        if wanted > MOST_SESSIONS:
+        if _is_too_large(wanted, sessions):
             raise ScriptError(
                 f"{rate:g} a second for {options.min_duration:g} s are {wanted} sessions, "
                 f"{MOST_SESSIONS} are the most; take a shorter --min-duration or a lower rate"
@@ -61,7 +61,7 @@ def runs_of(sessions: Sequence[Session], options: argparse.Namespace, run_once: 
         sweep = Sweep(plan.rate)
         limit = ""
         while (rate := sweep.next_rate()) is not None:
-            if _wanted(sessions, plan.at_rate(rate), options) > MOST_SESSIONS:
+            if _is_too_large(_wanted(sessions, plan.at_rate(rate), options), sessions):
                 limit = f"; {rate:.3g} would be more than {MOST_SESSIONS} sessions"
                 break
             run, figures = at(rate)
@@ -76,6 +76,11 @@ def runs_of(sessions: Sequence[Session], options: argparse.Namespace, run_once: 
     wanted = _wanted(sessions, plan, options) if plan.rate else len(sessions)
     run_once(plan, repeated(sessions, wanted), "")
     return ""
+
+
+def _is_too_large(wanted: int, sessions: Sequence[Session]) -> bool:
+    """Whether a workload would have to be repeated too often; its own size is its own affair."""
+    return wanted > max(MOST_SESSIONS, len(sessions))
 
 
 def _wanted(sessions: Sequence[Session], plan: ArrivalPlan, options: argparse.Namespace) -> int:

@@ -90,8 +90,24 @@ def test_a_sweep_ends_where_a_run_would_be_too_large() -> None:
     assert [rate for rate, _, _ in runs.made] == [1000.0, 2000.0]
 
 
-def test_a_rate_of_too_many_sessions_is_refused_before_anything_runs() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("poisson:1", "--rates", "1,9000"),
+        ("poisson:9000", "--sweep"),
+        ("poisson:9000", "--min-duration", "30"),
+    ],
+)
+def test_a_rate_of_too_many_sessions_is_refused_before_anything_runs(
+    arguments: tuple[str, ...],
+) -> None:
     """With the way out."""
-    options = parse(["t", "--arrivals", "poisson:1", "--rates", "1,9000"])
+    options = parse(["t", "--arrivals", *arguments])
     with pytest.raises(ScriptError, match="shorter --min-duration or a lower rate"):
         check_rates(WORKLOAD, options)
+
+
+def test_a_large_workload_is_not_refused_for_its_size() -> None:
+    """What is long enough is not repeated."""
+    large = WORKLOAD * (MOST_SESSIONS // len(WORKLOAD) + 1)
+    check_rates(large, parse(["t", "--arrivals", "poisson:9", "--sweep"]))
